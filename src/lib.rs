@@ -1,0 +1,17 @@
+//! phipi: Fibonacci numbers, exact to the last digit, and π from the Basel series, correctly rounded, over GraphQL,
+//! from a cache that a fleet shares.
+//!
+//! # The house
+//!
+//! In reading order; each room uses only rooms above it (a test holds this), and the program is wired in `main`:
+//!
+//! - [`math`]: the numbers, which know of nothing else;
+//!
+//! # What always holds
+//!
+//! - No value leaves unproven: neither an evaluated one nor one that came from the store.
+//! - `cached` is true if and only if the value was vouched for before the request and read from stored data.
+//! - The mark of the ladder is raised after everything that it vouches for was acknowledged.
+//! - No answer waits for the store longer than its budgets.
+
+pub mod math;

@@ -1,0 +1,17 @@
+//! The numbers: pure functions, which know of nothing but numbers.
+//!
+//! - [`decimal`]: integers of any size in base 10^18, so that nothing is ever converted from binary;
+//! - [`multiply`]: their products;
+//! - [`fib`]: F(n) by fast doubling, and how long it is before it is known;
+//! - [`rung`]: pairs of neighbours (F(128r), F(128r+1)), from which any F(m) near by follows in linear time;
+//! - [`residue`]: the proof of a value modulo a secret prime;
+//! - [`double_double`]: 106-bit floating point;
+//! - [`pi`]: √(6·Σ 1/i²), correctly rounded.
+
+pub mod decimal;
+mod double_double;
+pub mod fib;
+mod multiply;
+pub mod pi;
+pub mod residue;
+pub mod rung;

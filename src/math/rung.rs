@@ -1,0 +1,182 @@
+//! Rungs: pairs of neighbouring Fibonacci numbers, 128 indices apart.
+//!
+//! From (F(k), F(k+1)) any F(k+j) follows in linear time, F(k+j) = F(k)·F(j−1) + F(k+1)·F(j) with F(−1) = 1, as long
+//! as F(j) is short. For j up to 129 it has at most two limbs.
+
+use super::{
+    decimal::{BASE, Decimal, LIMB_BYTES},
+    fib::{Index, limb_count, pair},
+    multiply::combination,
+    residue::Prime,
+};
+
+/// F(0) to F(129), two limbs each.
+const SHORT: [[u64; 2]; Rung::SPACING as usize + 2] = {
+    let mut table = [[0; 2]; Rung::SPACING as usize + 2];
+    table[1] = [1, 0];
+    let mut n = 2;
+    while n < table.len() {
+        let low = table[n - 1][0] + table[n - 2][0];
+        table[n] = [low % BASE, table[n - 1][1] + table[n - 2][1] + low / BASE];
+        n += 1;
+    }
+    table
+};
+
+/// The pair (F(128r), F(128r+1)).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rung {
+    number: u32,
+    here: Decimal,
+    next: Decimal,
+}
+
+impl Rung {
+    /// Indices from one rung to the next.
+    pub const SPACING: u32 = 128;
+
+    /// The number of the rung that F(n) is read off.
+    #[must_use]
+    pub fn number_for(n: Index) -> u32 {
+        n.get() / Self::SPACING
+    }
+
+    /// Rung r, evaluated by fast doubling. `None` when F(128r+1) is beyond the largest index.
+    #[must_use]
+    pub fn evaluate(r: u32) -> Option<Self> {
+        let (_, next_index) = indices(r)?;
+        let (next, here) = pair(next_index.get());
+        Some(Self { number: r, here, next })
+    }
+
+    /// The rung after this one, in linear time. The step can be undone, so that a wrong rung makes every later one
+    /// wrong: the proof of the last proves all that led to it.
+    #[must_use]
+    pub fn advance(&self) -> Self {
+        let ahead = |j: usize| {
+            let limbs = combination(self.here.limbs(), SHORT[j - 1], self.next.limbs(), SHORT[j]);
+            Decimal::from_limbs(limbs)
+        };
+        let spacing = Self::SPACING as usize;
+        Self { number: self.number + 1, here: ahead(spacing), next: ahead(spacing + 1) }
+    }
+
+    /// F(n), read off in linear time. `None` unless this is the rung of n.
+    #[must_use]
+    pub fn read(&self, n: Index) -> Option<Decimal> {
+        if Self::number_for(n) != self.number {
+            return None;
+        }
+        Some(match (n.get() % Self::SPACING) as usize {
+            0 => self.here.clone(),
+            j => Decimal::from_limbs(combination(self.here.limbs(), SHORT[j - 1], self.next.limbs(), SHORT[j])),
+        })
+    }
+
+    /// r.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// The stored form: the limbs of F(128r), then those of F(128r+1).
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.here.write_bytes(&mut bytes);
+        self.next.write_bytes(&mut bytes);
+        bytes
+    }
+
+    /// Reads the stored form of rung r: total and canonical, as [`Decimal::from_bytes`].
+    #[must_use]
+    pub fn from_bytes(r: u32, bytes: &[u8]) -> Option<Self> {
+        let (here_index, next_index) = indices(r)?;
+        let (here, next) = bytes.split_at_checked(limb_count(here_index) * LIMB_BYTES)?;
+        Some(Self {
+            number: r,
+            here: Decimal::from_bytes(here, limb_count(here_index))?,
+            next: Decimal::from_bytes(next, limb_count(next_index))?,
+        })
+    }
+
+    /// Whether both numbers are what they should be.
+    #[must_use]
+    pub fn is_proven_by(&self, prime: &Prime) -> bool {
+        indices(self.number)
+            .is_some_and(|(here, next)| prime.proves(here, &self.here) && prime.proves(next, &self.next))
+    }
+
+    /// Bytes of the stored form of rung r, 0 for a rung beyond the largest index.
+    #[must_use]
+    pub fn stored_bytes(r: u32) -> usize {
+        indices(r).map_or(0, |(here, next)| (limb_count(here) + limb_count(next)) * LIMB_BYTES)
+    }
+}
+
+/// (128r, 128r+1).
+fn indices(r: u32) -> Option<(Index, Index)> {
+    let here = r.checked_mul(Rung::SPACING)?;
+    Some((Index::new(here)?, Index::new(here + 1)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::math::fib::fibonacci;
+    use proptest::prelude::*;
+
+    fn index(n: u32) -> Index {
+        Index::new(n).unwrap()
+    }
+
+    #[test]
+    fn every_value_is_read_off_its_rung() {
+        let mut rung = Rung::evaluate(0).unwrap();
+        for r in 0..25 {
+            assert_eq!(Rung::evaluate(r), Some(rung.clone()), "rung {r}");
+            for n in r * Rung::SPACING..(r + 1) * Rung::SPACING {
+                assert_eq!(rung.read(index(n)), Some(fibonacci(index(n))), "F({n})");
+            }
+            assert_eq!(rung.read(index((r + 1) * Rung::SPACING)), None, "of the rung above {r}");
+            rung = rung.advance();
+        }
+    }
+
+    #[test]
+    fn the_stored_form_is_read_back_and_nothing_else_is() {
+        for r in [0, 1, 2, 7, 781] {
+            let rung = Rung::evaluate(r).unwrap();
+            let bytes = rung.to_bytes();
+            assert_eq!(bytes.len(), Rung::stored_bytes(r), "rung {r}");
+            assert_eq!(Rung::from_bytes(r, &bytes), Some(rung), "rung {r}");
+            assert_eq!(Rung::from_bytes(r, &bytes[1..]), None, "cut at the start");
+            assert_eq!(Rung::from_bytes(r, &bytes[..bytes.len() - 1]), None, "cut at the end");
+            assert_eq!(Rung::from_bytes(r + 2, &bytes), None, "of another rung");
+        }
+        assert_eq!(Rung::from_bytes(u32::MAX, &[]), None, "beyond all indices");
+    }
+
+    #[test]
+    fn a_wrong_half_is_not_proven() {
+        let mut seed = 0;
+        let Ok(prime) = Prime::draw(|| {
+            seed += 8;
+            Ok::<_, std::convert::Infallible>(seed)
+        });
+        let rung = Rung::evaluate(3).unwrap();
+        let above = Rung::evaluate(4).unwrap();
+        assert!(rung.is_proven_by(&prime));
+        assert!(!Rung { here: above.here, ..rung.clone() }.is_proven_by(&prime));
+        assert!(!Rung { next: above.next, ..rung }.is_proven_by(&prime));
+    }
+
+    proptest! {
+        #[test]
+        fn the_ladder_agrees_with_doubling(n in 0_u32..=100_000) {
+            let rung = Rung::evaluate(Rung::number_for(index(n))).unwrap();
+            prop_assert_eq!(rung.read(index(n)), Some(fibonacci(index(n))));
+            prop_assert_eq!(rung.advance(), Rung::evaluate(rung.number() + 1).unwrap());
+        }
+    }
+}
