@@ -5,7 +5,9 @@
 //!
 //! In reading order; each room uses only rooms above it (a test holds this), and the program is wired in `main`:
 //!
+//! - [`telemetry`]: what the log holds;
 //! - [`math`]: the numbers, which know of nothing else;
+//! - [`workers`]: CPU work off the async threads, bounded;
 //!
 //! # What always holds
 //!
@@ -14,4 +16,8 @@
 //! - The mark of the ladder is raised after everything that it vouches for was acknowledged.
 //! - No answer waits for the store longer than its budgets.
 
+pub mod telemetry;
+
 pub mod math;
+
+pub mod workers;
