@@ -8,6 +8,7 @@
 //! - [`telemetry`]: what the log holds;
 //! - [`math`]: the numbers, which know of nothing else;
 //! - [`workers`]: CPU work off the async threads, bounded;
+//! - [`cache`]: one policy over two tiers, which knows keys and bytes;
 //!
 //! # What always holds
 //!
@@ -21,3 +22,5 @@ pub mod telemetry;
 pub mod math;
 
 pub mod workers;
+
+pub mod cache;
