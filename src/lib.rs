@@ -9,6 +9,7 @@
 //! - [`math`]: the numbers, which know of nothing else;
 //! - [`workers`]: CPU work off the async threads, bounded;
 //! - [`cache`]: one policy over two tiers, which knows keys and bytes;
+//! - [`evaluator`]: answers questions from math, cache and workers: the one place where they meet;
 //!
 //! # What always holds
 //!
@@ -24,3 +25,5 @@ pub mod math;
 pub mod workers;
 
 pub mod cache;
+
+pub mod evaluator;

@@ -1,0 +1,125 @@
+//! What the cache keeps for the evaluator: keys, values, and what proves one to belong to the other.
+
+use std::{fmt, sync::Arc};
+
+use super::question::Question;
+use crate::{
+    cache::{Fact, Want},
+    math::{
+        decimal::{Decimal, LIMB_BYTES},
+        fib::{self, Index},
+        pi::{self, Terms},
+        residue::Prime,
+        rung::Rung,
+    },
+};
+
+/// The highest index that the ladder vouches for: with its 782 rungs it takes 7.3 MB.
+pub(super) const LADDER_TOP: u32 = 100_000;
+
+/// The key of the ladder's mark, the highest index vouched for. The 1 is the version of the encoding, here and below.
+pub(super) const LADDER_MARK: &str = "1:fib:top";
+
+/// Values beyond stay out of the store, where they would hold up the others.
+const STORED_BYTES: usize = 16 * 1024 * 1024;
+
+/// The name of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Key {
+    Rung(u32),
+    Fib(Index),
+    Pi(Terms),
+}
+
+/// A proven entry.
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    Rung(Arc<Rung>),
+    Fib(Arc<Decimal>),
+    Pi(f64),
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rung(r) => write!(out, "1:fib:rung:{r}"),
+            Self::Fib(n) => write!(out, "1:fib:n:{}", n.get()),
+            Self::Pi(terms) => write!(out, "1:pi:{}", terms.get()),
+        }
+    }
+}
+
+impl Key {
+    /// What a question asks the cache for; `None` for F(0) and F(1), which are the definition.
+    pub(super) fn want(question: Question) -> Option<Want<Self>> {
+        Some(match question {
+            Question::Fib(n) if n.get() <= 1 => return None,
+            Question::Fib(n) if n.get() <= LADDER_TOP => {
+                let r = Rung::number_for(n);
+                Want { key: Self::Rung(r), bytes: Rung::stored_bytes(r), mark: Some(n.get()) }
+            }
+            Question::Fib(n) => Want { key: Self::Fib(n), bytes: fib::limb_count(n) * LIMB_BYTES, mark: None },
+            Question::Pi(terms) => Want { key: Self::Pi(terms), bytes: 0, mark: None },
+        })
+    }
+
+    /// The value if `bytes` are exactly what belongs under this key. Time: one pass over the bytes.
+    pub(super) fn prove(self, bytes: &[u8], prime: &Prime) -> Option<Value> {
+        match self {
+            Self::Rung(r) => {
+                let rung = Rung::from_bytes(r, bytes)?;
+                rung.is_proven_by(prime).then(|| Value::Rung(Arc::new(rung)))
+            }
+            Self::Fib(n) => {
+                let value = Decimal::from_bytes(bytes, fib::limb_count(n))?;
+                prime.proves(n, &value).then(|| Value::Fib(Arc::new(value)))
+            }
+            Self::Pi(terms) => {
+                let value = pi::approximation(terms);
+                (bytes == text_of(value).as_bytes()).then_some(Value::Pi(value))
+            }
+        }
+    }
+}
+
+impl Value {
+    /// The answer to a question whose entry this is. A value is read off its rung in linear time.
+    pub(super) fn answer(self, question: Question) -> Self {
+        match (&self, question) {
+            (Self::Rung(rung), Question::Fib(n)) => rung.read(n).map_or(self, |value| Self::Fib(Arc::new(value))),
+            _ => self,
+        }
+    }
+
+    /// About how many bytes it takes in memory.
+    pub(super) fn weight(&self) -> usize {
+        const OVERHEAD: usize = 128;
+        OVERHEAD
+            + match self {
+                Self::Rung(rung) => Rung::stored_bytes(rung.number()),
+                Self::Fib(value) => value.limbs().len() * LIMB_BYTES,
+                Self::Pi(_) => 0,
+            }
+    }
+
+    /// What the cache is to keep under `key`. The ladder is pinned: each rung stands for 128 values.
+    pub(super) fn fact(self, key: Key) -> Fact<Key, Self> {
+        let bytes = match &self {
+            Self::Rung(rung) => rung.to_bytes(),
+            Self::Fib(value) => {
+                let mut bytes = Vec::new();
+                value.write_bytes(&mut bytes);
+                bytes
+            }
+            Self::Pi(value) => text_of(*value).into_bytes(),
+        };
+        let pinned = matches!(self, Self::Rung(_));
+        let bytes = (bytes.len() <= STORED_BYTES).then(|| bytes.into());
+        Fact { key, value: self, bytes, pinned }
+    }
+}
+
+/// The stored form of an approximation: the shortest text that reads back as the same double.
+fn text_of(approximation: f64) -> String {
+    approximation.to_string()
+}

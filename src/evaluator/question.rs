@@ -1,0 +1,112 @@
+//! What can be asked, and what the answers are.
+
+use std::{
+    collections::HashMap,
+    fmt::{self, Display},
+    sync::Arc,
+};
+
+use thiserror::Error;
+
+use super::entry::Value;
+use crate::{
+    math::{decimal::Decimal, fib::Index, pi::Terms},
+    workers::Refusal,
+};
+
+/// One thing to know. Questions that are equal have one answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Question {
+    /// F(n).
+    Fib(Index),
+    /// √(6·Σ 1/i²) over so many terms.
+    Pi(Terms),
+}
+
+impl Display for Question {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fib(n) => write!(out, "fib({})", n.get()),
+            Self::Pi(terms) => write!(out, "pi({})", terms.get()),
+        }
+    }
+}
+
+/// A value, and whether it was vouched for before it was asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<T> {
+    /// The value.
+    pub value: T,
+    /// True if and only if the value was vouched for before this request and was read from stored data.
+    pub cached: bool,
+}
+
+/// Why a question has no answer this time.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum Failure {
+    /// Too much is being evaluated already.
+    #[error("the server has too much to evaluate; try again in a second")]
+    Overloaded,
+    /// Something that should not happen; the log has it.
+    #[error("something went wrong on the server; try again")]
+    Internal,
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Overloaded => Self::Overloaded,
+            Refusal::Panicked => Self::Internal,
+        }
+    }
+}
+
+/// An argument outside its range.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{argument} must be a whole number from 0 to {largest}, but it is {given}")]
+pub struct OutOfRange {
+    /// The name of the argument.
+    pub argument: &'static str,
+    /// The largest value that it may have.
+    pub largest: u32,
+    /// What was given instead.
+    pub given: String,
+}
+
+/// The answers to the questions of one request.
+#[derive(Debug, Default)]
+pub struct Answers {
+    pub(super) found: HashMap<Question, Answer<Result<Value, Failure>>>,
+}
+
+impl Answers {
+    /// F(n).
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub fn fib(&self, n: Index) -> Result<Answer<Arc<Decimal>>, Failure> {
+        if n.get() <= 1 {
+            return Ok(Answer { value: Arc::new(Decimal::from(u64::from(n.get()))), cached: true });
+        }
+        match self.get(Question::Fib(n))? {
+            Answer { value: Value::Fib(value), cached } => Ok(Answer { value, cached }),
+            Answer { value: Value::Pi(_) | Value::Rung(_), .. } => Err(Failure::Internal),
+        }
+    }
+
+    /// The approximation of π.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub fn pi(&self, terms: Terms) -> Result<Answer<f64>, Failure> {
+        match self.get(Question::Pi(terms))? {
+            Answer { value: Value::Pi(value), cached } => Ok(Answer { value, cached }),
+            Answer { value: Value::Fib(_) | Value::Rung(_), .. } => Err(Failure::Internal),
+        }
+    }
+
+    fn get(&self, question: Question) -> Result<Answer<Value>, Failure> {
+        let answer = self.found.get(&question).ok_or(Failure::Internal)?;
+        Ok(Answer { value: answer.value.clone()?, cached: answer.cached })
+    }
+}
