@@ -10,6 +10,7 @@
 //! - [`workers`]: CPU work off the async threads, bounded;
 //! - [`cache`]: one policy over two tiers, which knows keys and bytes;
 //! - [`evaluator`]: answers questions from math, cache and workers: the one place where they meet;
+//! - [`graphql`]: the schema and its execution;
 //!
 //! # What always holds
 //!
@@ -27,3 +28,5 @@ pub mod workers;
 pub mod cache;
 
 pub mod evaluator;
+
+pub mod graphql;
