@@ -11,6 +11,7 @@
 //! - [`cache`]: one policy over two tiers, which knows keys and bytes;
 //! - [`evaluator`]: answers questions from math, cache and workers: the one place where they meet;
 //! - [`graphql`]: the schema and its execution;
+//! - [`http`]: listeners, requests and answers;
 //!
 //! # What always holds
 //!
@@ -30,3 +31,5 @@ pub mod cache;
 pub mod evaluator;
 
 pub mod graphql;
+
+pub mod http;
