@@ -12,6 +12,7 @@
 //! - [`evaluator`]: answers questions from math, cache and workers: the one place where they meet;
 //! - [`graphql`]: the schema and its execution;
 //! - [`http`]: listeners, requests and answers;
+//! - [`cli`]: flags and environment.
 //!
 //! # What always holds
 //!
@@ -33,3 +34,5 @@ pub mod evaluator;
 pub mod graphql;
 
 pub mod http;
+
+pub mod cli;

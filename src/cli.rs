@@ -1,0 +1,202 @@
+//! The command line and the environment: every setting with its unit, its default and its bounds. Nothing else reads
+//! the environment.
+
+use std::{env, ffi::OsString, net::SocketAddr, path::PathBuf};
+
+use axum::http::HeaderValue;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{
+    cache::{Location, LocationError},
+    http::Origins,
+    math::{fib::Index, pi::Terms},
+    telemetry,
+};
+
+/// Fibonacci numbers, exact, and π from the Basel series, over GraphQL, remembered in a shared cache.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve (the default)
+    Serve(Serve),
+    /// Print F(N)
+    Fib {
+        /// The index, 0 to 1,000,000,000
+        #[arg(allow_negative_numbers = true, value_parser = index)]
+        n: Index,
+    },
+    /// Print the approximation of π by TERMS terms
+    Pi {
+        /// The number of terms, 0 to 2,147,483,647
+        #[arg(allow_negative_numbers = true, value_parser = terms)]
+        terms: Terms,
+    },
+    /// Print the GraphQL schema
+    Schema,
+}
+
+/// The settings of a server.
+#[derive(Args, Clone, Debug)]
+pub struct Serve {
+    /// Where clients connect; port 0 takes a free one
+    #[arg(long, env = "PHIPI_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8000")]
+    pub listen: SocketAddr,
+
+    /// Where operators connect, for /livez and /readyz; port 0 takes a free one
+    #[arg(long, env = "PHIPI_ADMIN_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8001")]
+    pub admin_listen: SocketAddr,
+
+    /// Where answers are kept: sqlite:PATH, memory:, redis://… or redis+unix://…; without it `REDIS_URL` counts, and
+    /// without that a file in the user's cache folder
+    #[arg(long, env = "PHIPI_CACHE", value_name = "URL", hide_env_values = true)]
+    cache: Option<String>,
+
+    /// What every key in the store begins with
+    #[arg(long, env = "PHIPI_CACHE_PREFIX", value_name = "TEXT", default_value = "phipi:")]
+    pub cache_prefix: String,
+
+    /// The largest index served, 0 to 1,000,000,000
+    #[arg(long, env = "PHIPI_MAX_N", value_name = "N", default_value = "10000000", value_parser = index)]
+    pub max_n: Index,
+
+    /// An origin that browsers may call from, such as <https://example.org>; repeatable
+    #[arg(long, env = "PHIPI_CORS_ORIGIN", value_name = "ORIGIN", default_value = "*", value_delimiter = ',')]
+    #[arg(value_parser = origin)]
+    cors_origin: Vec<HeaderValue>,
+
+    /// How the log on stderr looks
+    #[arg(long, env = "PHIPI_LOG_FORMAT", default_value = "text")]
+    log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+impl Cli {
+    /// What to do; serving is the default.
+    #[must_use]
+    pub fn command(self) -> Command {
+        self.command.unwrap_or(Command::Serve(self.serve))
+    }
+}
+
+impl Serve {
+    /// Where answers are kept.
+    ///
+    /// # Errors
+    /// When the URL that was given can't be right.
+    pub fn location(&self) -> Result<Location, LocationError> {
+        let redis_url = || env::var("REDIS_URL").ok();
+        match self.cache.clone().or_else(redis_url).filter(|url| !url.is_empty()) {
+            Some(url) => url.parse(),
+            None => Ok(default_file().map_or(Location::Memory, Location::Sqlite)),
+        }
+    }
+
+    /// The origins that browsers may call from.
+    #[must_use]
+    pub fn origins(&self) -> Origins {
+        if self.cors_origin.iter().any(|origin| origin == "*") {
+            Origins::Any
+        } else {
+            Origins::These(self.cors_origin.clone())
+        }
+    }
+
+    /// How the log looks.
+    #[must_use]
+    pub fn log_format(&self) -> telemetry::LogFormat {
+        match self.log_format {
+            LogFormat::Text => telemetry::LogFormat::Text,
+            LogFormat::Json => telemetry::LogFormat::Json,
+        }
+    }
+}
+
+/// Reads the command line and the environment of the process.
+///
+/// # Errors
+/// What is wrong and what is right, for the terminal; or the help, when that was asked for.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(arguments)
+}
+
+fn default_file() -> Option<PathBuf> {
+    Some(dirs::cache_dir()?.join("phipi").join("cache.sqlite"))
+}
+
+fn index(text: &str) -> Result<Index, String> {
+    let index = text.parse().ok().and_then(Index::new);
+    index.ok_or_else(|| format!("not a whole number from 0 to {}", Index::MAX.get()))
+}
+
+fn terms(text: &str) -> Result<Terms, String> {
+    let terms = text.parse().ok().and_then(Terms::new);
+    terms.ok_or_else(|| format!("not a whole number from 0 to {}", Terms::MAX.get()))
+}
+
+/// An origin is a scheme and a host, with a port if it is not the usual one, and nothing after it.
+fn origin(text: &str) -> Result<HeaderValue, String> {
+    let host = text.split_once("://").map(|(_, host)| host);
+    let valid = text == "*" || host.is_some_and(|host| !host.is_empty() && !host.contains(['/', ' ', '*']));
+    let value = HeaderValue::from_str(text).ok().filter(|_| valid);
+    value.ok_or_else(|| "not an origin: write * or one like https://example.org, without a path".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn serve(arguments: &[&str]) -> Result<Serve, String> {
+        let arguments = ["phipi"].iter().chain(arguments).map(OsString::from);
+        match parse(arguments).map_err(|error| error.to_string())?.command() {
+            Command::Serve(serve) => Ok(serve),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn serving_is_the_default() {
+        assert_eq!(serve(&["--max-n", "7"]).unwrap().max_n, Index::new(7).unwrap());
+        assert_eq!(serve(&["serve", "--max-n", "7"]).unwrap().max_n, Index::new(7).unwrap());
+    }
+
+    #[test]
+    fn refusals_say_what_is_right() {
+        let rows = [
+            (&["--max-n", "1000000001"][..], "from 0 to 1000000000"),
+            (&["fib", "-1"], "from 0 to 1000000000"),
+            (&["fib", "ten"], "from 0 to 1000000000"),
+            (&["pi", "2147483648"], "from 0 to 2147483647"),
+            (&["--cors-origin", "example.org"], "https://example.org"),
+            (&["--listen", "8000"], "--listen"),
+            (&["--log-format", "xml"], "text, json"),
+            (&["fibb"], "fib"),
+        ];
+        for (arguments, hint) in rows {
+            let refusal = serve(arguments).unwrap_err();
+            assert!(refusal.contains(hint), "{arguments:?}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn origins_are_all_or_those_named() {
+        assert!(matches!(serve(&[]).unwrap().origins(), Origins::Any));
+        let two = serve(&["--cors-origin", "https://a.example", "--cors-origin", "http://b.example:81"]).unwrap();
+        assert!(
+            matches!(two.origins(), Origins::These(origins) if origins == ["https://a.example", "http://b.example:81"])
+        );
+    }
+}
