@@ -1,0 +1,251 @@
+//! `cached`, exactly: over processes and restarts, on every store.
+
+use std::{path::Path, thread};
+
+use proptest::{
+    prelude::*,
+    test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
+};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{
+    oracle::{Model, fibonacci},
+    redis_server::RedisServer,
+    service::{Service, eventually},
+};
+
+fn sqlite_in(folder: &Path) -> String {
+    format!("sqlite:{}", folder.join("cache.sqlite").display())
+}
+
+/// The story of the design, told on any store that outlives a process.
+fn a_story(cache: &str) {
+    let first = Service::start(cache);
+    assert!(first.fib_cached(0) && first.fib_cached(1), "the definition is known from the start");
+    assert!(!first.fib_cached(213));
+    assert!(first.fib_cached(200), "answered with F(213)");
+    first.stop();
+
+    let again = Service::start(cache);
+    assert!(again.fib_cached(213), "after a restart");
+    let another = Service::start(cache);
+    assert_eq!(another.fib(213), (fibonacci(213), true), "in another process");
+    assert!(!another.fib_cached(214), "above all that were answered");
+    assert!(again.fib_cached(214), "answered by the other process");
+    assert!(!again.pi_cached(213), "fib and pi share nothing");
+    assert!(another.pi_cached(213));
+    assert!(!another.pi_cached(212), "approximations are known one by one");
+
+    assert!(!again.fib_cached(100_001));
+    assert!(another.fib_cached(100_000) && another.fib_cached(100_001));
+    assert!(!another.fib_cached(100_002), "beyond the ladder values are known one by one");
+}
+
+#[test]
+fn a_story_on_redis() {
+    a_story(&RedisServer::start().url());
+}
+
+#[test]
+fn a_story_on_sqlite() {
+    a_story(&sqlite_in(tempfile::tempdir().unwrap().path()));
+}
+
+#[test]
+fn memory_remembers_until_the_process_ends() {
+    let service = Service::start("memory:");
+    assert!(!service.fib_cached(213) && service.fib_cached(200) && !service.fib_cached(214));
+    assert!(!service.pi_cached(0) && service.pi_cached(0));
+    assert!(!service.fib_cached(200_000) && service.fib_cached(200_000) && service.fib_cached(99_999));
+    assert!(!Service::start("memory:").fib_cached(213));
+}
+
+#[test]
+fn all_fields_see_the_cache_as_of_one_lookup() {
+    let service = Service::start("memory:");
+    let document = "{a: fib(n: 213) {cached} b: fib(n: 213) {cached} c: fib(n: 200) {cached}}";
+    let cached = |answer: &Value| ["a", "b", "c"].map(|field| answer["data"][field]["cached"].clone());
+    assert_eq!(cached(&service.query(document)), [false; 3]);
+    assert_eq!(cached(&service.query(document)), [true; 3]);
+
+    let operation =
+        |n: u32| serde_json::json!({"query": format!("{{fib(n: {n}) {{cached}} pi(terms: {n}) {{cached}}}}")});
+    let batch = Value::Array([400, 300, 400].map(operation).to_vec());
+    let answers = service.post(&batch);
+    for answer in answers.as_array().unwrap() {
+        assert_eq!(answer["data"]["fib"]["cached"], false, "{answers}");
+        assert_eq!(answer["data"]["pi"]["cached"], false, "{answers}");
+    }
+    assert!(service.fib_cached(350) && service.pi_cached(300));
+}
+
+#[test]
+fn what_is_selected_never_matters() {
+    let service = Service::start("memory:");
+    for (n, selection) in [(500, "cached"), (600, "__typename"), (700, "n"), (800, "digitCount")] {
+        service.query(&format!("{{ fib(n: {n}) {{ {selection} }} pi(terms: {n}) {{ __typename }} }}"));
+        assert!(service.fib_cached(n) && service.pi_cached(n), "after {selection}");
+    }
+}
+
+#[test]
+fn a_hundred_aliases_are_one_request() {
+    let service = Service::start("memory:");
+    let fields: String = (0..100).map(|k| format!("f{k}: fib(n: {}) {{ result cached }} ", 2 + k * 70)).collect();
+    let answer = service.query(&format!("{{ {fields} }}"));
+    for k in 0..100 {
+        let field = &answer["data"][format!("f{k}")];
+        assert_eq!(field["result"], fibonacci(2 + k * 70), "{k}");
+        assert_eq!(field["cached"], false, "{k}");
+    }
+}
+
+#[test]
+fn a_crowd_shares_one_evaluation() {
+    let redis = RedisServer::start();
+    let services = [Service::start(&redis.url()), Service::start(&redis.url())];
+    thread::scope(|scope| {
+        for client in 0..32 {
+            let service = &services[client % 2];
+            scope.spawn(move || assert_eq!(service.fib(300_000).0, fibonacci(300_000)));
+        }
+    });
+    assert!(services.iter().all(|service| service.fib_cached(300_000) && service.fib_cached(4_321)));
+}
+
+/// Clients that ask for different new indices at once make the ladder grow side by side.
+fn a_crowd_leaves_the_ladder_whole(cache: &str) {
+    let index = |client: u32, k: u32| 2 + (client * 4_999 + k * 12_347) % 90_000;
+    let services = [Service::start(cache), Service::start(cache)];
+    thread::scope(|scope| {
+        for client in 0..16 {
+            let service = &services[client as usize % 2];
+            scope.spawn(move || {
+                for k in 0..8 {
+                    assert_eq!(service.fib(index(client, k)).0, fibonacci(index(client, k)));
+                }
+            });
+        }
+    });
+    let highest = (0..16).flat_map(|client| (0..8).map(move |k| index(client, k))).max().unwrap();
+    let fresh = Service::start(cache);
+    for n in (0..=highest).rev().step_by(977) {
+        assert_eq!(fresh.fib(n), (fibonacci(n), true), "F({n})");
+    }
+}
+
+#[test]
+fn a_crowd_leaves_the_ladder_whole_on_redis() {
+    a_crowd_leaves_the_ladder_whole(&RedisServer::start().url());
+}
+
+#[test]
+fn a_crowd_leaves_the_ladder_whole_on_sqlite() {
+    a_crowd_leaves_the_ladder_whole(&sqlite_in(tempfile::tempdir().unwrap().path()));
+}
+
+/// One step of a random history over two processes.
+#[derive(Clone, Debug)]
+enum Step {
+    Ask { process: usize, indices: Vec<u32>, terms: Vec<u32> },
+    Restart { process: usize },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let index = prop_oneof![
+        4 => 0..40_u32,
+        4 => 0..1_000_u32,
+        // On both sides of a rung.
+        4 => (0..8_u32, 0..3_u32).prop_map(|(rung, offset)| (rung * 128 + offset).saturating_sub(1)),
+        1 => 0..20_000_u32,
+        // On both sides of the top of the ladder.
+        1 => 99_998..100_004_u32,
+        1 => prop::sample::select(vec![120_000, 150_000]),
+    ];
+    prop_oneof![
+        12 => (0..2_usize, prop::collection::vec(index, 0..4), prop::collection::vec(0..6_u32, 0..3))
+            .prop_map(|(process, indices, terms)| Step::Ask { process, indices, terms }),
+        1 => (0..2_usize).prop_map(|process| Step::Restart { process }),
+    ]
+}
+
+fn follows_the_model(cache: &str, steps: Vec<Step>) {
+    let mut services = [Service::start(cache), Service::start(cache)];
+    let mut model = Model::default();
+    for (at, step) in steps.into_iter().enumerate() {
+        match step {
+            Step::Restart { process } => services[process] = Service::start(cache),
+            Step::Ask { process, indices, terms } => {
+                let fibs = indices.iter().enumerate().map(|(k, n)| format!("f{k}: fib(n: {n}) {{ result cached }} "));
+                let pis = terms.iter().enumerate().map(|(k, n)| format!("p{k}: pi(terms: {n}) {{ cached }} "));
+                let answer =
+                    services[process].query(&format!("{{ __typename {} }}", fibs.chain(pis).collect::<String>()));
+                for (k, &n) in indices.iter().enumerate() {
+                    let field = &answer["data"][format!("f{k}")];
+                    assert_eq!(field["cached"], model.fib_cached(n), "step {at}: fib({n}); {model:?}");
+                    assert_eq!(field["result"], fibonacci(n), "step {at}: fib({n})");
+                }
+                for (k, &n) in terms.iter().enumerate() {
+                    let field = &answer["data"][format!("p{k}")];
+                    assert_eq!(field["cached"], model.pi_cached(n), "step {at}: pi({n}); {model:?}");
+                }
+                indices.into_iter().for_each(|n| model.fib_answered(n));
+                terms.into_iter().for_each(|n| model.pi_answered(n));
+            }
+        }
+    }
+}
+
+/// Histories are random but the same in each run, and none is shrunk: each is a story of its own.
+fn histories(store: impl Fn() -> (String, Box<dyn std::any::Any>)) {
+    let config = Config { cases: 8, max_shrink_iters: 0, failure_persistence: None, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    runner
+        .run(&prop::collection::vec(step(), 40..60), |steps| {
+            let (cache, _kept) = store();
+            follows_the_model(&cache, steps);
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn every_history_on_redis_follows_the_model() {
+    histories(|| {
+        let redis = RedisServer::start();
+        (redis.url(), Box::new(redis))
+    });
+}
+
+#[test]
+fn every_history_on_sqlite_follows_the_model() {
+    histories(|| {
+        let folder: TempDir = tempfile::tempdir().unwrap();
+        (sqlite_in(folder.path()), Box::new(folder))
+    });
+}
+
+#[test]
+fn two_processes_write_one_file_and_neither_finds_it_locked() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = sqlite_in(folder.path());
+    // Both start on no file at once.
+    let services = thread::scope(|scope| {
+        [(); 2].map(|()| scope.spawn(|| Service::start(&cache))).map(|start| start.join().unwrap())
+    });
+    thread::scope(|scope| {
+        for (process, service) in services.iter().enumerate() {
+            for client in 0..4 {
+                scope.spawn(move || {
+                    for k in 0..25 {
+                        let n = u32::try_from(2 + k * 397 + client * 101 + process * 53).unwrap();
+                        assert_eq!(service.fib(n).0, fibonacci(n));
+                    }
+                });
+            }
+        }
+    });
+    // A warning, such as of a locked file, fails the test when the services are dropped.
+    eventually("each knows what the other answered", || services.iter().all(|service| service.fib_cached(9_800)));
+}

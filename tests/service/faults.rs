@@ -1,0 +1,209 @@
+//! The store forgets, lies, hangs or dies: answers stay right, and `cached` never lies.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use redis::{Commands, cmd};
+use rusqlite::{Connection, params};
+use rustix::process::Signal;
+
+use crate::{
+    oracle::fibonacci,
+    redis_server::{PREFIX, RedisServer},
+    service::{Service, eventually},
+};
+
+/// Ways to spoil a stored entry, and why each might get through.
+fn poisons(entry: &[u8]) -> Vec<(Vec<u8>, &'static str)> {
+    let mut other_digit = entry.to_vec();
+    other_digit[0] ^= 1;
+    let mut beyond_the_base = entry.to_vec();
+    let top = beyond_the_base.len() - 1;
+    beyond_the_base[top] = 0xff;
+    vec![
+        (other_digit, "a wrong digit in a well-formed entry"),
+        (beyond_the_base, "a limb that is none"),
+        (entry[..entry.len() - 1].to_vec(), "cut"),
+        ([entry, &[0]].concat(), "too long"),
+        (Vec::new(), "empty"),
+        (b"146178119651438213260386312206974243796773059".to_vec(), "text"),
+    ]
+}
+
+/// Every entry that the answers to F(300), F(100,001) and π(1000) left is spoiled in every way: a fresh process serves
+/// the right answer, `cached` is false that once, and the entry is repaired.
+fn poison_is_never_served(cache: &str, read: impl Fn(&str) -> Vec<u8>, write: impl Fn(&str, &[u8])) {
+    let first = Service::start(cache);
+    let (_, pi) = (first.fib(100_001), first.query("{ pi(terms: 1000) { result } }"));
+    for name in ["1:fib:rung:2", "1:fib:n:100001", "1:pi:1000"] {
+        let key = format!("{PREFIX}{name}");
+        let entry = read(&key);
+        for (poison, why) in poisons(&entry) {
+            write(&key, &poison);
+            let service = Service::start(cache).expecting_warnings();
+            let ask = || {
+                if name == "1:pi:1000" {
+                    let answer = service.query("{ pi(terms: 1000) { result cached } }");
+                    assert_eq!(answer["data"]["pi"]["result"], pi["data"]["pi"]["result"], "{name}: {why}");
+                    return answer["data"]["pi"]["cached"] == true;
+                }
+                let n = if name == "1:fib:rung:2" { 300 } else { 100_001 };
+                let (digits, cached) = service.fib(n);
+                assert_eq!(digits, fibonacci(n), "{name}: {why}");
+                cached
+            };
+            assert!(!ask(), "{name}: {why}");
+            assert!(ask(), "{name}: {why}");
+            assert_eq!(read(&key), entry, "repaired after {why}");
+            service.logs(&format!("the entry {name} is not what it should be"));
+        }
+    }
+}
+
+#[test]
+fn poison_in_redis_is_never_served() {
+    let redis = RedisServer::start();
+    let read = |key: &str| redis.connection().get(key).unwrap();
+    let write = |key: &str, value: &[u8]| redis.connection().set(key, value).unwrap();
+    poison_is_never_served(&redis.url(), read, write);
+}
+
+#[test]
+fn poison_in_sqlite_is_never_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cache.sqlite");
+    let open = |path: &Path| {
+        let connection = Connection::open(path).unwrap();
+        connection.busy_timeout(Duration::from_secs(5)).unwrap();
+        connection
+    };
+    let read =
+        |key: &str| open(&path).query_row("SELECT value FROM entry WHERE name = ?1", [key], |row| row.get(0)).unwrap();
+    let write = |key: &str, value: &[u8]| {
+        let changed = open(&path).execute("UPDATE entry SET value = ?2 WHERE name = ?1", params![key, value]).unwrap();
+        assert_eq!(changed, 1);
+    };
+    poison_is_never_served(&format!("sqlite:{}", path.display()), read, write);
+}
+
+#[test]
+fn a_mark_without_rungs_vouches_for_nothing() {
+    let redis = RedisServer::start();
+    for mark in ["100000", "1e18", "inf"] {
+        let mut connection = redis.connection();
+        cmd("FLUSHALL").exec(&mut connection).unwrap();
+        cmd("ZADD").arg("phipi:1:fib:top").arg(mark).arg("n").exec(&mut connection).unwrap();
+        let service = Service::start(&redis.url());
+        assert_eq!(service.fib(213), (fibonacci(213), false), "a mark of {mark}");
+        assert_eq!(service.fib(213), (fibonacci(213), true), "a mark of {mark}");
+    }
+}
+
+#[test]
+fn a_lost_rung_is_repaired_by_the_answer_that_noticed() {
+    let redis = RedisServer::start();
+    Service::start(&redis.url()).fib(2_000);
+    let _: () = redis.connection().del("phipi:1:fib:rung:3").unwrap();
+    let fresh = Service::start(&redis.url());
+    assert_eq!(fresh.fib(400), (fibonacci(400), false));
+    assert_eq!(fresh.fib(401), (fibonacci(401), true));
+    assert_eq!(Service::start(&redis.url()).fib(402), (fibonacci(402), true), "in the store as well");
+}
+
+#[test]
+fn a_flushed_store_is_written_anew_before_the_mark_is() {
+    let redis = RedisServer::start();
+    let remembers = Service::start(&redis.url());
+    assert!(!remembers.fib_cached(30_000));
+    cmd("FLUSHALL").exec(&mut redis.connection()).unwrap();
+    assert_eq!(remembers.fib(30_001), (fibonacci(30_001), false));
+    let fresh = Service::start(&redis.url());
+    for n in (0..=30_001).rev().step_by(61) {
+        assert_eq!(fresh.fib(n), (fibonacci(n), true), "F({n})");
+    }
+    assert!(!fresh.fib_cached(30_002));
+}
+
+#[test]
+fn answers_go_on_while_the_store_is_flushed() {
+    let redis = RedisServer::start();
+    let services = [Service::start(&redis.url()), Service::start(&redis.url())];
+    std::thread::scope(|scope| {
+        for (offset, service) in (0_u32..).zip(&services) {
+            scope.spawn(move || {
+                for k in 0..200 {
+                    let n = 2 + (k * 331 + offset * 17) % 20_000;
+                    assert_eq!(service.fib(n).0, fibonacci(n));
+                }
+            });
+        }
+        for _ in 0..20 {
+            cmd("FLUSHALL").exec(&mut redis.connection()).unwrap();
+        }
+    });
+    // Whatever the mark says now, what is cached is right.
+    let fresh = Service::start(&redis.url());
+    for n in (0..20_000).step_by(499) {
+        assert_eq!(fresh.fib(n).0, fibonacci(n));
+        assert_eq!(fresh.fib(n), (fibonacci(n), true), "repaired by the answer before");
+    }
+}
+
+/// The budgets of the design, and what a busy machine may add.
+const BOTH_BUDGETS: Duration = Duration::from_millis(200);
+const SLACK: Duration = Duration::from_millis(800);
+
+fn answers_right_and_in_time(service: &Service, n: u32) {
+    let start = Instant::now();
+    assert_eq!(service.fib(n).0, fibonacci(n));
+    assert!(start.elapsed() < BOTH_BUDGETS + SLACK, "F({n}) took {:?}", start.elapsed());
+}
+
+#[test]
+fn a_store_that_is_not_there_delays_no_one_for_long() {
+    let mut redis = RedisServer::start();
+    redis.kill();
+    let service = Service::start(&redis.url()).expecting_warnings();
+    for n in [213, 214, 5_000, 100_001] {
+        answers_right_and_in_time(&service, n);
+    }
+    assert!(service.fib_cached(213), "the process remembers by itself");
+    redis.restart();
+    what_is_new_is_stored_again(&service, &redis);
+}
+
+fn what_is_new_is_stored_again(service: &Service, redis: &RedisServer) {
+    let mut terms = 0;
+    eventually("approximations are stored again", || {
+        terms += 1;
+        service.pi_cached(terms);
+        redis.keys().contains(&format!("phipi:1:pi:{terms}"))
+    });
+    assert_eq!(service.log().matches("the store does not answer").count(), 1, "{}", service.log());
+}
+
+#[test]
+fn a_store_that_hangs_delays_no_one_for_long() {
+    let redis = RedisServer::start();
+    let service = Service::start(&redis.url()).expecting_warnings();
+    assert!(!service.fib_cached(213));
+    redis.signal(Signal::STOP);
+    for n in [300, 400, 100_001] {
+        answers_right_and_in_time(&service, n);
+    }
+    redis.signal(Signal::CONT);
+    what_is_new_is_stored_again(&service, &redis);
+}
+
+#[test]
+fn a_store_that_cant_be_opened_leaves_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("file"), "in the way").unwrap();
+    let cache = format!("sqlite:{}/file/cache.sqlite", folder.path().display());
+    let service = Service::start(&cache).expecting_warnings();
+    assert_eq!(service.fib(213), (fibonacci(213), false));
+    assert_eq!(service.fib(213), (fibonacci(213), true));
+    service.logs("answers are kept in memory alone");
+}

@@ -1,0 +1,78 @@
+//! Start, readiness, drain and end of a process.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+};
+
+use rustix::process::Signal;
+
+use crate::{
+    redis_server::RedisServer,
+    service::{Service, client, eventually, get},
+};
+
+#[test]
+fn is_alive_and_ready_from_the_start() {
+    let service = Service::start("memory:");
+    assert_eq!(get(&service.admin_url("/livez")), (200, "alive\n".to_owned()));
+    assert_eq!(get(&service.admin_url("/readyz")), (200, r#"{"status":"ready"}"#.to_owned()));
+    assert_eq!(get(&service.url("/readyz")).0, 404, "operators have a listener of their own");
+}
+
+/// A request whose second half is still to come.
+fn half_a_request(service: &Service) -> TcpStream {
+    let mut stream = service.connect();
+    stream.write_all(b"GET /fib/213 HTTP/1.1\r\nHost: phipi\r\n").unwrap();
+    stream
+}
+
+#[test]
+fn a_drain_answers_what_is_open_and_takes_nothing_new() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut service = Service::start("memory:");
+        let mut open = half_a_request(&service);
+        // Connections are accepted in their order: when a later one was answered, the open one is known.
+        assert_eq!(get(&service.url("/fib/5")).0, 200);
+        service.signal(signal);
+        eventually("readiness tells of the drain", || get(&service.admin_url("/readyz")).0 == 503);
+        eventually("new connections are refused", || client().get(service.url("/fib/5")).call().is_err());
+        open.write_all(b"Connection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        open.read_to_string(&mut answer).unwrap();
+        assert!(
+            answer.ends_with(r#"{"cached":false,"result":146178119651438213260386312206974243796773058}"#),
+            "{answer}"
+        );
+        assert!(service.exit().success());
+    }
+}
+
+#[test]
+fn a_drain_does_not_wait_forever() {
+    let mut service = Service::start("memory:").expecting_warnings();
+    let _open = half_a_request(&service);
+    assert_eq!(get(&service.url("/fib/5")).0, 200);
+    service.signal(Signal::TERM);
+    assert!(service.exit().success());
+    service.logs("the deadline cut");
+}
+
+#[test]
+fn what_a_client_that_goes_away_had_asked_for_is_kept() {
+    let redis = RedisServer::start();
+    let service = Service::start(&redis.url());
+    let mut n = 2_000_000;
+    let looked_up = || redis.commands("mget");
+    eventually("an evaluation outlives its client", || {
+        // Each client goes as soon as its question was looked up, long before its answer is evaluated; whether the
+        // evaluation had begun by then is a matter of microseconds, so that it takes one or two.
+        n += 1;
+        let before = looked_up();
+        let mut client = service.connect();
+        write!(client, "GET /fib/{n} HTTP/1.1\r\nHost: phipi\r\n\r\n").unwrap();
+        eventually("the question is looked up", || looked_up() > before);
+        drop(client);
+        redis.keys().iter().any(|key| key.starts_with("phipi:1:fib:n:"))
+    });
+}

@@ -1,0 +1,96 @@
+//! A redis-server of the test's own, on a Unix socket in a folder of its own.
+
+use std::{
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+};
+
+use redis::{Client, Commands, Connection};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::service::eventually;
+
+/// What phipi's keys begin with by default.
+pub const PREFIX: &str = "phipi:";
+
+pub struct RedisServer {
+    process: Child,
+    folder: TempDir,
+}
+
+impl RedisServer {
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let process = Self::spawn(folder.path().join("redis.sock"), &folder);
+        let server = Self { process, folder };
+        server.wait();
+        server
+    }
+
+    fn spawn(socket: PathBuf, folder: &TempDir) -> Child {
+        Command::new("redis-server")
+            .args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"])
+            .arg(socket)
+            .arg("--dir")
+            .arg(folder.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server can't be started: install it (Debian: apt-get install redis-server)")
+    }
+
+    fn wait(&self) {
+        eventually("redis-server answers", || self.client().get_connection().is_ok());
+    }
+
+    /// What `--cache` takes.
+    pub fn url(&self) -> String {
+        format!("redis+unix://{}", self.folder.path().join("redis.sock").display())
+    }
+
+    fn client(&self) -> Client {
+        Client::open(self.url()).unwrap()
+    }
+
+    pub fn connection(&self) -> Connection {
+        self.client().get_connection().unwrap()
+    }
+
+    /// All keys, sorted.
+    pub fn keys(&self) -> Vec<String> {
+        let mut keys: Vec<String> = self.connection().keys("*").unwrap();
+        keys.sort();
+        keys
+    }
+
+    /// How often a command was run.
+    pub fn commands(&self, name: &str) -> u64 {
+        let statistics: String = redis::cmd("INFO").arg("commandstats").query(&mut self.connection()).unwrap();
+        let line = statistics.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{name}:calls=")));
+        line.map_or(0, |line| line.split(',').next().unwrap().parse().unwrap())
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.process), signal).unwrap();
+    }
+
+    /// Kills the server at once; what it held is lost.
+    pub fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Starts it again, empty, at the same place.
+    pub fn restart(&mut self) {
+        self.process = Self::spawn(self.folder.path().join("redis.sock"), &self.folder);
+        self.wait();
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        // It may be dead already.
+        let _ = self.process.kill();
+        self.process.wait().unwrap();
+    }
+}

@@ -1,0 +1,185 @@
+//! A running phipi, and what a client does with it.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    net::TcpStream,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex},
+    thread::{self, JoinHandle, sleep},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+/// Nothing that a test waits for takes longer, however busy the machine is.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until `condition` holds.
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < until, "still not: {what}");
+        sleep(Duration::from_millis(5));
+    }
+}
+
+/// A process of phipi on free ports. A line of WARN or ERROR in its log fails the test, unless it was expected.
+pub struct Service {
+    process: Child,
+    url: String,
+    admin: String,
+    log: Arc<Mutex<String>>,
+    logging: Option<JoinHandle<()>>,
+    expects_warnings: bool,
+}
+
+/// The program, with nothing of the environment that could change what it does.
+pub fn program() -> Command {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_phipi"));
+    program.env_clear();
+    program
+}
+
+impl Service {
+    /// Starts phipi with its answers at `cache`.
+    pub fn start(cache: &str) -> Self {
+        Self::start_with(cache, &[])
+    }
+
+    pub fn start_with(cache: &str, flags: &[&str]) -> Self {
+        let mut command = program();
+        command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--cache", cache]).args(flags);
+        Self::spawn(command)
+    }
+
+    /// Starts a command that serves, and waits for its addresses.
+    pub fn spawn(mut command: Command) -> Self {
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let stderr = BufReader::new(process.stderr.take().unwrap());
+        let written = Arc::clone(&log);
+        let logging = thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                *written.lock().unwrap() += &(line + "\n");
+            }
+        });
+        let mut stdout = BufReader::new(process.stdout.take().unwrap());
+        let mut address = |announcement: &str| {
+            let mut line = String::new();
+            stdout.read_line(&mut line).unwrap();
+            let address = line.trim_end().strip_prefix(announcement);
+            address.unwrap_or_else(|| panic!("{line:?}, and in the log: {}", log.lock().unwrap())).to_owned()
+        };
+        let (url, admin) = (address("listening on "), address("admin on "));
+        thread::spawn(move || {
+            let mut rest = String::new();
+            stdout.read_to_string(&mut rest).unwrap();
+            assert_eq!(rest, "", "stdout carries the addresses and nothing else");
+        });
+        Self { process, url, admin, log, logging: Some(logging), expects_warnings: false }
+    }
+
+    pub fn expecting_warnings(mut self) -> Self {
+        self.expects_warnings = true;
+        self
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+
+    pub fn admin_url(&self, path: &str) -> String {
+        format!("{}{path}", self.admin)
+    }
+
+    /// A connection for requests that no client library would send.
+    pub fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.url.trim_start_matches("http://")).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Waits until the log tells of `event`.
+    pub fn logs(&self, event: &str) {
+        eventually(&format!("the log tells: {event}"), || self.log().contains(event));
+    }
+
+    /// The answer to a GraphQL document.
+    pub fn query(&self, document: &str) -> Value {
+        self.post(&json!({ "query": document }))
+    }
+
+    /// The answer to a POST of JSON.
+    pub fn post(&self, body: &Value) -> Value {
+        let mut response = client().post(self.url("/graphql")).send_json(body).unwrap();
+        response.body_mut().read_json().unwrap()
+    }
+
+    /// What `fib(n)` says: its digits, and whether they were cached.
+    pub fn fib(&self, n: u32) -> (String, bool) {
+        let answer = self.query(&format!("{{ fib(n: {n}) {{ result cached }} }}"));
+        let fib = &answer["data"]["fib"];
+        let cached = fib["cached"].as_bool().unwrap_or_else(|| panic!("fib({n}) answers {answer}"));
+        (fib["result"].as_str().unwrap().to_owned(), cached)
+    }
+
+    /// Whether `fib(n)` was cached.
+    pub fn fib_cached(&self, n: u32) -> bool {
+        self.fib(n).1
+    }
+
+    /// Whether `pi(terms)` was cached.
+    pub fn pi_cached(&self, terms: u32) -> bool {
+        let answer = self.query(&format!("{{ pi(terms: {terms}) {{ cached }} }}"));
+        answer["data"]["pi"]["cached"].as_bool().unwrap_or_else(|| panic!("pi({terms}) answers {answer}"))
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.process), signal).unwrap();
+    }
+
+    /// Waits for the end of the process.
+    pub fn exit(&mut self) -> ExitStatus {
+        let mut status = None;
+        eventually("the process has ended", || {
+            status = self.process.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+
+    /// Stops as an operator does.
+    pub fn stop(mut self) {
+        self.signal(Signal::TERM);
+        assert!(self.exit().success());
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        self.process.wait().unwrap();
+        self.logging.take().unwrap().join().unwrap();
+        let log = self.log();
+        if !thread::panicking() && !self.expects_warnings {
+            assert!(!log.contains("WARN") && !log.contains("ERROR"), "not expected in the log:\n{log}");
+        }
+    }
+}
+
+/// A client that takes any status for an answer.
+pub fn client() -> ureq::Agent {
+    ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build().into()
+}
+
+/// A GET, with its status and body.
+pub fn get(url: &str) -> (u16, String) {
+    let mut response = client().get(url).call().unwrap();
+    (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
+}

@@ -1,0 +1,156 @@
+//! The rules of the house, held against its sources.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Who may know whom: each room and the rooms that it may use.
+const ROOMS: [(&str, &[&str]); 8] = [
+    ("telemetry", &[]),
+    ("math", &[]),
+    ("workers", &["telemetry"]),
+    ("cache", &["telemetry"]),
+    ("evaluator", &["telemetry", "math", "workers", "cache"]),
+    ("graphql", &["telemetry", "math", "evaluator"]),
+    ("http", &["telemetry", "math", "evaluator", "graphql"]),
+    ("cli", &["telemetry", "math", "cache", "http"]),
+];
+
+/// What a room knows nothing of, so that it can be read and changed by itself.
+const ABSENCES: [(&str, &[&str]); 4] = [
+    ("math", &["tokio", "serde", "redis::", "rusqlite", "tracing", "std::env", "axum", "async "]),
+    ("cache", &["fibonacci", "Decimal", "async_graphql", "axum", "std::env"]),
+    ("graphql", &["axum", "redis::", "rusqlite", "StatusCode", "std::env"]),
+    ("http", &["redis::", "rusqlite", "std::env"]),
+];
+
+/// Names that say nothing.
+const EMPTY_NAMES: [&str; 5] = ["utils", "util", "common", "helpers", "misc"];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every file of sources below a folder, with its text.
+fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            files.push((path, text));
+        }
+    }
+    files
+}
+
+/// The room that a file of `src` belongs to.
+fn room(path: &Path) -> String {
+    let inside = path.strip_prefix(root().join("src")).unwrap();
+    inside.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_owned()
+}
+
+/// What comes before the tests of a file.
+fn program(text: &str) -> &str {
+    text.split("#[cfg(test)]").next().unwrap()
+}
+
+/// The rooms that a text names: `crate::x`, or `x` at the start of a line of `use crate::{…}`.
+fn used(text: &str) -> Vec<&str> {
+    let names = ROOMS.iter().map(|(name, _)| *name);
+    let blocks: Vec<&str> = text.split("use crate::{").skip(1).map(|block| block.split("};").next().unwrap()).collect();
+    let in_block = |name: &str| {
+        blocks.iter().any(|block| {
+            let mut depth = 0;
+            block.split_inclusive(['{', '}', ',']).any(|piece| {
+                let found = depth == 0 && piece.trim().split(['{', '}', ',', ':']).next() == Some(name);
+                depth += piece.matches('{').count();
+                depth -= piece.matches('}').count();
+                found
+            })
+        })
+    };
+    names.filter(|name| text.contains(&format!("crate::{name}")) || in_block(name)).collect()
+}
+
+#[test]
+fn rooms_use_only_the_rooms_they_may() {
+    for (path, text) in sources(&root().join("src")) {
+        let here = room(&path);
+        let Some((_, allowed)) = ROOMS.iter().find(|(name, _)| *name == here) else {
+            assert!(["main", "lib"].contains(&&*here), "{here} is no room: give it its place in the house");
+            continue;
+        };
+        for other in used(&text) {
+            assert!(other == here || allowed.contains(&other), "{} uses {other}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_search_for_uses_finds_them() {
+    let text = "use crate::{\n    cache::{Cache, math},\n    telemetry,\n};\nfn f() { crate::http::serve() }";
+    assert_eq!(used(text), ["telemetry", "cache", "http"]);
+    assert_eq!(used("use crate::workers::Workers;"), ["workers"]);
+}
+
+#[test]
+fn rooms_know_nothing_of_what_is_not_theirs() {
+    for (path, text) in sources(&root().join("src")) {
+        let here = room(&path);
+        let text = program(&text);
+        for (_, absent) in ABSENCES.iter().filter(|(name, _)| *name == here) {
+            for word in *absent {
+                // A file may carry the name of what it wraps.
+                let own = path.file_stem().is_some_and(|stem| word.starts_with(stem.to_str().unwrap()));
+                let wrapped = here == "cache" && ["redis::", "rusqlite"].contains(word);
+                assert!(own || wrapped || !text.contains(word), "{} knows {word}", path.display());
+            }
+        }
+        if here != "cli" && here != "main" {
+            assert!(!text.contains("env::var"), "{} reads the environment", path.display());
+        }
+        if here != "main" {
+            assert!(!text.contains("process::exit"), "{} exits", path.display());
+        }
+    }
+}
+
+#[test]
+fn nothing_is_left_for_later_or_hidden() {
+    for folder in ["src", "tests"] {
+        for (path, text) in sources(&root().join(folder)) {
+            if path.ends_with("tidy.rs") {
+                continue;
+            }
+            for word in ["TODO", "FIXME", "XXX", "todo!", "unimplemented!", "dbg!", "#![deny(warnings)]"] {
+                assert!(!text.contains(word), "{} has {word}", path.display());
+            }
+            assert!(!program(&text).contains("#[allow("), "{}: use #[expect(…, reason = …)]", path.display());
+            let stem = path.file_stem().unwrap().to_str().unwrap();
+            assert!(!EMPTY_NAMES.contains(&stem), "{} says nothing", path.display());
+        }
+    }
+}
+
+#[test]
+fn functions_stay_short() {
+    const LINES: usize = 70;
+    for (path, text) in sources(&root().join("src")) {
+        let lines: Vec<&str> = text.lines().collect();
+        for (start, line) in lines.iter().enumerate() {
+            let indent = line.len() - line.trim_start().len();
+            let head = line.trim_start().trim_start_matches("pub ").trim_start_matches("pub(super) ");
+            let head = head.trim_start_matches("const ").trim_start_matches("async ").trim_start_matches("unsafe ");
+            if !head.starts_with("fn ") {
+                continue;
+            }
+            let closing = format!("{}}}", " ".repeat(indent));
+            let end = lines[start..].iter().position(|line| *line == closing).unwrap_or(0);
+            assert!(end <= LINES, "{}:{}: a function of {end} lines", path.display(), start + 1);
+        }
+    }
+}
