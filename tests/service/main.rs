@@ -7,5 +7,6 @@ mod graphql;
 mod http;
 mod lifecycle;
 mod oracle;
+mod readme;
 mod redis_server;
 mod service;
