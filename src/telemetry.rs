@@ -49,6 +49,15 @@ pub fn store_back() {
     info!("cache: the store answers again");
 }
 
+/// Whether writes are acknowledged while their answers wait. Logged on the change alone.
+pub fn writes_in_time(in_time: bool) {
+    if in_time {
+        info!("cache: the store acknowledges in time again");
+    } else {
+        warn!("cache: the store acknowledges too late; answers go out before");
+    }
+}
+
 /// Something was not written, because too much was already waiting for a slow store.
 pub fn write_dropped(bytes: usize) {
     warn!("cache: {bytes} bytes are not stored: too much is waiting for the store");

@@ -309,7 +309,7 @@ where
             health.judge(written.await);
         });
         // Beyond the budget, and even if it panics, the answer does not depend on it.
-        let _ = timeout(write_budget(bytes), write).await;
+        self.health.in_time(timeout(write_budget(bytes), write).await.is_ok());
     }
 
     fn name(&self, key: &K) -> String {
@@ -352,10 +352,11 @@ impl Mark {
     }
 }
 
-/// Whether the store answers, so that the log tells of the changes alone.
+/// Whether the store answers, and acknowledges in time; the log tells of the changes alone.
 #[derive(Default)]
 struct Health {
     lost: AtomicBool,
+    slow: AtomicBool,
 }
 
 impl Health {
@@ -373,6 +374,12 @@ impl Health {
                 }
                 None
             }
+        }
+    }
+
+    fn in_time(&self, in_time: bool) {
+        if self.slow.swap(!in_time, Ordering::Relaxed) == in_time {
+            telemetry::writes_in_time(in_time);
         }
     }
 }

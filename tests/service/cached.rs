@@ -11,8 +11,8 @@ use tempfile::TempDir;
 
 use crate::{
     oracle::{Model, fibonacci},
-    redis_server::RedisServer,
-    service::{Service, eventually},
+    redis_server::{RedisServer, round_trips},
+    service::{Service, eventually, undisturbed},
 };
 
 fn sqlite_in(folder: &Path) -> String {
@@ -44,12 +44,12 @@ fn a_story(cache: &str) {
 
 #[test]
 fn a_story_on_redis() {
-    a_story(&RedisServer::start().url());
+    undisturbed(|| a_story(&RedisServer::start().url()));
 }
 
 #[test]
 fn a_story_on_sqlite() {
-    a_story(&sqlite_in(tempfile::tempdir().unwrap().path()));
+    undisturbed(|| a_story(&sqlite_in(tempfile::tempdir().unwrap().path())));
 }
 
 #[test]
@@ -102,16 +102,54 @@ fn a_hundred_aliases_are_one_request() {
 }
 
 #[test]
-fn a_crowd_shares_one_evaluation() {
-    let redis = RedisServer::start();
-    let services = [Service::start(&redis.url()), Service::start(&redis.url())];
-    thread::scope(|scope| {
-        for client in 0..32 {
-            let service = &services[client % 2];
-            scope.spawn(move || assert_eq!(service.fib(300_000).0, fibonacci(300_000)));
+fn a_request_costs_three_round_trips_at_most() {
+    undisturbed(|| {
+        let redis = RedisServer::start();
+        let services = [Service::start(&redis.url()), Service::start(&redis.url())];
+        // Connections are made by the first questions.
+        for service in &services {
+            service.pi_cached(0);
         }
+
+        let mut observer = redis.connection();
+        let mut round_trips_of = |service: &Service, document: &str| {
+            let before = round_trips(&mut observer);
+            service.query(document);
+            // The observer's own second question is one of them.
+            round_trips(&mut observer) - before - 1
+        };
+        let several =
+            "{ a: fib(n: 600) { cached } b: fib(n: 7) { cached } pi(terms: 7) { cached } c: pi(terms: 8) { error } }";
+        assert_eq!(round_trips_of(&services[0], several), 3, "one to read, one to write, one for the mark");
+        assert_eq!(round_trips_of(&services[0], several), 0, "all in memory");
+        assert_eq!(round_trips_of(&services[1], several), 1, "one to read all of them");
+        assert_eq!(
+            round_trips_of(&services[1], "{ fib(n: 601) { cached } }"),
+            2,
+            "on a known rung the mark alone rises"
+        );
+        assert_eq!(
+            round_trips_of(&services[1], "{ pi(terms: 9) { cached } }"),
+            2,
+            "without the ladder there is no mark"
+        );
+        assert_eq!(round_trips_of(&services[0], "{ fib(n: 1) { cached } __typename }"), 0, "the definition is known");
     });
-    assert!(services.iter().all(|service| service.fib_cached(300_000) && service.fib_cached(4_321)));
+}
+
+#[test]
+fn a_crowd_shares_one_evaluation() {
+    undisturbed(|| {
+        let redis = RedisServer::start();
+        let services = [Service::start(&redis.url()), Service::start(&redis.url())];
+        thread::scope(|scope| {
+            for client in 0..32 {
+                let service = &services[client % 2];
+                scope.spawn(move || assert_eq!(service.fib(300_000).0, fibonacci(300_000)));
+            }
+        });
+        assert!(services.iter().all(|service| service.fib_cached(300_000) && service.fib_cached(4_321)));
+    });
 }
 
 /// Clients that ask for different new indices at once make the ladder grow side by side.
@@ -137,12 +175,12 @@ fn a_crowd_leaves_the_ladder_whole(cache: &str) {
 
 #[test]
 fn a_crowd_leaves_the_ladder_whole_on_redis() {
-    a_crowd_leaves_the_ladder_whole(&RedisServer::start().url());
+    undisturbed(|| a_crowd_leaves_the_ladder_whole(&RedisServer::start().url()));
 }
 
 #[test]
 fn a_crowd_leaves_the_ladder_whole_on_sqlite() {
-    a_crowd_leaves_the_ladder_whole(&sqlite_in(tempfile::tempdir().unwrap().path()));
+    undisturbed(|| a_crowd_leaves_the_ladder_whole(&sqlite_in(tempfile::tempdir().unwrap().path())));
 }
 
 /// One step of a random history over two processes.
@@ -170,17 +208,17 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn follows_the_model(cache: &str, steps: Vec<Step>) {
+fn follows_the_model(cache: &str, steps: &[Step]) {
     let mut services = [Service::start(cache), Service::start(cache)];
     let mut model = Model::default();
-    for (at, step) in steps.into_iter().enumerate() {
+    for (at, step) in steps.iter().enumerate() {
         match step {
-            Step::Restart { process } => services[process] = Service::start(cache),
+            Step::Restart { process } => services[*process] = Service::start(cache),
             Step::Ask { process, indices, terms } => {
                 let fibs = indices.iter().enumerate().map(|(k, n)| format!("f{k}: fib(n: {n}) {{ result cached }} "));
                 let pis = terms.iter().enumerate().map(|(k, n)| format!("p{k}: pi(terms: {n}) {{ cached }} "));
                 let answer =
-                    services[process].query(&format!("{{ __typename {} }}", fibs.chain(pis).collect::<String>()));
+                    services[*process].query(&format!("{{ __typename {} }}", fibs.chain(pis).collect::<String>()));
                 for (k, &n) in indices.iter().enumerate() {
                     let field = &answer["data"][format!("f{k}")];
                     assert_eq!(field["cached"], model.fib_cached(n), "step {at}: fib({n}); {model:?}");
@@ -190,8 +228,8 @@ fn follows_the_model(cache: &str, steps: Vec<Step>) {
                     let field = &answer["data"][format!("p{k}")];
                     assert_eq!(field["cached"], model.pi_cached(n), "step {at}: pi({n}); {model:?}");
                 }
-                indices.into_iter().for_each(|n| model.fib_answered(n));
-                terms.into_iter().for_each(|n| model.pi_answered(n));
+                indices.iter().for_each(|&n| model.fib_answered(n));
+                terms.iter().for_each(|&n| model.pi_answered(n));
             }
         }
     }
@@ -203,8 +241,10 @@ fn histories(store: impl Fn() -> (String, Box<dyn std::any::Any>)) {
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     runner
         .run(&prop::collection::vec(step(), 40..60), |steps| {
-            let (cache, _kept) = store();
-            follows_the_model(&cache, steps);
+            undisturbed(|| {
+                let (cache, _kept) = store();
+                follows_the_model(&cache, &steps);
+            });
             Ok(())
         })
         .unwrap();

@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use crate::{
     oracle::fibonacci,
     redis_server::{PREFIX, RedisServer},
-    service::{Service, eventually},
+    service::{Service, eventually, undisturbed},
 };
 
 /// Ways to spoil a stored entry, and why each might get through.
@@ -64,91 +64,105 @@ fn poison_is_never_served(cache: &str, read: impl Fn(&str) -> Vec<u8>, write: im
 
 #[test]
 fn poison_in_redis_is_never_served() {
-    let redis = RedisServer::start();
-    let read = |key: &str| redis.connection().get(key).unwrap();
-    let write = |key: &str, value: &[u8]| redis.connection().set(key, value).unwrap();
-    poison_is_never_served(&redis.url(), read, write);
+    undisturbed(|| {
+        let redis = RedisServer::start();
+        let read = |key: &str| redis.connection().get(key).unwrap();
+        let write = |key: &str, value: &[u8]| redis.connection().set(key, value).unwrap();
+        poison_is_never_served(&redis.url(), read, write);
+    });
 }
 
 #[test]
 fn poison_in_sqlite_is_never_served() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("cache.sqlite");
-    let open = |path: &Path| {
-        let connection = Connection::open(path).unwrap();
-        connection.busy_timeout(Duration::from_secs(5)).unwrap();
-        connection
-    };
-    let read =
-        |key: &str| open(&path).query_row("SELECT value FROM entry WHERE name = ?1", [key], |row| row.get(0)).unwrap();
-    let write = |key: &str, value: &[u8]| {
-        let changed = open(&path).execute("UPDATE entry SET value = ?2 WHERE name = ?1", params![key, value]).unwrap();
-        assert_eq!(changed, 1);
-    };
-    poison_is_never_served(&format!("sqlite:{}", path.display()), read, write);
+    undisturbed(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cache.sqlite");
+        let open = |path: &Path| {
+            let connection = Connection::open(path).unwrap();
+            connection.busy_timeout(Duration::from_secs(5)).unwrap();
+            connection
+        };
+        let read = |key: &str| {
+            open(&path).query_row("SELECT value FROM entry WHERE name = ?1", [key], |row| row.get(0)).unwrap()
+        };
+        let write = |key: &str, value: &[u8]| {
+            let changed =
+                open(&path).execute("UPDATE entry SET value = ?2 WHERE name = ?1", params![key, value]).unwrap();
+            assert_eq!(changed, 1);
+        };
+        poison_is_never_served(&format!("sqlite:{}", path.display()), read, write);
+    });
 }
 
 #[test]
 fn a_mark_without_rungs_vouches_for_nothing() {
-    let redis = RedisServer::start();
-    for mark in ["100000", "1e18", "inf"] {
-        let mut connection = redis.connection();
-        cmd("FLUSHALL").exec(&mut connection).unwrap();
-        cmd("ZADD").arg("phipi:1:fib:top").arg(mark).arg("n").exec(&mut connection).unwrap();
-        let service = Service::start(&redis.url());
-        assert_eq!(service.fib(213), (fibonacci(213), false), "a mark of {mark}");
-        assert_eq!(service.fib(213), (fibonacci(213), true), "a mark of {mark}");
-    }
+    undisturbed(|| {
+        let redis = RedisServer::start();
+        for mark in ["100000", "1e18", "inf"] {
+            let mut connection = redis.connection();
+            cmd("FLUSHALL").exec(&mut connection).unwrap();
+            cmd("ZADD").arg("phipi:1:fib:top").arg(mark).arg("n").exec(&mut connection).unwrap();
+            let service = Service::start(&redis.url());
+            assert_eq!(service.fib(213), (fibonacci(213), false), "a mark of {mark}");
+            assert_eq!(service.fib(213), (fibonacci(213), true), "a mark of {mark}");
+        }
+    });
 }
 
 #[test]
 fn a_lost_rung_is_repaired_by_the_answer_that_noticed() {
-    let redis = RedisServer::start();
-    Service::start(&redis.url()).fib(2_000);
-    let _: () = redis.connection().del("phipi:1:fib:rung:3").unwrap();
-    let fresh = Service::start(&redis.url());
-    assert_eq!(fresh.fib(400), (fibonacci(400), false));
-    assert_eq!(fresh.fib(401), (fibonacci(401), true));
-    assert_eq!(Service::start(&redis.url()).fib(402), (fibonacci(402), true), "in the store as well");
+    undisturbed(|| {
+        let redis = RedisServer::start();
+        Service::start(&redis.url()).fib(2_000);
+        let _: () = redis.connection().del("phipi:1:fib:rung:3").unwrap();
+        let fresh = Service::start(&redis.url());
+        assert_eq!(fresh.fib(400), (fibonacci(400), false));
+        assert_eq!(fresh.fib(401), (fibonacci(401), true));
+        assert_eq!(Service::start(&redis.url()).fib(402), (fibonacci(402), true), "in the store as well");
+    });
 }
 
 #[test]
 fn a_flushed_store_is_written_anew_before_the_mark_is() {
-    let redis = RedisServer::start();
-    let remembers = Service::start(&redis.url());
-    assert!(!remembers.fib_cached(30_000));
-    cmd("FLUSHALL").exec(&mut redis.connection()).unwrap();
-    assert_eq!(remembers.fib(30_001), (fibonacci(30_001), false));
-    let fresh = Service::start(&redis.url());
-    for n in (0..=30_001).rev().step_by(61) {
-        assert_eq!(fresh.fib(n), (fibonacci(n), true), "F({n})");
-    }
-    assert!(!fresh.fib_cached(30_002));
+    undisturbed(|| {
+        let redis = RedisServer::start();
+        let remembers = Service::start(&redis.url());
+        assert!(!remembers.fib_cached(30_000));
+        cmd("FLUSHALL").exec(&mut redis.connection()).unwrap();
+        assert_eq!(remembers.fib(30_001), (fibonacci(30_001), false));
+        let fresh = Service::start(&redis.url());
+        for n in (0..=30_001).rev().step_by(61) {
+            assert_eq!(fresh.fib(n), (fibonacci(n), true), "F({n})");
+        }
+        assert!(!fresh.fib_cached(30_002));
+    });
 }
 
 #[test]
 fn answers_go_on_while_the_store_is_flushed() {
-    let redis = RedisServer::start();
-    let services = [Service::start(&redis.url()), Service::start(&redis.url())];
-    std::thread::scope(|scope| {
-        for (offset, service) in (0_u32..).zip(&services) {
-            scope.spawn(move || {
-                for k in 0..200 {
-                    let n = 2 + (k * 331 + offset * 17) % 20_000;
-                    assert_eq!(service.fib(n).0, fibonacci(n));
-                }
-            });
-        }
-        for _ in 0..20 {
-            cmd("FLUSHALL").exec(&mut redis.connection()).unwrap();
+    undisturbed(|| {
+        let redis = RedisServer::start();
+        let services = [Service::start(&redis.url()), Service::start(&redis.url())];
+        std::thread::scope(|scope| {
+            for (offset, service) in (0_u32..).zip(&services) {
+                scope.spawn(move || {
+                    for k in 0..200 {
+                        let n = 2 + (k * 331 + offset * 17) % 20_000;
+                        assert_eq!(service.fib(n).0, fibonacci(n));
+                    }
+                });
+            }
+            for _ in 0..20 {
+                cmd("FLUSHALL").exec(&mut redis.connection()).unwrap();
+            }
+        });
+        // Whatever the mark says now, what is cached is right.
+        let fresh = Service::start(&redis.url());
+        for n in (0..20_000).step_by(499) {
+            assert_eq!(fresh.fib(n).0, fibonacci(n));
+            assert_eq!(fresh.fib(n), (fibonacci(n), true), "repaired by the answer before");
         }
     });
-    // Whatever the mark says now, what is cached is right.
-    let fresh = Service::start(&redis.url());
-    for n in (0..20_000).step_by(499) {
-        assert_eq!(fresh.fib(n).0, fibonacci(n));
-        assert_eq!(fresh.fib(n), (fibonacci(n), true), "repaired by the answer before");
-    }
 }
 
 /// The budgets of the design, and what a busy machine may add.

@@ -8,7 +8,7 @@ use std::{
 use rustix::process::Signal;
 
 use crate::{
-    redis_server::RedisServer,
+    redis_server::{RedisServer, runs_of},
     service::{Service, client, eventually, get},
 };
 
@@ -63,7 +63,8 @@ fn what_a_client_that_goes_away_had_asked_for_is_kept() {
     let redis = RedisServer::start();
     let service = Service::start(&redis.url());
     let mut n = 2_000_000;
-    let looked_up = || redis.commands("mget");
+    let mut observer = redis.connection();
+    let mut looked_up = || runs_of("mget", &mut observer);
     eventually("an evaluation outlives its client", || {
         // Each client goes as soon as its question was looked up, long before its answer is evaluated; whether the
         // evaluation had begun by then is a matter of microseconds, so that it takes one or two.

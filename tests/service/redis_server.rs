@@ -63,13 +63,6 @@ impl RedisServer {
         keys
     }
 
-    /// How often a command was run.
-    pub fn commands(&self, name: &str) -> u64 {
-        let statistics: String = redis::cmd("INFO").arg("commandstats").query(&mut self.connection()).unwrap();
-        let line = statistics.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{name}:calls=")));
-        line.map_or(0, |line| line.split(',').next().unwrap().parse().unwrap())
-    }
-
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.process), signal).unwrap();
     }
@@ -93,4 +86,20 @@ impl Drop for RedisServer {
         let _ = self.process.kill();
         self.process.wait().unwrap();
     }
+}
+
+/// How often a command was run.
+pub fn runs_of(command: &str, observer: &mut Connection) -> u64 {
+    info(observer, "commandstats", &format!("cmdstat_{command}:calls="))
+}
+
+/// How many round trips all clients have made, this one included.
+pub fn round_trips(observer: &mut Connection) -> u64 {
+    info(observer, "stats", "total_reads_processed:")
+}
+
+fn info(observer: &mut Connection, section: &str, entry: &str) -> u64 {
+    let info: String = redis::cmd("INFO").arg(section).query(observer).unwrap();
+    let found = info.lines().find_map(|line| line.strip_prefix(entry));
+    found.map_or(0, |rest| rest.split(',').next().unwrap().parse().unwrap())
 }
