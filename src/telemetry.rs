@@ -39,14 +39,14 @@ pub fn store_unusable(store: &impl Display, cause: &impl Display) {
     error!("cache: {store} can't be opened: {cause}; answers are kept in memory alone");
 }
 
-/// The store stopped answering in time. Logged on the change alone.
+/// The store refuses, or does not answer in time. Logged on the change alone.
 pub fn store_lost(cause: &impl Display) {
-    warn!("cache: the store does not answer: {cause}; answers are computed until it does");
+    warn!("cache: the store fails: {cause}; answers are computed until it works");
 }
 
-/// The store answers again. Logged on the change alone.
+/// The store works again. Logged on the change alone.
 pub fn store_back() {
-    info!("cache: the store answers again");
+    info!("cache: the store works again");
 }
 
 /// Whether writes are acknowledged while their answers wait. Logged on the change alone.
