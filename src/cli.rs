@@ -98,8 +98,8 @@ impl Serve {
     /// # Errors
     /// When the URL that was given can't be right.
     pub fn location(&self) -> Result<Location, LocationError> {
-        let redis_url = || env::var("REDIS_URL").ok();
-        match self.cache.clone().or_else(redis_url).filter(|url| !url.is_empty()) {
+        let named = [self.cache.clone(), env::var("REDIS_URL").ok()];
+        match named.into_iter().flatten().find(|url| !url.is_empty()) {
             Some(url) => url.parse(),
             None => Ok(default_file().map_or(Location::Memory, Location::Sqlite)),
         }

@@ -39,7 +39,13 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<()> {
     match command {
-        Command::Serve(settings) => Runtime::new()?.block_on(serve(settings)),
+        Command::Serve(settings) => {
+            let runtime = Runtime::new()?;
+            let served = runtime.block_on(serve(settings));
+            // What the drain has cut is not waited for.
+            runtime.shutdown_background();
+            served
+        }
         Command::Fib { n } => {
             let value = fib::fibonacci(n);
             if !Prime::draw(getrandom::u64)?.proves(n, &value) {
@@ -60,7 +66,13 @@ async fn serve(settings: Serve) -> Result<()> {
     let public = listen(settings.listen, "--listen").await?;
     let admin = listen(settings.admin_listen, "--admin-listen").await?;
     let prime = Prime::draw(getrandom::u64)?;
-    let evaluator = Evaluator::open(location, settings.cache_prefix.clone(), settings.max_n, Workers::start()?, prime);
+    let evaluator = Evaluator::open(
+        location,
+        settings.cache_prefix.clone(),
+        settings.max_n,
+        Workers::start(fib::limb_count(settings.max_n))?,
+        prime,
+    );
     let asked_to_stop = asked_to_stop()?;
     print([
         format!("listening on http://{}\n", public.local_addr()?),

@@ -39,22 +39,27 @@ pub fn store_unusable(store: &impl Display, cause: &impl Display) {
     error!("cache: {store} can't be opened: {cause}; answers are kept in memory alone");
 }
 
-/// The store refuses, or does not answer in time. Logged on the change alone.
-pub fn store_lost(cause: &impl Display) {
-    warn!("cache: the store fails: {cause}; answers are computed until it works");
+/// The store can be read again, or no longer. Logged on the change alone, as the two below.
+pub fn store_is_read(state: Result<(), &dyn Display>) {
+    match state {
+        Ok(()) => info!("cache: the store is read again"),
+        Err(cause) => warn!("cache: the store can't be read: {cause}; answers are computed until it can"),
+    }
 }
 
-/// The store works again. Logged on the change alone.
-pub fn store_back() {
-    info!("cache: the store works again");
+/// The store can be written again, or no longer.
+pub fn store_is_written(state: Result<(), &dyn Display>) {
+    match state {
+        Ok(()) => info!("cache: the store is written again"),
+        Err(cause) => warn!("cache: the store can't be written: {cause}; answers are kept in memory until it can"),
+    }
 }
 
-/// Whether writes are acknowledged while their answers wait. Logged on the change alone.
-pub fn writes_in_time(in_time: bool) {
-    if in_time {
-        info!("cache: the store acknowledges in time again");
-    } else {
-        warn!("cache: the store acknowledges too late; answers go out before");
+/// Writes are acknowledged while their answers wait, or no longer.
+pub fn store_is_in_time(state: Result<(), &dyn Display>) {
+    match state {
+        Ok(()) => info!("cache: the store acknowledges in time again"),
+        Err(cause) => warn!("cache: the store acknowledges too late: {cause}; answers go out before"),
     }
 }
 

@@ -46,7 +46,11 @@ impl FromStr for Location {
             return Ok(Self::Memory);
         }
         if let Some(path) = text.strip_prefix("sqlite:") {
-            return if path.is_empty() { Err(LocationError::Path) } else { Ok(Self::Sqlite(path.into())) };
+            return if path.is_empty() || path.starts_with(":memory:") {
+                Err(LocationError::Path)
+            } else {
+                Ok(Self::Sqlite(path.into()))
+            };
         }
         if !["redis://", "redis+unix://"].iter().any(|scheme| text.starts_with(scheme)) {
             return Err(LocationError::Scheme);
@@ -93,7 +97,16 @@ mod tests {
 
     #[test]
     fn what_cant_be_right_is_refused_without_repeating_it() {
-        for text in ["", "secret", "secret://host", "sqlite:", "redis://", "redis://:secret@host:port", "/tmp/secret"] {
+        for text in [
+            "",
+            "secret",
+            "secret://host",
+            "sqlite:",
+            "sqlite::memory:",
+            "redis://",
+            "redis://:secret@host:port",
+            "/tmp/secret",
+        ] {
             let refusal = text.parse::<Location>().unwrap_err().to_string();
             assert!(!refusal.contains("secret"), "{text}: {refusal}");
         }

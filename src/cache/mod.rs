@@ -38,7 +38,7 @@ use crate::telemetry;
 const READ_BUDGET: Duration = Duration::from_millis(50);
 
 /// How long an answer waits for the store to acknowledge what was written.
-const WRITE_BUDGET: Duration = Duration::from_millis(150);
+pub const WRITE_BUDGET: Duration = Duration::from_millis(150);
 
 /// What both budgets allow on top for what is large: a millisecond for so many bytes, half the pace of a gigabit line.
 const BYTES_PER_MS: usize = 64 * 1024;
@@ -144,13 +144,6 @@ pub struct Fact<K, V> {
     pub pinned: bool,
 }
 
-impl<K, V> Fact<K, V> {
-    /// How much of it goes to the store.
-    pub fn stored_bytes(&self) -> usize {
-        self.bytes.as_ref().map_or(0, |bytes| bytes.len())
-    }
-}
-
 /// The cache. `K` names entries, `V` is what a proven entry becomes; values are cheap to clone.
 pub struct Cache<K, V> {
     local: moka::sync::Cache<K, V>,
@@ -195,7 +188,7 @@ where
     }
 
     /// Looks up everything that a request wants: in memory, and when that does not answer all of it, in the store by
-    /// one round trip. Never longer than the budget for reading.
+    /// one round trip. It waits for the store no longer than the budget for reading; the proofs come on top.
     pub async fn find(&self, wants: &[Want<K>]) -> Found<V> {
         let local: Vec<Entry<V>> = wants.iter().map(|want| self.remembered(want)).collect();
         let silent = |entries| Found { entries, sight: self.own_sight() };
@@ -233,14 +226,26 @@ where
     }
 
     /// Keeps facts, in memory and (if it answered the lookup) in the store: the entries in one round trip, and when
-    /// they are acknowledged the mark in another. Returns when that is done, or when the budget for writing is spent:
-    /// then the write goes on behind.
-    pub async fn keep(&self, facts: Vec<Fact<K, V>>, mark: Option<u32>, sight: &Sight) {
+    /// they are acknowledged the mark in another. Returns when that is done, or when the budget for writing, less
+    /// what was `waited` already, is spent: then the write goes on behind.
+    ///
+    /// What was looked up while the store did not answer is kept in memory alone.
+    pub async fn keep(&self, facts: &[Fact<K, V>], mark: Option<u32>, sight: Sight, waited: Duration) {
         if sight.store_answered {
-            self.write(&facts, mark).await;
+            self.write(facts, mark, waited).await;
         }
+        self.remember(facts, mark);
+    }
+
+    /// Remembers facts, and a mark that will be raised behind the answer, because the store is late.
+    pub fn remember_late(&self, facts: &[Fact<K, V>], mark: u32) {
+        self.health.in_time.is(false);
+        self.remember(facts, Some(mark));
+    }
+
+    fn remember(&self, facts: &[Fact<K, V>], mark: Option<u32>) {
         for fact in facts {
-            self.local.insert(fact.key, fact.value);
+            self.local.insert(fact.key.clone(), fact.value.clone());
         }
         if let Some(mark) = mark {
             self.local_mark.raise(mark);
@@ -258,7 +263,7 @@ where
     async fn visit(&self, keys: Vec<K>, bytes: usize) -> Option<Visit<K, V>> {
         let names = keys.iter().map(|key| self.name(key)).collect();
         let reading = within(budget(READ_BUDGET, bytes), self.store.as_ref()?.read(names)).await;
-        let Reading { mark, values } = self.health.judge(reading)?;
+        let Reading { mark, values } = self.health.reads.judge(reading)?;
         let found = keys.into_iter().zip(values).filter_map(|(key, value)| Some((key, value?)));
         let proven: HashMap<K, V> =
             join_all(found.map(|(key, value)| self.prove(key, value))).await.into_iter().flatten().collect();
@@ -282,7 +287,7 @@ where
         }
     }
 
-    async fn write(&self, facts: &[Fact<K, V>], mark: Option<u32>) {
+    async fn write(&self, facts: &[Fact<K, V>], mark: Option<u32>, waited: Duration) {
         let Some(store) = self.store.clone() else { return };
         let record = |fact: &Fact<K, V>| {
             let bytes = Arc::clone(fact.bytes.as_ref()?);
@@ -306,10 +311,11 @@ where
                     None => Ok(()),
                 }
             });
-            health.judge(written.await);
+            health.writes.judge(written.await);
         });
         // Beyond the budget, and even if it panics, the answer does not depend on it.
-        self.health.in_time(timeout(write_budget(bytes), write).await.is_ok());
+        let patience = budget(WRITE_BUDGET, bytes).saturating_sub(waited);
+        self.health.in_time.is(timeout(patience, write).await.is_ok());
     }
 
     fn name(&self, key: &K) -> String {
@@ -321,12 +327,6 @@ where
 struct Visit<K, V> {
     mark: Option<u32>,
     proven: HashMap<K, V>,
-}
-
-/// How long an answer waits until so many bytes are written.
-#[must_use]
-pub fn write_budget(bytes: usize) -> Duration {
-    budget(WRITE_BUDGET, bytes)
 }
 
 /// A budget, with its allowance for what is large.
@@ -352,34 +352,43 @@ impl Mark {
     }
 }
 
-/// Whether the store answers, and acknowledges in time; the log tells of the changes alone.
-#[derive(Default)]
+/// How the store is.
 struct Health {
-    lost: AtomicBool,
-    slow: AtomicBool,
+    reads: Aspect,
+    writes: Aspect,
+    in_time: Aspect,
 }
 
-impl Health {
-    fn judge<T>(&self, outcome: Result<T, StoreError>) -> Option<T> {
-        match outcome {
-            Ok(value) => {
-                if self.lost.swap(false, Ordering::Relaxed) {
-                    telemetry::store_back();
-                }
-                Some(value)
-            }
-            Err(error) => {
-                if !self.lost.swap(true, Ordering::Relaxed) {
-                    telemetry::store_lost(&error);
-                }
-                None
-            }
+impl Default for Health {
+    fn default() -> Self {
+        let well = |told| Aspect { failed: AtomicBool::new(false), told };
+        Self {
+            reads: well(telemetry::store_is_read),
+            writes: well(telemetry::store_is_written),
+            in_time: well(telemetry::store_is_in_time),
         }
     }
+}
 
-    fn in_time(&self, in_time: bool) {
-        if self.slow.swap(!in_time, Ordering::Relaxed) == in_time {
-            telemetry::writes_in_time(in_time);
+/// One thing that the store does or fails to do; the log is told of its changes alone.
+struct Aspect {
+    failed: AtomicBool,
+    told: fn(Result<(), &dyn Display>),
+}
+
+impl Aspect {
+    fn judge<T>(&self, outcome: Result<T, StoreError>) -> Option<T> {
+        self.change(outcome.as_ref().map(|_| ()).map_err(|error| error as &dyn Display));
+        outcome.ok()
+    }
+
+    fn is(&self, well: bool) {
+        self.change(if well { Ok(()) } else { Err(&"its budget is spent") });
+    }
+
+    fn change(&self, state: Result<(), &dyn Display>) {
+        if self.failed.swap(state.is_err(), Ordering::Relaxed) != state.is_err() {
+            (self.told)(state);
         }
     }
 }

@@ -52,7 +52,7 @@ impl Redis {
         } else {
             pipeline.query_async(&mut connection).await?
         };
-        Ok(Reading { mark: whole(mark), values })
+        Ok(Reading { mark: mark_of(mark), values })
     }
 
     pub(super) async fn write(&self, records: &[Record]) -> Result<(), StoreError> {
@@ -70,9 +70,9 @@ impl Redis {
     }
 }
 
-/// A score as a mark. What no `raise` can have written (negative, broken, not a number) marks nothing.
-fn whole(score: Option<f64>) -> Option<u32> {
-    let score = score.filter(|score| score.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(score))?;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked on the line above")]
-    Some(score as u32)
+/// A score as a mark. One that no `raise` can have written is taken for what it claims: entries are proven in any
+/// case, and it could never be lowered again.
+fn mark_of(score: Option<f64>) -> Option<u32> {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
+    score.filter(|&score| score >= 0.0).map(|score| score as u32)
 }

@@ -2,13 +2,14 @@
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, mpsc},
     thread::sleep,
     time::{Duration, Instant},
 };
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params};
-use tokio::task::spawn_blocking;
+use tokio::sync::oneshot;
 
 use super::store::{Reading, Record, StoreError};
 
@@ -16,17 +17,18 @@ use super::store::{Reading, Record, StoreError};
 const PAGE_BYTES: u32 = 4096;
 const MAX_PAGES: u32 = 256 * 1024 * 1024 / PAGE_BYTES;
 
-/// How long one process waits for another's lock. Nobody waits that long for an answer: the cache has its budgets.
-const BUSY: Duration = Duration::from_secs(5);
+/// How long one process waits for another's lock. No answer waits that long: the cache has its budgets.
+const BUSY: Duration = Duration::from_secs(1);
 
-/// Between attempts to do what SQLite does not wait for by itself.
+/// Between attempts to do what SQLite does not wait for by itself, and how long they go on.
 const RETRY: Duration = Duration::from_millis(5);
+const RETRIES_END: Duration = Duration::from_secs(5);
 
 /// A file, by one connection that reads and one that writes: in WAL mode neither waits for the other.
 #[derive(Clone)]
 pub(super) struct Sqlite {
-    reader: Arc<Mutex<Connection>>,
-    writer: Arc<Mutex<Connection>>,
+    reader: Blocking,
+    writer: Blocking,
     mark: Arc<str>,
     max_pages: u32,
 }
@@ -39,69 +41,96 @@ impl Sqlite {
         }
         let mut writer = connect(path)?;
         prepare(&mut writer)?;
-        let reader = connect(path)?;
-        let shared = |connection| Arc::new(Mutex::new(connection));
-        Ok(Self { reader: shared(reader), writer: shared(writer), mark: mark.into(), max_pages: MAX_PAGES })
+        let reader = Blocking::start("sqlite-reader", connect(path)?)?;
+        let writer = Blocking::start("sqlite-writer", writer)?;
+        Ok(Self { reader, writer, mark: mark.into(), max_pages: MAX_PAGES })
     }
 
     pub(super) async fn read(&self, names: Vec<String>) -> Result<Reading, StoreError> {
         let mark = Arc::clone(&self.mark);
-        on(&self.reader, move |connection| {
-            // One transaction, so that the mark and what it vouches for are of one moment.
-            let snapshot = connection.transaction()?;
-            let mark = snapshot
-                .prepare_cached("SELECT n FROM mark WHERE name = ?1")?
-                .query_row([&mark], |row| row.get(0))
-                .optional()?;
-            let mut value = snapshot.prepare_cached("SELECT value FROM entry WHERE name = ?1")?;
-            let values = names.iter().map(|name| value.query_row([name], |row| row.get(0)).optional());
-            Ok(Reading { mark, values: values.collect::<Result<_, _>>()? })
-        })
-        .await
+        self.reader
+            .run(move |connection| {
+                // One transaction, so that the mark and what it vouches for are of one moment.
+                let snapshot = connection.transaction()?;
+                let mark = snapshot
+                    .prepare_cached("SELECT n FROM mark WHERE name = ?1")?
+                    .query_row([&mark], |row| row.get_ref(0).map(mark_of))
+                    .optional()?
+                    .flatten();
+                let mut value = snapshot.prepare_cached("SELECT value FROM entry WHERE name = ?1")?;
+                let values =
+                    names.iter().map(|name| value.query_row([name], |row| row.get_ref(0).map(bytes_of)).optional());
+                Ok(Reading { mark, values: values.collect::<Result<_, _>>()? })
+            })
+            .await
     }
 
     pub(super) async fn write(&self, records: Vec<Record>) -> Result<(), StoreError> {
         let max_pages = self.max_pages;
-        on(&self.writer, move |connection| {
-            let change = begin(connection)?;
-            make_room(&change, &records, max_pages)?;
-            {
-                let mut insert = change.prepare_cached(
-                    "INSERT INTO entry (name, value, pinned) VALUES (?1, ?2, ?3)
+        self.writer
+            .run(move |connection| {
+                let change = begin(connection)?;
+                make_room(&change, &records, max_pages)?;
+                {
+                    let mut insert = change.prepare_cached(
+                        "INSERT INTO entry (name, value, pinned) VALUES (?1, ?2, ?3)
                      ON CONFLICT DO UPDATE SET value = excluded.value",
-                )?;
-                for record in &records {
-                    insert.execute(params![record.name, &*record.bytes, record.pinned])?;
+                    )?;
+                    for record in &records {
+                        insert.execute(params![record.name, &*record.bytes, record.pinned])?;
+                    }
                 }
-            }
-            change.commit()
-        })
-        .await
+                change.commit()
+            })
+            .await
     }
 
     pub(super) async fn raise(&self, mark: u32) -> Result<(), StoreError> {
         let name = Arc::clone(&self.mark);
-        on(&self.writer, move |connection| {
-            let change = begin(connection)?;
-            change.execute(
-                "INSERT INTO mark (name, n) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET n = max(n, excluded.n)",
-                params![name, mark],
-            )?;
-            change.commit()
-        })
-        .await
+        self.writer
+            .run(move |connection| {
+                let change = begin(connection)?;
+                change.execute(
+                    "INSERT INTO mark (name, n) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET n = max(n, excluded.n)",
+                    params![name, mark],
+                )?;
+                change.commit()
+            })
+            .await
     }
 }
 
-/// Runs `work` where blocking is allowed.
-async fn on<T: Send + 'static>(
-    connection: &Arc<Mutex<Connection>>,
-    work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
-) -> Result<T, StoreError> {
-    let connection = Arc::clone(connection);
-    // A transaction that a panic cut short was rolled back when it was dropped.
-    let guarded = move || work(&mut connection.lock().unwrap_or_else(PoisonError::into_inner));
-    Ok(spawn_blocking(guarded).await??)
+/// A connection on a thread of its own, since SQLite blocks.
+#[derive(Clone)]
+struct Blocking {
+    jobs: mpsc::Sender<Job>,
+}
+
+type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+
+impl Blocking {
+    fn start(name: &str, mut connection: Connection) -> std::io::Result<Self> {
+        let (jobs, queue) = mpsc::channel::<Job>();
+        let work = move || queue.into_iter().for_each(|job| job(&mut connection));
+        std::thread::Builder::new().name(name.into()).spawn(work)?;
+        Ok(Self { jobs })
+    }
+
+    /// Waits for the turn of `work`, and runs it; when nobody waits for it any more, it is left out.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (done, result) = oneshot::channel();
+        let job = move |connection: &mut Connection| {
+            if !done.is_closed() {
+                // Whoever waited may have gone meanwhile.
+                let _ = done.send(work(connection));
+            }
+        };
+        self.jobs.send(Box::new(job)).map_err(|_| StoreError::Aborted)?;
+        Ok(result.await.map_err(|_| StoreError::Aborted)??)
+    }
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
@@ -115,9 +144,9 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
 /// Sets up the file. Two processes may start on no file at once, and the change to WAL does not wait for locks by
 /// itself: it is tried again.
 fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
-    let until = Instant::now() + BUSY;
+    let until = Instant::now() + RETRIES_END;
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
-    // Before the first table, else the file never shrinks.
+    // Can only be chosen before the first table; without it a file never shrinks.
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     while let Err(error) = connection.pragma_update(None, "journal_mode", "WAL") {
         if error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) || Instant::now() > until {
@@ -131,6 +160,25 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
          CREATE TABLE IF NOT EXISTS mark (name TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID;",
     )?;
     change.commit()
+}
+
+/// A stored value, whatever its type: what is not what it should be fails its proof and is written anew.
+fn bytes_of(value: ValueRef<'_>) -> Vec<u8> {
+    match value {
+        ValueRef::Blob(bytes) | ValueRef::Text(bytes) => bytes.to_vec(),
+        ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => Vec::new(),
+    }
+}
+
+/// A stored mark. One that no `raise` can have written and none could lower is taken for what it claims: entries are
+/// proven in any case.
+fn mark_of(value: ValueRef<'_>) -> Option<u32> {
+    match value {
+        ValueRef::Null => None,
+        ValueRef::Integer(mark) if mark < 0 => None,
+        ValueRef::Integer(mark) => Some(u32::try_from(mark).unwrap_or(u32::MAX)),
+        ValueRef::Real(_) | ValueRef::Text(_) | ValueRef::Blob(_) => Some(u32::MAX),
+    }
 }
 
 /// Takes the lock for writing from the start: a reader that becomes a writer is refused without any waiting.

@@ -31,8 +31,8 @@ pub(super) enum StoreError {
     Sqlite(#[from] rusqlite::Error),
     #[error("{0}")]
     File(#[from] std::io::Error),
-    #[error("the work on the file was aborted")]
-    Aborted(#[from] tokio::task::JoinError),
+    #[error("the thread of the file has ended; its panic is in the log")]
+    Aborted,
     #[error("no answer within {0:?}")]
     Late(std::time::Duration),
 }

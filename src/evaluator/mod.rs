@@ -8,30 +8,35 @@ mod entry;
 mod question;
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use futures_util::future::join_all;
-use tokio::{sync::Mutex, time::timeout};
+use tokio::{
+    sync::{Mutex, OwnedMutexGuard},
+    time::{Instant, timeout},
+};
 use tokio_util::task::TaskTracker;
 
 use self::entry::{Key, LADDER_MARK, LADDER_TOP, Value};
 pub use self::question::{Answer, Answers, Failure, OutOfRange, Question};
+pub use crate::math::decimal::Decimal;
 use crate::{
-    cache::{self, Cache, Entry, Fact, Flights, Lead, Location, Settings, Sight, Verdict},
+    cache::{self, Cache, Entry, Fact, Flights, Lead, Location, Settings, Sight, Verdict, WRITE_BUDGET},
     math::{
-        decimal::{Decimal, LIMB_BYTES, LIMB_DIGITS},
+        decimal::{LIMB_BYTES, LIMB_DIGITS},
         fib::{self, Index},
         pi::{self, Terms},
         residue::Prime,
         rung::Rung,
     },
     telemetry,
-    workers::{Refusal, Workers},
+    workers::{Panicked, Workers},
 };
 
 type Outcome = Result<Value, Failure>;
@@ -44,7 +49,7 @@ pub struct Evaluator {
     prime: Prime,
     max_n: Index,
     /// The ladder grows by one request at a time: a crowd that asks for new indices on an empty store writes it once.
-    growth: Mutex<()>,
+    growth: Arc<Mutex<()>>,
     /// How often it has grown, so that whoever waited for its turn knows that its sight of the mark is old.
     growths: AtomicU64,
     tasks: TaskTracker,
@@ -58,9 +63,8 @@ struct Seen {
     present: HashSet<Question>,
 }
 
-/// An evaluated question and what is to be kept of it.
+/// An evaluated value and what is to be kept of it.
 struct Evaluated {
-    question: Question,
     value: Value,
     fact: Fact<Key, Value>,
 }
@@ -78,7 +82,7 @@ impl Evaluator {
                 match provers.run(bytes.len() / LIMB_BYTES, move || key.prove(&bytes, &prime)).await {
                     Ok(Some(value)) => Verdict::Proven(value),
                     Ok(None) => Verdict::Refuted,
-                    Err(Refusal::Overloaded | Refusal::Panicked) => Verdict::Open,
+                    Err(Panicked) => Verdict::Open,
                 }
             })
         };
@@ -89,7 +93,7 @@ impl Evaluator {
             workers,
             prime,
             max_n,
-            growth: Mutex::default(),
+            growth: Arc::default(),
             growths: AtomicU64::default(),
             tasks: TaskTracker::new(),
         })
@@ -135,12 +139,10 @@ impl Evaluator {
             questions.into_iter().filter_map(|question| Some((question, Key::want(question)?))).unzip();
         let found = self.cache.find(&wants).await;
 
-        let mut answers = Answers::default();
-        let mut answer = |question, value, cached| answers.found.insert(question, Answer { value, cached });
-        let (mut misses, mut present) = (Vec::new(), HashSet::new());
+        let (mut hits, mut misses, mut present) = (Vec::new(), Vec::new(), HashSet::new());
         for (question, entry) in asked.into_iter().zip(found.entries) {
             match entry {
-                Entry::Vouched(value) => drop(answer(question, Ok(value.answer(question)), true)),
+                Entry::Vouched(value) => hits.push((question, value)),
                 Entry::Present(_) => {
                     present.insert(question);
                     misses.push(question);
@@ -148,16 +150,22 @@ impl Evaluator {
                 Entry::Absent => misses.push(question),
             }
         }
-
         let (tickets, lead) = self.flights.board(misses, |&question| self.remembered(question).map(Ok));
-        if !lead.is_empty() {
-            let seen = Seen { sight: found.sight, growths, present };
-            // A task of its own: when the client goes away, what was begun is finished and kept.
-            self.tasks.spawn(Arc::clone(self).fly(lead, seen));
-        }
+        // A value may have outlived the mark that rose with it: then its answer raises the mark again.
+        let top = hits.iter().filter_map(|(question, _)| question.ladder_index()).max();
+        let seen = Seen { sight: found.sight, growths, present };
+        // A task of its own: when the client goes away, what was begun is finished and kept.
+        let flight = (!lead.is_empty() || seen.sight.mark < top)
+            .then(|| self.tasks.spawn(Arc::clone(self).fly(lead, top, seen)));
+
+        let mut answers = Answers { found: self.read(hits).await };
         for (question, ticket) in tickets {
-            let outcome = ticket.arrival().await.unwrap_or(Err(Failure::Internal));
-            answer(question, outcome, false);
+            let value = ticket.arrival().await.unwrap_or(Err(Failure::Internal));
+            answers.found.insert(question, Answer { value, cached: false });
+        }
+        if let Some(flight) = flight {
+            // If it panicked, the tickets told.
+            let _ = flight.await;
         }
         answers
     }
@@ -165,7 +173,7 @@ impl Evaluator {
     /// Prints a value, or at most so many digits of it, where long work may be done.
     ///
     /// # Errors
-    /// When there is too much of that already.
+    /// When printing panics.
     pub async fn text(
         &self,
         value: &Arc<Decimal>,
@@ -191,95 +199,158 @@ impl Evaluator {
         }
     }
 
+    /// Reads answers off their entries.
+    async fn read(&self, hits: Vec<(Question, Value)>) -> HashMap<Question, Answer<Outcome>> {
+        let asked: Vec<Question> = hits.iter().map(|(question, _)| *question).collect();
+        let limbs = asked.iter().map(|question| question.limbs()).sum();
+        let read = move || hits.into_iter().map(|(question, value)| Ok(value.answer(question))).collect::<Vec<_>>();
+        let outcomes = self.workers.run(limbs, read).await;
+        let outcomes = outcomes.unwrap_or_else(|Panicked| asked.iter().map(|_| Err(Failure::Internal)).collect());
+        let answers = outcomes.into_iter().map(|value| Answer { value, cached: true });
+        asked.into_iter().zip(answers).collect()
+    }
+
     /// Evaluates what a request leads, keeps all of it at once, and only then lands it: who hears an answer may rely
-    /// on its being cached.
-    async fn fly(self: Arc<Self>, mut lead: Lead<Question, Outcome>, seen: Seen) {
-        let questions: Vec<Question> = lead.keys().copied().collect();
-        let outcomes = join_all(questions.iter().map(|&question| self.evaluate(question))).await;
-        let (mut facts, mut landing, mut top) = (Vec::new(), Vec::new(), None);
-        for (question, outcome) in questions.into_iter().zip(outcomes) {
-            match outcome {
-                Ok(Evaluated { question, value, fact }) => {
-                    if let Question::Fib(n) = question {
-                        top = top.max(Some(n.get().min(LADDER_TOP)));
-                    }
-                    if !seen.present.contains(&question) {
-                        facts.push(fact);
-                    }
-                    landing.push((question, Ok(value)));
+    /// on its being cached. Who joins waits for all of it, in the default limits a few tens of milliseconds.
+    ///
+    /// `top` is an index that the ladder has to reach in any case.
+    async fn fly(self: Arc<Self>, mut lead: Lead<Question, Outcome>, mut top: Option<u32>, seen: Seen) {
+        let (mut facts, mut landing) = (Vec::new(), Vec::new());
+        for (question, outcome) in self.evaluate(lead.keys().copied().collect()).await {
+            let landed = outcome.map(|Evaluated { value, fact }| {
+                top = top.max(question.ladder_index());
+                if !seen.present.contains(&question) {
+                    facts.push(fact);
                 }
-                Err(failure) => landing.push((question, Err(failure))),
-            }
+                value
+            });
+            landing.push((question, landed));
         }
-        let budget =
-            cache::write_budget(facts.iter().map(Fact::stored_bytes).sum::<usize>() + ladder_bytes(&seen, top));
-        let keeping = self.tasks.spawn(Arc::clone(&self).keep(facts, top, seen));
-        // Beyond the budget it goes on behind the answer.
-        let _ = timeout(budget, keeping).await;
+        self.keep(facts, top, seen).await;
         for (question, outcome) in landing {
             lead.land(&question, outcome);
         }
     }
 
-    /// Evaluates and proves one value.
-    async fn evaluate(&self, question: Question) -> Result<Evaluated, Failure> {
+    /// Evaluates and proves. Short values are evaluated together, so that a crowd of them is one job; long ones are
+    /// refused when too much is waiting, which leaves the short ones answered.
+    async fn evaluate(&self, questions: Vec<Question>) -> Vec<(Question, Result<Evaluated, Failure>)> {
+        let (short, long): (Vec<_>, Vec<_>) =
+            questions.into_iter().partition(|question| question.limbs() <= SHORT_LIMBS);
+        let limbs_of = |questions: &[Question]| questions.iter().map(|question| question.limbs()).sum::<usize>();
+        let admission = self.workers.admit(limbs_of(&long));
+        let (admitted, refused) = if admission.is_ok() { (long, Vec::new()) } else { (Vec::new(), long) };
+        let refused = refused.into_iter().map(|question| (question, Err(Failure::Overloaded)));
+        let limbs = limbs_of(&short) + limbs_of(&admitted);
         let prime = self.prime;
-        let evaluated = match question {
-            Question::Fib(n) => {
-                let evaluation =
-                    move || if n.get() <= LADDER_TOP { by_rung(n, &prime) } else { by_doubling(n, &prime) };
-                self.workers.run(fib::limb_count(n), evaluation).await?
-            }
-            Question::Pi(terms) => {
-                let value = Value::Pi(pi::approximation(terms));
-                Some((value.clone(), value.fact(Key::Pi(terms))))
-            }
-        };
-        let Some((value, fact)) = evaluated else {
-            telemetry::evaluation_wrong(&question);
-            return Err(Failure::Internal);
-        };
-        Ok(Evaluated { question, value, fact })
+        let jobs = grouped(short.into_iter().chain(admitted)).into_iter().map(async |group| {
+            let work = group.clone();
+            let evaluation = move || work.into_iter().map(|question| evaluated(question, &prime)).collect::<Vec<_>>();
+            let outcomes = self.workers.run(limbs, evaluation).await;
+            let outcomes = outcomes.unwrap_or_else(|Panicked| group.iter().map(|_| Err(Failure::Internal)).collect());
+            group.into_iter().zip(outcomes).collect::<Vec<_>>()
+        });
+        join_all(jobs).await.into_iter().flatten().chain(refused).collect()
     }
 
-    /// Keeps facts, and sees to it that the ladder reaches `top`.
-    async fn keep(self: Arc<Self>, mut facts: Vec<Fact<Key, Value>>, top: Option<u32>, seen: Seen) {
+    /// Keeps facts, and sees to it that the ladder reaches `top`. It waits for the store, and for others who write to
+    /// it, no longer than one budget for writing; what takes longer goes on behind the answer.
+    async fn keep(self: &Arc<Self>, facts: Vec<Fact<Key, Value>>, top: Option<u32>, seen: Seen) {
         let Some(top) = top.filter(|&top| seen.sight.mark < Some(top)) else {
-            return self.cache.keep(facts, None, &seen.sight).await;
+            return self.cache.keep(&facts, None, seen.sight, Duration::ZERO).await;
         };
-        let _turn = self.growth.lock().await;
-        let sight =
-            if self.growths.load(Ordering::Acquire) == seen.growths { seen.sight } else { self.cache.sight().await };
-        match self.missing_rungs(sight.mark, top).await {
-            Ok(rungs) => {
-                facts.retain(|fact| rungs.iter().all(|rung| rung.key != fact.key));
-                facts.extend(rungs);
-                self.cache.keep(facts, Some(top), &sight).await;
-            }
-            // Then the ladder grows with a later answer.
-            Err(Failure::Overloaded | Failure::Internal) => self.cache.keep(facts, None, &sight).await,
+        let start = Instant::now();
+        if let Ok(turn) = timeout(WRITE_BUDGET, Arc::clone(&self.growth).lock_owned()).await {
+            return self.grow(turn, facts, top, &seen, start).await;
         }
+        self.cache.remember_late(&facts, top);
+        let this = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let turn = Arc::clone(&this.growth).lock_owned().await;
+            this.grow(turn, facts, top, &seen, start).await;
+        });
+    }
+
+    /// Makes the ladder reach `top`, in one's turn, and keeps facts with it.
+    async fn grow(
+        &self,
+        _turn: OwnedMutexGuard<()>,
+        mut facts: Vec<Fact<Key, Value>>,
+        top: u32,
+        seen: &Seen,
+        start: Instant,
+    ) {
+        let is_first = self.growths.load(Ordering::Acquire) == seen.growths;
+        let sight = if is_first { seen.sight } else { self.cache.sight().await };
+        // The store is what may be late; the rungs take what they take.
+        let waited = start.elapsed();
+        let rungs = self.missing_rungs(sight.mark, top).await;
+        let mark = rungs.is_some().then_some(top).filter(|&top| sight.mark < Some(top));
+        let rungs = rungs.unwrap_or_default();
+        facts.retain(|fact| rungs.iter().all(|rung| rung.key != fact.key));
+        facts.extend(rungs);
+        self.cache.keep(&facts, mark, sight, waited).await;
         self.growths.fetch_add(1, Ordering::Release);
     }
 
     /// The rungs above the mark that the store gave, up to the one of `top`: never what this process remembers, since
-    /// the store may have forgotten.
-    async fn missing_rungs(&self, mark: Option<u32>, top: u32) -> Result<Vec<Fact<Key, Value>>, Failure> {
-        let numbers = missing(mark, top);
-        let (prime, limbs) = (self.prime, numbers.clone().map(Rung::stored_bytes).sum::<usize>() / LIMB_BYTES);
+    /// the store may have forgotten. `None` when they can't be evaluated, and then the log tells why.
+    async fn missing_rungs(&self, mark: Option<u32>, top: u32) -> Option<Vec<Fact<Key, Value>>> {
+        let first = mark.map_or(0, |mark| mark / Rung::SPACING + 1);
+        let numbers = first..top / Rung::SPACING + 1;
+        let limbs = numbers.clone().map(Rung::stored_bytes).sum::<usize>() / LIMB_BYTES;
+        let prime = self.prime;
         let run = move || {
             let first = numbers.clone().next().and_then(Rung::evaluate);
             let rungs: Vec<Rung> =
                 std::iter::successors(first, |rung| Some(rung.advance())).take(numbers.len()).collect();
             // The last proves all that led to it.
-            rungs.last().is_none_or(|last| last.is_proven_by(&prime)).then_some(rungs)
+            let proven = rungs.last().is_none_or(|last| last.is_proven_by(&prime));
+            let fact = |rung: Rung| (Key::Rung(rung.number()), Value::Rung(Arc::new(rung)));
+            proven.then(|| rungs.into_iter().map(fact).map(|(key, value)| value.fact(key)).collect())
         };
-        let Some(rungs) = self.workers.run(limbs, run).await? else {
+        let rungs = self.workers.run(limbs, run).await.ok()?;
+        if rungs.is_none() {
             telemetry::evaluation_wrong(&"the ladder");
-            return Err(Failure::Internal);
-        };
-        Ok(rungs.into_iter().map(|rung| Value::Rung(Arc::new(rung.clone())).fact(Key::Rung(rung.number()))).collect())
+        }
+        rungs
     }
+}
+
+/// Up to so many limbs (n ≈ 86,000) a value is short: it is evaluated in a few hundred microseconds at most.
+const SHORT_LIMBS: usize = 1_000;
+
+/// Groups of questions whose values are short together, and each long one by itself.
+fn grouped(questions: impl Iterator<Item = Question>) -> Vec<Vec<Question>> {
+    let (mut groups, mut limbs) = (Vec::<Vec<Question>>::new(), 0);
+    for question in questions {
+        limbs += question.limbs();
+        match groups.last_mut() {
+            Some(group) if limbs <= SHORT_LIMBS => group.push(question),
+            _ => {
+                groups.push(vec![question]);
+                limbs = question.limbs();
+            }
+        }
+    }
+    groups
+}
+
+/// Evaluates and proves one value.
+fn evaluated(question: Question, prime: &Prime) -> Result<Evaluated, Failure> {
+    let proven = match question {
+        Question::Fib(n) if n.get() <= LADDER_TOP => by_rung(n, prime),
+        Question::Fib(n) => by_doubling(n, prime),
+        Question::Pi(terms) => {
+            let value = Value::Pi(pi::approximation(terms));
+            Some((value.clone(), value.fact(Key::Pi(terms))))
+        }
+    };
+    let Some((value, fact)) = proven else {
+        telemetry::evaluation_wrong(&question);
+        return Err(Failure::Internal);
+    };
+    Ok(Evaluated { value, fact })
 }
 
 /// F(n) by its rung, which is what is kept; `None` when it fails its proof.
@@ -297,15 +368,4 @@ fn by_doubling(n: Index, prime: &Prime) -> Option<(Value, Fact<Key, Value>)> {
     let proven = prime.proves(n, &value);
     let value = Value::Fib(Arc::new(value));
     proven.then(|| (value.clone(), value.fact(Key::Fib(n))))
-}
-
-/// The numbers of the rungs that have to be written before a mark may be raised to `top`.
-fn missing(mark: Option<u32>, top: u32) -> std::ops::Range<u32> {
-    let first = mark.map_or(0, |mark| mark / Rung::SPACING + 1);
-    first..top / Rung::SPACING + 1
-}
-
-/// How much of the ladder a growth to `top` writes.
-fn ladder_bytes(seen: &Seen, top: Option<u32>) -> usize {
-    top.map_or(0, |top| missing(seen.sight.mark, top).map(Rung::stored_bytes).sum())
 }

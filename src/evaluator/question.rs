@@ -8,10 +8,14 @@ use std::{
 
 use thiserror::Error;
 
-use super::entry::Value;
+use super::entry::{LADDER_TOP, Value};
 use crate::{
-    math::{decimal::Decimal, fib::Index, pi::Terms},
-    workers::Refusal,
+    math::{
+        decimal::Decimal,
+        fib::{self, Index},
+        pi::Terms,
+    },
+    workers::Panicked,
 };
 
 /// One thing to know. Questions that are equal have one answer.
@@ -21,6 +25,24 @@ pub enum Question {
     Fib(Index),
     /// √(6·Σ 1/i²) over so many terms.
     Pi(Terms),
+}
+
+impl Question {
+    /// How much work it is, in limbs: as long as its value, and one for an approximation.
+    pub(super) fn limbs(self) -> usize {
+        match self {
+            Self::Fib(n) => fib::limb_count(n),
+            Self::Pi(_) => 1,
+        }
+    }
+
+    /// The index that the ladder reaches once this was answered.
+    pub(super) fn ladder_index(self) -> Option<u32> {
+        match self {
+            Self::Fib(n) => Some(n.get().min(LADDER_TOP)),
+            Self::Pi(_) => None,
+        }
+    }
 }
 
 impl Display for Question {
@@ -45,19 +67,16 @@ pub struct Answer<T> {
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum Failure {
     /// Too much is being evaluated already.
-    #[error("the server has too much to evaluate; try again in a second")]
+    #[error("the server has too much to evaluate; ask for less, or try again in a second")]
     Overloaded,
-    /// Something that should not happen; the log has it.
+    /// Something that should not happen.
     #[error("something went wrong on the server; try again")]
     Internal,
 }
 
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::Overloaded => Self::Overloaded,
-            Refusal::Panicked => Self::Internal,
-        }
+impl From<Panicked> for Failure {
+    fn from(Panicked: Panicked) -> Self {
+        Self::Internal
     }
 }
 

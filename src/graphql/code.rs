@@ -52,13 +52,30 @@ impl Fault {
     /// A fault of this kind.
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        let mut message = message.into();
+        shorten(&mut message);
+        Self { code, message }
+    }
+
+    /// The error of a field. (The conversion that the library has for everything printable would drop the code.)
+    pub(super) fn into_error(self) -> async_graphql::Error {
+        let extensions = Some(self.extensions());
+        async_graphql::Error { message: self.message, source: None, extensions }
     }
 
     fn extensions(&self) -> ErrorExtensionValues {
         let mut extensions = ErrorExtensionValues::default();
         extensions.set("code", self.code.as_str());
         extensions
+    }
+}
+
+/// Cuts a message that repeats what a client sent, which may be long.
+pub(super) fn shorten(message: &mut String) {
+    const BYTES: usize = 300;
+    if message.len() > BYTES {
+        message.truncate(message.floor_char_boundary(BYTES));
+        message.push('…');
     }
 }
 
@@ -75,14 +92,6 @@ impl From<Failure> for Fault {
 impl From<OutOfRange> for Fault {
     fn from(out_of_range: OutOfRange) -> Self {
         Self::new(Code::BadUserInput, out_of_range.to_string())
-    }
-}
-
-/// The error of a field. (The conversion that the library has for everything printable would drop the code.)
-impl Fault {
-    pub(super) fn into_error(self) -> async_graphql::Error {
-        let extensions = Some(self.extensions());
-        async_graphql::Error { message: self.message, source: None, extensions }
     }
 }
 

@@ -5,13 +5,16 @@ use async_graphql::{
     parser::{
         Error, parse_query,
         types::{
-            BaseType, DocumentOperations, ExecutableDocument, OperationDefinition, Selection, SelectionSet, Type,
+            BaseType, DocumentOperations, ExecutableDocument, OperationDefinition, Selection, SelectionSet,
             VariableDefinition,
         },
     },
 };
 
-use super::code::{Code, Fault};
+use super::{
+    code::{Code, Fault},
+    types::DEFAULT_DIGITS,
+};
 
 /// Parses the document, finds its operation, and checks numbers and variables, which the library would find out field
 /// by field and too late.
@@ -19,7 +22,7 @@ pub(super) fn prepare(mut request: Request) -> Result<Request, Fault> {
     let document = parse_query(&request.query).map_err(|error| parse_failed(&error))?;
     let operation = operation(&document, request.operation_name.as_deref())?;
     for variable in &operation.variable_definitions {
-        coerce(&variable.node, &request.variables)?;
+        coerce(&variable.node, &mut request.variables)?;
     }
     let fragments = document.fragments.values().map(|fragment| &fragment.node.selection_set);
     for selections in fragments.chain([&operation.selection_set]) {
@@ -61,27 +64,34 @@ fn operation<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Result
     }
 }
 
-/// Refuses a variable whose value is not of its type.
-fn coerce(definition: &VariableDefinition, variables: &Variables) -> Result<(), Fault> {
+/// Refuses a variable whose value is not of its type. The arguments of the schema are Int and Boolean; a variable of
+/// another type is refused by validation.
+fn coerce(definition: &VariableDefinition, variables: &mut Variables) -> Result<(), Fault> {
     let (name, kind) = (&definition.name.node, &definition.var_type.node);
+    let is = |base: &str| matches!(&kind.base, BaseType::Named(name) if name == base);
     let default = definition.default_value.as_ref().map(|value| &value.node);
+    let fits = match variables.get(name).or(default) {
+        // The one argument that takes a nullable Int is that of digits: its default stands in. (The library takes a
+        // variable without a value for one that is not defined.)
+        None if kind.nullable && is("Int") => {
+            variables.insert(name.clone(), DEFAULT_DIGITS.into());
+            true
+        }
+        Some(Value::Number(number)) if is("Int") => is_int(number),
+        // No argument of the schema takes null for a number.
+        Some(_) if is("Int") => false,
+        Some(Value::Boolean(_)) if is("Boolean") => true,
+        None | Some(Value::Null) => kind.nullable,
+        Some(_) => !is("Boolean"),
+    };
+    if fits {
+        return Ok(());
+    }
     let wrong = match variables.get(name).or(default) {
-        None if kind.nullable => return Ok(()),
         None => "is required, but not given".into(),
-        Some(value) if fits(value, kind) => return Ok(()),
-        Some(value) => format!("can't be {}", shortened(value)),
+        Some(value) => format!("can't be {value}"),
     };
     Err(Fault::new(Code::BadUserInput, format!("the variable ${name} of type {kind} {wrong}")))
-}
-
-/// The arguments of the schema are Int and Boolean. A variable of another type is refused by validation.
-fn fits(value: &Value, kind: &Type) -> bool {
-    match (value, &kind.base) {
-        (Value::Null, _) => kind.nullable,
-        (value, BaseType::Named(name)) if name == "Int" => matches!(value, Value::Number(number) if is_int(number)),
-        (value, BaseType::Named(name)) if name == "Boolean" => matches!(value, Value::Boolean(_)),
-        (_, BaseType::Named(_) | BaseType::List(_)) => true,
-    }
 }
 
 /// Refuses a number that is no Int: there is no argument of any other numeric type. The parser bounds the depth.
@@ -111,12 +121,4 @@ fn all_ints(selections: &SelectionSet) -> Result<(), Fault> {
 /// The range of GraphQL's Int.
 fn is_int(number: &Number) -> bool {
     number.as_i64().is_some_and(|int| i32::try_from(int).is_ok())
-}
-
-/// What a client sent, short enough to be sent back.
-fn shortened(value: &Value) -> String {
-    const SHOWN: usize = 40;
-    let text = value.to_string();
-    let shown: String = text.chars().take(SHOWN).collect();
-    if shown.len() < text.len() { format!("{shown}…") } else { shown }
 }

@@ -47,8 +47,8 @@ impl Api {
             }
         };
         let mut execution = pin!(all);
-        // The resolvers of root fields ask the round and wait. Execution awaits nothing else: when a poll brings no
-        // new question, all have asked.
+        // The resolvers of root fields ask the round and wait; execution awaits nothing else. Fields that were not yet
+        // polled are polled before any is polled again, so when a poll brings no new question, all have asked.
         loop {
             let asked = round.asked();
             match poll!(&mut execution) {
@@ -77,6 +77,7 @@ impl Api {
 fn give_codes(response: &mut Response) {
     let code = if response.data == Value::Null { Code::ValidationFailed } else { Code::Internal };
     for error in &mut response.errors {
+        code::shorten(&mut error.message);
         let extensions = error.extensions.get_or_insert_default();
         if extensions.get("code").is_none() {
             extensions.set("code", code.as_str());

@@ -35,6 +35,9 @@ impl ScalarType for BigInt {
     }
 }
 
+/// How many digits `leading` and `trailing` give when not told.
+pub(super) const DEFAULT_DIGITS: i64 = 20;
+
 /// The roots. A number in an argument is an `i64`, whose range is checked here or in `document`: the library's own
 /// check drops the field from the answer.
 pub(super) struct Query;
@@ -103,7 +106,7 @@ impl Fibonacci {
     async fn leading(
         &self,
         context: &Context<'_>,
-        #[graphql(default = 20, desc = "How many digits: 0 or more.")] digits: i64,
+        #[graphql(default_with = "DEFAULT_DIGITS", desc = "How many digits: 0 or more.")] digits: i64,
     ) -> Result<String> {
         let digits = count(digits)?;
         self.text(context, digits, move |value| value.leading(digits)).await
@@ -113,7 +116,7 @@ impl Fibonacci {
     async fn trailing(
         &self,
         context: &Context<'_>,
-        #[graphql(default = 20, desc = "How many digits: 0 or more.")] digits: i64,
+        #[graphql(default_with = "DEFAULT_DIGITS", desc = "How many digits: 0 or more.")] digits: i64,
     ) -> Result<String> {
         let digits = count(digits)?;
         self.text(context, digits, move |value| value.trailing(digits)).await

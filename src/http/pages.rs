@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use async_graphql::http::GraphiQLSource;
 use axum::{
-    http::header::CONTENT_TYPE,
+    http::header::{CONTENT_TYPE, VARY},
     response::{Html, IntoResponse, Redirect},
 };
 
@@ -26,6 +26,6 @@ pub(super) async fn schema() -> impl IntoResponse {
 }
 
 /// GraphiQL, for exploring the API.
-pub(super) fn graphiql() -> Html<&'static str> {
-    Html(GRAPHIQL.as_str())
+pub(super) fn graphiql() -> impl IntoResponse {
+    ([(VARY, "accept")], Html(GRAPHIQL.as_str()))
 }
