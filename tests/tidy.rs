@@ -13,7 +13,7 @@ const ROOMS: [(&str, &[&str]); 8] = [
     ("cache", &["telemetry"]),
     ("evaluator", &["telemetry", "math", "workers", "cache"]),
     ("graphql", &["telemetry", "math", "evaluator"]),
-    ("http", &["telemetry", "math", "evaluator", "graphql"]),
+    ("http", &["telemetry", "evaluator", "graphql"]),
     ("cli", &["telemetry", "math", "cache", "http"]),
 ];
 
@@ -149,7 +149,11 @@ fn functions_stay_short() {
                 continue;
             }
             let closing = format!("{}}}", " ".repeat(indent));
-            let end = lines[start..].iter().position(|line| *line == closing).unwrap_or(0);
+            if line.ends_with("; }") || line.ends_with('}') || line.ends_with(';') {
+                continue;
+            }
+            let end = lines[start..].iter().position(|line| *line == closing);
+            let end = end.unwrap_or_else(|| panic!("{}:{}: no end", path.display(), start + 1));
             assert!(end <= LINES, "{}:{}: a function of {end} lines", path.display(), start + 1);
         }
     }

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::{
     oracle::{Model, fibonacci},
-    redis_server::{RedisServer, round_trips},
+    redis_server::{RedisServer, round_trips, runs_of},
     service::{Service, eventually, undisturbed},
 };
 
@@ -78,6 +78,18 @@ fn all_fields_see_the_cache_as_of_one_lookup() {
         assert_eq!(answer["data"]["pi"]["cached"], false, "{answers}");
     }
     assert!(service.fib_cached(350) && service.pi_cached(300));
+}
+
+#[test]
+fn a_large_batch_is_one_request_too() {
+    let service = Service::start("memory:");
+    let operation = |first: u32| {
+        let fields: String = (0..40).map(|k| format!("f{k}: fib(n: {}) {{ cached }} ", first + k)).collect();
+        serde_json::json!({"query": format!("{{ {fields} }}")})
+    };
+    let answers = service.post(&Value::Array((0..40).map(|k| operation(5_000 - 100 * k)).collect()));
+    assert!(!answers.to_string().contains("true"), "as of one lookup, before any was answered");
+    assert_eq!(answers.to_string().matches("false").count(), 1_600);
 }
 
 #[test]
@@ -149,6 +161,9 @@ fn a_crowd_shares_one_evaluation() {
             }
         });
         assert!(services.iter().all(|service| service.fib_cached(300_000) && service.fib_cached(4_321)));
+        // Each process may have evaluated it once: the value, and at most the whole ladder.
+        let rungs = 782;
+        assert!(runs_of("set", &mut redis.connection()) <= 2 * (1 + rungs));
     });
 }
 

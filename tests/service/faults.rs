@@ -105,6 +105,8 @@ fn a_mark_without_rungs_vouches_for_nothing() {
             let service = Service::start(&redis.url());
             assert_eq!(service.fib(213), (fibonacci(213), false), "a mark of {mark}");
             assert_eq!(service.fib(213), (fibonacci(213), true), "a mark of {mark}");
+            let fresh = Service::start(&redis.url());
+            assert_eq!(fresh.fib(213), (fibonacci(213), true), "a mark of {mark}, to a fresh process");
         }
     });
 }
@@ -172,12 +174,12 @@ fn a_mark_is_not_raised_when_its_rungs_were_refused() {
     cmd("ACL").arg("SETUSER").arg("default").arg("-set").exec(&mut operator).unwrap();
     let service = Service::start(&redis.url()).expecting_warnings();
     assert_eq!(service.fib(213), (fibonacci(213), false));
-    service.logs("the store fails");
+    service.logs("the store can't be written");
     assert_eq!(redis.keys(), [""; 0], "neither rungs nor a mark");
 
     cmd("ACL").arg("SETUSER").arg("default").arg("+set").exec(&mut operator).unwrap();
     assert_eq!(service.fib(300), (fibonacci(300), false));
-    service.logs("the store works again");
+    service.logs("the store is written again");
     assert_eq!(Service::start(&redis.url()).fib(213), (fibonacci(213), true), "written with a later answer");
 }
 
@@ -186,8 +188,9 @@ const BOTH_BUDGETS: Duration = Duration::from_millis(200);
 const SLACK: Duration = Duration::from_millis(800);
 
 fn answers_right_and_in_time(service: &Service, n: u32) {
+    let expected = fibonacci(n);
     let start = Instant::now();
-    assert_eq!(service.fib(n).0, fibonacci(n));
+    assert_eq!(service.fib(n).0, expected);
     assert!(start.elapsed() < BOTH_BUDGETS + SLACK, "F({n}) took {:?}", start.elapsed());
 }
 
@@ -211,7 +214,7 @@ fn what_is_new_is_stored_again(service: &Service, redis: &RedisServer) {
         service.pi_cached(terms);
         redis.keys().contains(&format!("phipi:1:pi:{terms}"))
     });
-    assert_eq!(service.log().matches("the store fails").count(), 1, "{}", service.log());
+    assert_eq!(service.log().matches("the store can't be read").count(), 1, "{}", service.log());
 }
 
 #[test]
@@ -225,6 +228,88 @@ fn a_store_that_hangs_delays_no_one_for_long() {
     }
     redis.signal(Signal::CONT);
     what_is_new_is_stored_again(&service, &redis);
+}
+
+/// Another program that holds the lock of the file for writing.
+fn holding_the_lock(path: &Path) -> Connection {
+    let connection = Connection::open(path).unwrap();
+    connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+    connection
+}
+
+#[test]
+fn a_file_that_is_locked_delays_no_one_for_long_and_nothing_is_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cache.sqlite");
+    let cache = format!("sqlite:{}", path.display());
+    let mut service = Service::start(&cache).expecting_warnings();
+    assert!(!service.fib_cached(213));
+    let lock = holding_the_lock(&path);
+    std::thread::scope(|scope| {
+        for client in 0..8 {
+            let service = &service;
+            scope.spawn(move || {
+                for n in [1_000 + client, 2_000 + client, 150_000 + client] {
+                    answers_right_and_in_time(service, n);
+                    assert!(service.fib_cached(n), "the process remembers F({n}) by itself");
+                }
+            });
+        }
+    });
+    drop(lock);
+    eventually("the file is written again", || {
+        let fresh = Service::start(&cache);
+        fresh.fib(3_000);
+        Service::start(&cache).fib_cached(3_000)
+    });
+
+    // Nor does the end wait for what is locked.
+    let _lock = holding_the_lock(&path);
+    for n in 4_000..4_020 {
+        service.fib(n);
+    }
+    let start = Instant::now();
+    service.signal(Signal::TERM);
+    assert!(service.exit().success());
+    assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
+}
+
+#[test]
+fn what_is_no_blob_in_sqlite_is_poison_like_any_other() {
+    undisturbed(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cache.sqlite");
+        let cache = format!("sqlite:{}", path.display());
+        Service::start(&cache).fib(300);
+        for change in [
+            "UPDATE entry SET value = 'text'",
+            "UPDATE entry SET value = 5",
+            "UPDATE mark SET n = -1",
+            "UPDATE mark SET n = 'text'",
+            "UPDATE mark SET n = 1e300",
+            "DELETE FROM mark",
+            "DELETE FROM entry",
+        ] {
+            let file = Connection::open(&path).unwrap();
+            file.busy_timeout(Duration::from_secs(5)).unwrap();
+            file.execute_batch(change).unwrap();
+            let service = Service::start(&cache).expecting_warnings();
+            assert_eq!(service.fib(300).0, fibonacci(300), "{change}");
+            let fresh = Service::start(&cache).expecting_warnings();
+            assert_eq!(fresh.fib(300), (fibonacci(300), true), "{change}");
+        }
+    });
+}
+
+#[test]
+fn a_mark_that_was_lost_is_raised_by_the_next_answer_above_it() {
+    undisturbed(|| {
+        let redis = RedisServer::start();
+        Service::start(&redis.url()).fib(100_001);
+        let _: () = redis.connection().del("phipi:1:fib:top").unwrap();
+        assert!(Service::start(&redis.url()).fib_cached(100_001), "its own entry vouches for it");
+        assert!(Service::start(&redis.url()).fib_cached(77_777), "and its answer raised the mark again");
+    });
 }
 
 #[test]

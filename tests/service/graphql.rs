@@ -130,6 +130,56 @@ fn what_is_no_int_is_an_error_of_the_whole_request() {
 }
 
 #[test]
+fn a_variable_without_a_value_leaves_the_default_and_null_is_none() {
+    let service = Service::start("memory:");
+    let document = "query($n: Int) { fib(n: 213) { leading(digits: $n) } pi(terms: 0) { result } }";
+    let answer = service.query(document);
+    assert_eq!(answer["data"]["fib"]["leading"], "14617811965143821326");
+    let answer = service.post(&json!({"query": document, "variables": {"n": null}}));
+    assert_eq!(error(&answer), ("BAD_USER_INPUT", "the variable $n of type Int can't be null"));
+    let answer = service.query("query($n: Int = null) { fib(n: $n) { n } pi(terms: 0) { result } }");
+    assert_eq!(error(&answer), ("BAD_USER_INPUT", "the variable $n of type Int can't be null"));
+}
+
+#[test]
+fn nothing_long_is_sent_back() {
+    let service = Service::start("memory:");
+    let long = "x".repeat(100_000);
+    for body in [
+        json!({"query": format!("{{ {long}( }}")}),
+        json!({"query": format!("{{ {long} }}")}),
+        json!({"query": format!("{{ fib(n: \"{long}\") {{ n }} }}")}),
+        json!({"query": "{ __typename }", "operationName": long}),
+        json!({"query": "query($n: Int!) { fib(n: $n) { n } }", "variables": {"n": long}}),
+    ] {
+        let answer = service.post(&body);
+        assert!(!error(&answer).1.is_empty() && answer.to_string().len() < 1_000, "{answer}");
+    }
+}
+
+#[test]
+fn a_large_request_does_not_overload_an_idle_server() {
+    let service = Service::start("memory:");
+    let fields: String = (0..200).map(|k| format!("f{k}: fib(n: {}) {{ cached }} ", 20_000 + 130 * k)).collect();
+    let answer = service.query(&format!("{{ {fields} }}"));
+    assert_eq!(answer["errors"], Value::Null, "{answer}");
+    assert!(service.fib_cached(20_000 + 130 * 199));
+}
+
+#[test]
+fn what_is_too_much_is_refused_and_the_rest_is_answered() {
+    let service = Service::start("memory:");
+    // 100 results of a megabyte: more than may wait.
+    let fields: String = (0..100).map(|k| format!("f{k}: fib(n: {}) {{ cached }} ", 9_999_000 + k)).collect();
+    let answer = service.query(&format!("{{ {fields} pi(terms: 0) {{ result }} }}"));
+    let first = &answer["errors"][0];
+    assert_eq!(first["extensions"]["code"], "OVERLOADED");
+    assert_eq!(first["message"], "the server has too much to evaluate; ask for less, or try again in a second");
+    assert_eq!(answer["data"]["f0"], Value::Null);
+    assert_eq!(answer["data"]["pi"]["result"], 0.0);
+}
+
+#[test]
 fn variables_reach_their_arguments() {
     let answer = Service::start("memory:").post(&json!({
         "query": "query Both($n: Int!, $terms: Int = 0, $digits: Int! = 2, $all: Boolean!) {
@@ -162,9 +212,6 @@ fn every_refusal_has_its_code() {
     for body in [json!("no request"), json!(5), json!({"query": 5})] {
         assert_eq!(error(&service.post(&body)).0, "BAD_REQUEST", "{body}");
     }
-    let long = "x".repeat(100_000);
-    let answer = service.query(&format!("{{ {long}( }}"));
-    assert!(answer.to_string().len() < 1_000, "an error does not send the document back");
 }
 
 #[test]
