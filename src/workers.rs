@@ -1,6 +1,12 @@
 //! CPU work off the async threads, bounded.
 
-use std::{num::NonZero, sync::Arc, thread::available_parallelism};
+use std::{
+    collections::VecDeque,
+    num::NonZero,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, PoisonError},
+    thread::available_parallelism,
+};
 
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -11,6 +17,9 @@ const INLINE_LIMBS: usize = 128;
 
 /// Numbers that may wait or be worked on, in limbs: 64 MiB of results.
 const QUEUE_LIMBS: usize = 8 * 1024 * 1024;
+
+/// Work on more limbs (n ≈ 86,000,000) is giant: it may take all threads for a second, and makes way for the rest.
+const GIANT_LIMBS: usize = 1_000_000;
 
 /// Too much work waits already, or this alone would be too much.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -31,6 +40,7 @@ pub struct Admission {
 /// The one pool of threads for CPU work: as many as the machine has cores.
 pub struct Workers {
     pool: rayon::ThreadPool,
+    waiting: Arc<Waiting>,
     queue: Arc<Semaphore>,
 }
 
@@ -47,7 +57,7 @@ impl Workers {
             // The panic is logged where it happens; the one who waits learns of it by the closed channel.
             .panic_handler(|_| {})
             .build()?;
-        Ok(Self { pool, queue: Arc::new(Semaphore::new(QUEUE_LIMBS.max(4 * longest))) })
+        Ok(Self { pool, waiting: Arc::default(), queue: Arc::new(Semaphore::new(QUEUE_LIMBS.max(4 * longest))) })
     }
 
     /// Admits work on so many limbs in all. Short work is always admitted.
@@ -64,36 +74,76 @@ impl Workers {
     }
 
     /// Does `work` on numbers of so many limbs: at once when they are few, else on a thread of the pool when its turn
-    /// comes. Work that has begun is finished even if nobody waits for it any more.
+    /// comes. Work that has begun is finished even if nobody waits for it any more. Giant work has to
+    /// [make way](MakeWay::now) every now and then.
     ///
     /// # Errors
     /// [`Panicked`] when the work did.
     pub async fn run<T: Send + 'static>(
         &self,
         limbs: usize,
-        work: impl FnOnce() -> T + Send + 'static,
+        work: impl FnOnce(&MakeWay) -> T + Send + 'static,
     ) -> Result<T, Panicked> {
         if limbs <= INLINE_LIMBS {
-            return Ok(work());
+            return Ok(work(&MakeWay(None)));
         }
         let (done, result) = oneshot::channel();
-        self.pool.spawn_fifo(move || {
-            // Nobody may be waiting any more: then the result is dropped.
-            let _ = done.send(work());
-        });
+        let waiting = Arc::clone(&self.waiting);
+        if limbs > GIANT_LIMBS {
+            // Nobody may be waiting any more, here and below: then the result is dropped.
+            self.pool.spawn_fifo(move || drop(done.send(work(&MakeWay(Some(waiting))))));
+        } else {
+            self.waiting.push(Box::new(move || drop(done.send(work(&MakeWay(None))))));
+            self.pool.spawn_fifo(move || waiting.do_next());
+        }
         result.await.map_err(|_| Panicked)
+    }
+}
+
+/// What waits and is not giant. The pool is told once for each, and takes the first that is left.
+#[derive(Default)]
+struct Waiting(Mutex<VecDeque<Job>>);
+
+type Job = Box<dyn FnOnce() + Send>;
+
+impl Waiting {
+    fn push(&self, job: Job) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(job);
+    }
+
+    fn do_next(&self) {
+        let next = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        if let Some(job) = next {
+            // A panic is logged where it happens, and is not that of the giant whose thread it is.
+            let _ = catch_unwind(AssertUnwindSafe(job));
+        }
+    }
+}
+
+/// How giant work lets the rest go first.
+pub struct MakeWay(Option<Arc<Waiting>>);
+
+impl MakeWay {
+    /// Does a job that is waiting, if this work is giant. Only giant work may be interrupted, so that interruptions do
+    /// not pile up.
+    pub fn now(&self) {
+        if let Some(waiting) = &self.0 {
+            waiting.do_next();
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
     use super::*;
 
     #[tokio::test]
     async fn small_work_stays_and_large_work_moves() {
         let workers = Workers::start(0).unwrap();
         let here = std::thread::current().id();
-        let thread = || std::thread::current().id();
+        let thread = |_: &MakeWay| std::thread::current().id();
         assert_eq!(workers.run(INLINE_LIMBS, thread).await, Ok(here));
         assert_ne!(workers.run(INLINE_LIMBS + 1, thread).await, Ok(here));
     }
@@ -101,8 +151,37 @@ mod tests {
     #[tokio::test]
     async fn a_panic_reaches_the_one_who_waits_and_no_one_else() {
         let workers = Workers::start(0).unwrap();
-        assert_eq!(workers.run(usize::MAX, || panic!("on purpose")).await, Err::<(), _>(Panicked));
-        assert_eq!(workers.run(usize::MAX, || 1).await, Ok(1));
+        assert_eq!(workers.run(usize::MAX, |_| panic!("on purpose")).await, Err::<(), _>(Panicked));
+        assert_eq!(workers.run(usize::MAX, |_| 1).await, Ok(1));
+    }
+
+    #[tokio::test]
+    async fn giants_on_all_threads_make_way_for_the_rest() {
+        let workers = Arc::new(Workers::start(0).unwrap());
+        let threads = workers.pool.current_num_threads();
+        let small_is_done = Arc::new(AtomicBool::new(false));
+        let started = Arc::new(AtomicUsize::new(0));
+        let giants: Vec<_> = (0..2 * threads)
+            .map(|_| {
+                let (workers, done) = (Arc::clone(&workers), Arc::clone(&small_is_done));
+                let started = Arc::clone(&started);
+                let giant = move |way: &MakeWay| {
+                    started.fetch_add(1, Ordering::Relaxed);
+                    while !done.load(Ordering::Relaxed) {
+                        way.now();
+                    }
+                };
+                tokio::spawn(async move { workers.run(usize::MAX, giant).await })
+            })
+            .collect();
+        while started.load(Ordering::Relaxed) < threads {
+            tokio::task::yield_now().await;
+        }
+        let small = workers.run(GIANT_LIMBS, move |_| small_is_done.store(true, Ordering::Relaxed)).await;
+        assert_eq!(small, Ok(()));
+        for giant in giants {
+            assert_eq!(giant.await.unwrap(), Ok(()));
+        }
     }
 
     #[test]

@@ -36,7 +36,7 @@ use crate::{
         rung::Rung,
     },
     telemetry,
-    workers::{Panicked, Workers},
+    workers::{MakeWay, Panicked, Workers},
 };
 
 type Outcome = Result<Value, Failure>;
@@ -79,7 +79,7 @@ impl Evaluator {
         let proof = move |key: Key, bytes: Vec<u8>| -> cache::Judging<Value> {
             let provers = Arc::clone(&provers);
             Box::pin(async move {
-                match provers.run(bytes.len() / LIMB_BYTES, move || key.prove(&bytes, &prime)).await {
+                match provers.run(bytes.len() / LIMB_BYTES, move |_| key.prove(&bytes, &prime)).await {
                     Ok(Some(value)) => Verdict::Proven(value),
                     Ok(None) => Verdict::Refuted,
                     Err(Panicked) => Verdict::Open,
@@ -181,7 +181,7 @@ impl Evaluator {
         print: impl FnOnce(&Decimal) -> String + Send + 'static,
     ) -> Result<String, Failure> {
         let (value, limbs) = (Arc::clone(value), value.limbs().len().min(digits / LIMB_DIGITS));
-        Ok(self.workers.run(limbs, move || print(&value)).await?)
+        Ok(self.workers.run(limbs, move |_| print(&value)).await?)
     }
 
     /// Waits for everything that outlived its request.
@@ -203,7 +203,8 @@ impl Evaluator {
     async fn read(&self, hits: Vec<(Question, Value)>) -> HashMap<Question, Answer<Outcome>> {
         let asked: Vec<Question> = hits.iter().map(|(question, _)| *question).collect();
         let limbs = asked.iter().map(|question| question.limbs()).sum();
-        let read = move || hits.into_iter().map(|(question, value)| Ok(value.answer(question))).collect::<Vec<_>>();
+        let read =
+            move |_: &MakeWay| hits.into_iter().map(|(question, value)| Ok(value.answer(question))).collect::<Vec<_>>();
         let outcomes = self.workers.run(limbs, read).await;
         let outcomes = outcomes.unwrap_or_else(|Panicked| asked.iter().map(|_| Err(Failure::Internal)).collect());
         let answers = outcomes.into_iter().map(|value| Answer { value, cached: true });
@@ -245,7 +246,8 @@ impl Evaluator {
         let prime = self.prime;
         let jobs = grouped(short.into_iter().chain(admitted)).into_iter().map(async |group| {
             let work = group.clone();
-            let evaluation = move || work.into_iter().map(|question| evaluated(question, &prime)).collect::<Vec<_>>();
+            let evaluation =
+                move |_: &MakeWay| work.into_iter().map(|question| evaluated(question, &prime)).collect::<Vec<_>>();
             let outcomes = self.workers.run(limbs, evaluation).await;
             let outcomes = outcomes.unwrap_or_else(|Panicked| group.iter().map(|_| Err(Failure::Internal)).collect());
             group.into_iter().zip(outcomes).collect::<Vec<_>>()
@@ -300,7 +302,7 @@ impl Evaluator {
         let numbers = first..top / Rung::SPACING + 1;
         let limbs = numbers.clone().map(Rung::stored_bytes).sum::<usize>() / LIMB_BYTES;
         let prime = self.prime;
-        let run = move || {
+        let run = move |_: &MakeWay| {
             let first = numbers.clone().next().and_then(Rung::evaluate);
             let rungs: Vec<Rung> =
                 std::iter::successors(first, |rung| Some(rung.advance())).take(numbers.len()).collect();

@@ -195,7 +195,7 @@ pub fn undisturbed(story: impl Fn()) {
         match catch_unwind(AssertUnwindSafe(&story)) {
             Ok(()) => return,
             Err(failure) if !DISTURBED.get() => resume_unwind(failure),
-            Err(_) => {}
+            Err(_) => eprintln!("the store was late: the story is told again"),
         }
     }
     panic!("the machine is too busy to tell this story");
