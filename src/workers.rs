@@ -85,7 +85,7 @@ impl Workers {
         work: impl FnOnce(&MakeWay) -> T + Send + 'static,
     ) -> Result<T, Panicked> {
         if limbs <= INLINE_LIMBS {
-            return Ok(work(&MakeWay(None)));
+            return catch_unwind(AssertUnwindSafe(|| work(&MakeWay(None)))).map_err(|_| Panicked);
         }
         let (done, result) = oneshot::channel();
         let waiting = Arc::clone(&self.waiting);
@@ -135,7 +135,12 @@ impl MakeWay {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::{
+        sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+        time::Duration,
+    };
+
+    use tokio::time::timeout;
 
     use super::*;
 
@@ -177,8 +182,8 @@ mod tests {
         while started.load(Ordering::Relaxed) < threads {
             tokio::task::yield_now().await;
         }
-        let small = workers.run(GIANT_LIMBS, move |_| small_is_done.store(true, Ordering::Relaxed)).await;
-        assert_eq!(small, Ok(()));
+        let small = workers.run(GIANT_LIMBS, move |_| small_is_done.store(true, Ordering::Relaxed));
+        assert_eq!(timeout(Duration::from_secs(30), small).await, Ok(Ok(())));
         for giant in giants {
             assert_eq!(giant.await.unwrap(), Ok(()));
         }

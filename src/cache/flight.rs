@@ -42,8 +42,8 @@ impl<K: Clone + Eq + Hash, V: Clone> Flights<K, V> {
 
     /// Gives a ticket for every key, and the lead of those that were not in the air.
     ///
-    /// `landed` is asked under the lock for what came down since the asker last looked, so that nothing is ever
-    /// evaluated twice: whoever leads has to make its value visible to `landed` before it lands it here.
+    /// `landed` is asked under the lock for what came down since the asker last looked, so that it is not evaluated
+    /// again: whoever leads makes its value visible to `landed` before it lands it here.
     pub fn board(
         self: &Arc<Self>,
         keys: impl IntoIterator<Item = K>,

@@ -43,10 +43,13 @@ pub const WRITE_BUDGET: Duration = Duration::from_millis(150);
 /// What both budgets allow on top for what is large: a millisecond for so many bytes, half the pace of a gigabit line.
 const BYTES_PER_MS: usize = 64 * 1024;
 
+/// What is beyond is not allowed for: so much is more than the largest value and the ladder.
+const ALLOWED_BYTES: usize = 24 * 1024 * 1024;
+
 /// When a write that goes on behind its answer is given up.
 const WRITE_ABANDONED: Duration = Duration::from_secs(10);
 
-/// How much may wait for a slow store; what is beyond is not written.
+/// How much may wait for a slow store; what is beyond is not written. What is larger by itself waits alone.
 const PENDING_BYTES: usize = 64 * 1024 * 1024;
 
 /// How much this process remembers by itself.
@@ -221,7 +224,8 @@ where
         }
     }
 
-    fn own_sight(&self) -> Sight {
+    /// The mark as this process knows it.
+    pub fn own_sight(&self) -> Sight {
         Sight { mark: self.local_mark.get(), store_answered: false }
     }
 
@@ -239,7 +243,7 @@ where
 
     /// Remembers facts, and a mark that will be raised behind the answer, because the store is late.
     pub fn remember_late(&self, facts: &[Fact<K, V>], mark: u32) {
-        self.health.in_time.is(false);
+        self.health.in_time.note(false);
         self.remember(facts, Some(mark));
     }
 
@@ -294,8 +298,8 @@ where
             Some(Record { name: self.name(&fact.key), bytes, pinned: fact.pinned })
         };
         let records: Vec<Record> = facts.iter().filter_map(record).collect();
-        let bytes = records.iter().map(|record| record.bytes.len()).sum();
-        let permits = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let bytes: usize = records.iter().map(|record| record.bytes.len()).sum();
+        let permits = u32::try_from(bytes.min(PENDING_BYTES)).unwrap_or(u32::MAX);
         let Ok(pending) = Arc::clone(&self.pending).try_acquire_many_owned(permits) else {
             return telemetry::write_dropped(bytes);
         };
@@ -315,7 +319,7 @@ where
         });
         // Beyond the budget, and even if it panics, the answer does not depend on it.
         let patience = budget(WRITE_BUDGET, bytes).saturating_sub(waited);
-        self.health.in_time.is(timeout(patience, write).await.is_ok());
+        self.health.in_time.note(timeout(patience, write).await.is_ok());
     }
 
     fn name(&self, key: &K) -> String {
@@ -331,7 +335,7 @@ struct Visit<K, V> {
 
 /// A budget, with its allowance for what is large.
 fn budget(base: Duration, bytes: usize) -> Duration {
-    base + Duration::from_millis((bytes / BYTES_PER_MS).try_into().unwrap_or(u64::MAX))
+    base + Duration::from_millis((bytes.min(ALLOWED_BYTES) / BYTES_PER_MS).try_into().unwrap_or(u64::MAX))
 }
 
 async fn within<T>(limit: Duration, visit: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
@@ -382,7 +386,7 @@ impl Aspect {
         outcome.ok()
     }
 
-    fn is(&self, well: bool) {
+    fn note(&self, well: bool) {
         self.change(if well { Ok(()) } else { Err(&"its budget is spent") });
     }
 

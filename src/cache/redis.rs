@@ -13,8 +13,8 @@ use super::store::{Reading, Record, StoreError};
 /// The member of the sorted set that holds the mark: a score that ZADD GT never lowers.
 const MARK_MEMBER: &str = "n";
 
-/// Bounds what the cache has given up waiting for. The cache has budgets of its own, which are far below.
-const ABANDONED: Duration = Duration::from_secs(5);
+/// Bounds what the cache has given up waiting for: its budgets are below.
+const ABANDONED: Duration = Duration::from_secs(10);
 
 /// Between attempts to connect. The delay counts for nobody: who waits has a budget of its own.
 const RECONNECT_DELAYS: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];
@@ -27,7 +27,7 @@ pub(super) struct Redis {
 }
 
 impl Redis {
-    /// Connects in the background: a server that is down now may be up later.
+    /// Connects when it is first used: a server that is down now may be up later.
     pub(super) fn open(server: &ConnectionInfo, mark: String) -> Result<Self, StoreError> {
         let server = server.clone().set_tcp_settings(TcpSettings::default().set_nodelay(true));
         let config = ConnectionManagerConfig::new()

@@ -18,11 +18,11 @@ const PAGE_BYTES: u32 = 4096;
 const MAX_PAGES: u32 = 256 * 1024 * 1024 / PAGE_BYTES;
 
 /// How long one process waits for another's lock. No answer waits that long: the cache has its budgets.
-const BUSY: Duration = Duration::from_secs(1);
+const BUSY: Duration = Duration::from_secs(5);
 
 /// Between attempts to do what SQLite does not wait for by itself, and how long they go on.
 const RETRY: Duration = Duration::from_millis(5);
-const RETRIES_END: Duration = Duration::from_secs(5);
+const RETRIES_END: Duration = BUSY;
 
 /// A file, by one connection that reads and one that writes: in WAL mode neither waits for the other.
 #[derive(Clone)]

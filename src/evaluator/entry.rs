@@ -58,7 +58,10 @@ impl Key {
                 let r = Rung::number_for(n);
                 Want { key: Self::Rung(r), bytes: Rung::stored_bytes(r), mark: Some(n.get()) }
             }
-            Question::Fib(n) => Want { key: Self::Fib(n), bytes: fib::limb_count(n) * LIMB_BYTES, mark: None },
+            Question::Fib(n) => {
+                let bytes = Some(fib::limb_count(n) * LIMB_BYTES).filter(|&bytes| bytes <= STORED_BYTES);
+                Want { key: Self::Fib(n), bytes: bytes.unwrap_or(0), mark: None }
+            }
             Question::Pi(terms) => Want { key: Self::Pi(terms), bytes: 0, mark: None },
         })
     }

@@ -11,14 +11,14 @@ use std::{
     collections::{BTreeSet, HashMap, HashSet},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use futures_util::future::join_all;
 use tokio::{
-    sync::{Mutex, OwnedMutexGuard},
+    sync::Mutex,
     time::{Instant, timeout},
 };
 use tokio_util::task::TaskTracker;
@@ -36,7 +36,7 @@ use crate::{
         rung::Rung,
     },
     telemetry,
-    workers::{MakeWay, Panicked, Workers},
+    workers::{MakeWay, Overloaded, Panicked, Workers},
 };
 
 type Outcome = Result<Value, Failure>;
@@ -49,9 +49,11 @@ pub struct Evaluator {
     prime: Prime,
     max_n: Index,
     /// The ladder grows by one request at a time: a crowd that asks for new indices on an empty store writes it once.
-    growth: Arc<Mutex<()>>,
+    growth: Mutex<()>,
     /// How often it has grown, so that whoever waited for its turn knows that its sight of the mark is old.
     growths: AtomicU64,
+    /// What the ladder has to reach for answers that could not wait for their turn; 0 when there are none.
+    overdue: AtomicU32,
     tasks: TaskTracker,
 }
 
@@ -93,8 +95,9 @@ impl Evaluator {
             workers,
             prime,
             max_n,
-            growth: Arc::default(),
+            growth: Mutex::default(),
             growths: AtomicU64::default(),
+            overdue: AtomicU32::default(),
             tasks: TaskTracker::new(),
         })
     }
@@ -134,7 +137,7 @@ impl Evaluator {
     /// It waits for the store no longer than the budgets of the cache. What has to be evaluated is evaluated once,
     /// however many requests ask, and is kept even if the one who asked goes away.
     pub async fn answer(self: &Arc<Self>, questions: BTreeSet<Question>) -> Answers {
-        let growths = self.growths.load(Ordering::Acquire);
+        let growths = self.growths();
         let (asked, wants): (Vec<_>, Vec<_>) =
             questions.into_iter().filter_map(|question| Some((question, Key::want(question)?))).unzip();
         let found = self.cache.find(&wants).await;
@@ -202,7 +205,8 @@ impl Evaluator {
     /// Reads answers off their entries.
     async fn read(&self, hits: Vec<(Question, Value)>) -> HashMap<Question, Answer<Outcome>> {
         let asked: Vec<Question> = hits.iter().map(|(question, _)| *question).collect();
-        let limbs = asked.iter().map(|question| question.limbs()).sum();
+        let is_rung = |hit: &&(Question, Value)| matches!(hit.1, Value::Rung(_));
+        let limbs = hits.iter().filter(is_rung).map(|(question, _)| question.limbs()).sum();
         let read =
             move |_: &MakeWay| hits.into_iter().map(|(question, value)| Ok(value.answer(question))).collect::<Vec<_>>();
         let outcomes = self.workers.run(limbs, read).await;
@@ -212,78 +216,99 @@ impl Evaluator {
     }
 
     /// Evaluates what a request leads, keeps all of it at once, and only then lands it: who hears an answer may rely
-    /// on its being cached. Who joins waits for all of it, in the default limits a few tens of milliseconds.
+    /// on its being cached. Who joins waits for all of it, so that a request has one round trip to write.
     ///
     /// `top` is an index that the ladder has to reach in any case.
     async fn fly(self: Arc<Self>, mut lead: Lead<Question, Outcome>, mut top: Option<u32>, seen: Seen) {
-        let (mut facts, mut landing) = (Vec::new(), Vec::new());
+        let (mut facts, mut landing) = (HashMap::new(), Vec::new());
         for (question, outcome) in self.evaluate(lead.keys().copied().collect()).await {
             let landed = outcome.map(|Evaluated { value, fact }| {
                 top = top.max(question.ladder_index());
                 if !seen.present.contains(&question) {
-                    facts.push(fact);
+                    facts.insert(fact.key, fact);
                 }
                 value
             });
             landing.push((question, landed));
         }
-        self.keep(facts, top, seen).await;
+        self.keep(facts.into_values().collect(), top, &seen).await;
         for (question, outcome) in landing {
             lead.land(&question, outcome);
         }
     }
 
-    /// Evaluates and proves. Short values are evaluated together, so that a crowd of them is one job; long ones are
-    /// refused when too much is waiting, which leaves the short ones answered.
+    /// Evaluates and proves. When too much is waiting, long values are refused before short ones.
     async fn evaluate(&self, questions: Vec<Question>) -> Vec<(Question, Result<Evaluated, Failure>)> {
         let (short, long): (Vec<_>, Vec<_>) =
             questions.into_iter().partition(|question| question.limbs() <= SHORT_LIMBS);
-        let limbs_of = |questions: &[Question]| questions.iter().map(|question| question.limbs()).sum::<usize>();
-        let admission = self.workers.admit(limbs_of(&long));
-        let (admitted, refused) = if admission.is_ok() { (long, Vec::new()) } else { (Vec::new(), long) };
-        let refused = refused.into_iter().map(|question| (question, Err(Failure::Overloaded)));
-        let limbs = limbs_of(&short) + limbs_of(&admitted);
-        let prime = self.prime;
-        let jobs = grouped(short.into_iter().chain(admitted)).into_iter().map(async |group| {
-            let work = group.clone();
-            let evaluation =
-                move |_: &MakeWay| work.into_iter().map(|question| evaluated(question, &prime)).collect::<Vec<_>>();
-            let outcomes = self.workers.run(limbs, evaluation).await;
-            let outcomes = outcomes.unwrap_or_else(|Panicked| group.iter().map(|_| Err(Failure::Internal)).collect());
-            group.into_iter().zip(outcomes).collect::<Vec<_>>()
-        });
+        let (mut groups, mut admissions, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+        for kind in [short, long] {
+            match self.workers.admit(kind.iter().map(|question| question.limbs()).sum()) {
+                Ok(admission) => {
+                    admissions.push(admission);
+                    groups.extend(grouped(kind));
+                }
+                Err(Overloaded) => {
+                    refused.extend(kind.into_iter().map(|question| (question, Err(Failure::Overloaded))));
+                }
+            }
+        }
+        let is_alone = groups.len() == 1;
+        let jobs = groups.into_iter().map(|group| self.evaluate_group(group, is_alone));
         join_all(jobs).await.into_iter().flatten().chain(refused).collect()
+    }
+
+    /// Evaluates a group as one job; when there are others it is not done in place, however short.
+    async fn evaluate_group(
+        &self,
+        group: Vec<Question>,
+        is_alone: bool,
+    ) -> Vec<(Question, Result<Evaluated, Failure>)> {
+        let limbs: usize = group.iter().map(|question| question.limbs()).sum();
+        let limbs = if is_alone { limbs } else { limbs.max(SHORT_LIMBS) };
+        let (prime, work) = (self.prime, group.clone());
+        let evaluation =
+            move |way: &MakeWay| work.into_iter().map(|question| evaluated(question, &prime, way)).collect::<Vec<_>>();
+        let outcomes = self.workers.run(limbs, evaluation).await;
+        let outcomes = outcomes.unwrap_or_else(|Panicked| group.iter().map(|_| Err(Failure::Internal)).collect());
+        group.into_iter().zip(outcomes).collect()
     }
 
     /// Keeps facts, and sees to it that the ladder reaches `top`. It waits for the store, and for others who write to
     /// it, no longer than one budget for writing; what takes longer goes on behind the answer.
-    async fn keep(self: &Arc<Self>, facts: Vec<Fact<Key, Value>>, top: Option<u32>, seen: Seen) {
+    async fn keep(self: &Arc<Self>, facts: Vec<Fact<Key, Value>>, top: Option<u32>, seen: &Seen) {
         let Some(top) = top.filter(|&top| seen.sight.mark < Some(top)) else {
             return self.cache.keep(&facts, None, seen.sight, Duration::ZERO).await;
         };
         let start = Instant::now();
-        if let Ok(turn) = timeout(WRITE_BUDGET, Arc::clone(&self.growth).lock_owned()).await {
-            return self.grow(turn, facts, top, &seen, start).await;
+        // Without the store a turn is short, and memory alone has to hold the whole ladder.
+        let patience = if seen.sight.store_answered { WRITE_BUDGET } else { Duration::MAX };
+        if let Ok(_turn) = timeout(patience, self.growth.lock()).await {
+            return self.grow(facts, top, seen, start).await;
         }
         self.cache.remember_late(&facts, top);
-        let this = Arc::clone(self);
-        self.tasks.spawn(async move {
-            let turn = Arc::clone(&this.growth).lock_owned().await;
-            this.grow(turn, facts, top, &seen, start).await;
-        });
+        if self.overdue.fetch_max(top, Ordering::AcqRel) == 0 {
+            self.tasks.spawn(Arc::clone(self).grow_late());
+        }
+        let values = facts.into_iter().filter(|fact| !matches!(fact.value, Value::Rung(_))).collect::<Vec<_>>();
+        self.cache.keep(&values, None, seen.sight, start.elapsed()).await;
+    }
+
+    /// Makes the ladder reach what answers could not wait for: one task for all of them.
+    async fn grow_late(self: Arc<Self>) {
+        let _turn = self.growth.lock().await;
+        let top = self.overdue.swap(0, Ordering::AcqRel);
+        let seen = Seen { sight: self.cache.sight().await, growths: self.growths(), present: HashSet::new() };
+        self.grow(Vec::new(), top, &seen, Instant::now()).await;
     }
 
     /// Makes the ladder reach `top`, in one's turn, and keeps facts with it.
-    async fn grow(
-        &self,
-        _turn: OwnedMutexGuard<()>,
-        mut facts: Vec<Fact<Key, Value>>,
-        top: u32,
-        seen: &Seen,
-        start: Instant,
-    ) {
-        let is_first = self.growths.load(Ordering::Acquire) == seen.growths;
-        let sight = if is_first { seen.sight } else { self.cache.sight().await };
+    async fn grow(&self, mut facts: Vec<Fact<Key, Value>>, top: u32, seen: &Seen, start: Instant) {
+        let sight = match (seen.sight.store_answered, self.growths() == seen.growths) {
+            (_, true) => seen.sight,
+            (true, false) => self.cache.sight().await,
+            (false, false) => self.cache.own_sight(),
+        };
         // The store is what may be late; the rungs take what they take.
         let waited = start.elapsed();
         let rungs = self.missing_rungs(sight.mark, top).await;
@@ -293,6 +318,10 @@ impl Evaluator {
         facts.extend(rungs);
         self.cache.keep(&facts, mark, sight, waited).await;
         self.growths.fetch_add(1, Ordering::Release);
+    }
+
+    fn growths(&self) -> u64 {
+        self.growths.load(Ordering::Acquire)
     }
 
     /// The rungs above the mark that the store gave, up to the one of `top`: never what this process remembers, since
@@ -323,7 +352,7 @@ impl Evaluator {
 const SHORT_LIMBS: usize = 1_000;
 
 /// Groups of questions whose values are short together, and each long one by itself.
-fn grouped(questions: impl Iterator<Item = Question>) -> Vec<Vec<Question>> {
+fn grouped(questions: Vec<Question>) -> Vec<Vec<Question>> {
     let (mut groups, mut limbs) = (Vec::<Vec<Question>>::new(), 0);
     for question in questions {
         limbs += question.limbs();
@@ -339,7 +368,7 @@ fn grouped(questions: impl Iterator<Item = Question>) -> Vec<Vec<Question>> {
 }
 
 /// Evaluates and proves one value.
-fn evaluated(question: Question, prime: &Prime) -> Result<Evaluated, Failure> {
+fn evaluated(question: Question, prime: &Prime, _way: &MakeWay) -> Result<Evaluated, Failure> {
     let proven = match question {
         Question::Fib(n) if n.get() <= LADDER_TOP => by_rung(n, prime),
         Question::Fib(n) => by_doubling(n, prime),

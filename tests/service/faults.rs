@@ -169,18 +169,20 @@ fn answers_go_on_while_the_store_is_flushed() {
 
 #[test]
 fn a_mark_is_not_raised_when_its_rungs_were_refused() {
-    let redis = RedisServer::start();
-    let mut operator = redis.connection();
-    cmd("ACL").arg("SETUSER").arg("default").arg("-set").exec(&mut operator).unwrap();
-    let service = Service::start(&redis.url()).expecting_warnings();
-    assert_eq!(service.fib(213), (fibonacci(213), false));
-    service.logs("the store can't be written");
-    assert_eq!(redis.keys(), [""; 0], "neither rungs nor a mark");
+    undisturbed(|| {
+        let redis = RedisServer::start();
+        let mut operator = redis.connection();
+        cmd("ACL").arg("SETUSER").arg("default").arg("-set").exec(&mut operator).unwrap();
+        let service = Service::start(&redis.url()).expecting_warnings();
+        assert_eq!(service.fib(213), (fibonacci(213), false));
+        service.logs("the store can't be written");
+        assert_eq!(redis.keys(), [""; 0], "neither rungs nor a mark");
 
-    cmd("ACL").arg("SETUSER").arg("default").arg("+set").exec(&mut operator).unwrap();
-    assert_eq!(service.fib(300), (fibonacci(300), false));
-    service.logs("the store is written again");
-    assert_eq!(Service::start(&redis.url()).fib(213), (fibonacci(213), true), "written with a later answer");
+        cmd("ACL").arg("SETUSER").arg("default").arg("+set").exec(&mut operator).unwrap();
+        assert_eq!(service.fib(300), (fibonacci(300), false));
+        service.logs("the store is written again");
+        assert_eq!(Service::start(&redis.url()).fib(213), (fibonacci(213), true), "written with a later answer");
+    });
 }
 
 /// The budgets of the design, and what a busy machine may add.
@@ -214,7 +216,9 @@ fn what_is_new_is_stored_again(service: &Service, redis: &RedisServer) {
         service.pi_cached(terms);
         redis.keys().contains(&format!("phipi:1:pi:{terms}"))
     });
-    assert_eq!(service.log().matches("the store can't be read").count(), 1, "{}", service.log());
+    let log = service.log();
+    let (lost, back) = (log.matches("the store can't be read").count(), log.matches("the store is read again").count());
+    assert!(lost <= back + 1, "the log tells of changes alone: {log}");
 }
 
 #[test]
@@ -258,9 +262,9 @@ fn a_file_that_is_locked_delays_no_one_for_long_and_nothing_is_forgotten() {
     });
     drop(lock);
     eventually("the file is written again", || {
-        let fresh = Service::start(&cache);
-        fresh.fib(3_000);
-        Service::start(&cache).fib_cached(3_000)
+        let fresh = || Service::start(&cache).expecting_warnings();
+        fresh().fib(3_000);
+        fresh().fib_cached(3_000)
     });
 
     // Nor does the end wait for what is locked.
