@@ -3,7 +3,9 @@
 //! Eighteen digits are the most that fit a word of 64 bits. A number is printed limb by limb: the conversion from
 //! binary, which is most of the work of a library that computes in binary, does not exist here.
 
-use std::fmt;
+use std::{fmt, ops::Range};
+
+use super::{digits, parallel::Parallel};
 
 /// Decimal digits in a limb.
 pub const LIMB_DIGITS: usize = 18;
@@ -95,17 +97,38 @@ impl Decimal {
         Some(self.text_of(low..self.limbs.len().min(low + CHUNK_LIMBS)))
     }
 
-    /// The digits of a range of limbs. The top limb of the number has no leading zeros; every other has all eighteen.
-    fn text_of(&self, range: std::ops::Range<usize>) -> String {
-        let mut limbs = self.limbs[range.clone()].iter().rev();
-        let mut text = String::with_capacity(range.len().max(1) * LIMB_DIGITS);
+    /// Appends all digits: one pass over the limbs. Inside of a rayon pool its threads share it.
+    pub fn write_digits(&self, text: &mut Vec<u8>) {
+        self.write_range(0..self.limbs.len(), text);
+    }
+
+    /// Appends the digits of a range of limbs. The top limb of the number has no leading zeros; every other has all
+    /// eighteen.
+    fn write_range(&self, range: Range<usize>, text: &mut Vec<u8>) {
+        let mut limbs = &self.limbs[range.clone()];
+        let mut top = digits::Top::default();
         if range.end == self.limbs.len() {
-            text.push_str(&limbs.next().unwrap_or(&0).to_string());
+            let limb;
+            (limb, limbs) = limbs.split_last().unwrap_or((&0, &[]));
+            top = digits::Top::new(*limb);
         }
-        for &limb in limbs {
-            text.push_str(std::str::from_utf8(&digits_padded(limb)).expect("digits are ASCII"));
+        let (start, length) = (text.len(), top.digits().len() + limbs.len() * LIMB_DIGITS);
+        if text.capacity() == 0 {
+            // Zeroed memory comes from the system without being touched.
+            *text = vec![0; length];
+        } else {
+            text.resize(start + length, 0);
         }
-        text
+        let (first, rest) = text[start..].split_at_mut(top.digits().len());
+        first.copy_from_slice(top.digits());
+        digits::write(limbs, rest.as_chunks_mut().0, Parallel::in_this_pool());
+    }
+
+    /// As [`Self::write_range`], as a string of its own.
+    fn text_of(&self, range: Range<usize>) -> String {
+        let mut text = Vec::new();
+        self.write_range(range, &mut text);
+        String::from_utf8(text).expect("digits are ASCII")
     }
 }
 
@@ -125,19 +148,6 @@ impl fmt::Display for Decimal {
 /// How many digits a limb has, without leading zeros.
 fn digits_of(limb: u64) -> usize {
     limb.checked_ilog10().map_or(1, |log| log as usize + 1)
-}
-
-/// The eighteen digits of a limb.
-fn digits_padded(mut limb: u64) -> [u8; LIMB_DIGITS] {
-    const ZERO: u8 = b'0';
-    let mut digits = [ZERO; LIMB_DIGITS];
-    for pair in digits.rchunks_exact_mut(2) {
-        let value = u8::try_from(limb % 100).expect("below 100");
-        limb /= 100;
-        pair[0] += value / 10;
-        pair[1] += value % 10;
-    }
-    digits
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use super::{
     decimal::{BASE, Decimal, LIMB_DIGITS},
-    multiply::{product, sum},
+    multiply::{ShortPair, add_to},
+    ntt::{self, Kernel, Multiplier},
 };
 
 /// The index of a Fibonacci number: 0 to [`Index::MAX`].
@@ -26,75 +27,117 @@ impl Index {
     }
 }
 
-/// The largest index whose value fits one limb: F(87) = 679,891,637,638,612,258 < 10^18 < F(88).
-const LAST_OF_ONE_LIMB: u32 = 87;
+/// The largest index whose value fits two limbs: F(173) < 10^36 < F(174).
+const LAST_OF_TWO_LIMBS: u32 = 173;
 
-/// F(0) to F(87).
-const ONE_LIMB: [u64; LAST_OF_ONE_LIMB as usize + 1] = {
-    let mut table = [0; LAST_OF_ONE_LIMB as usize + 1];
-    table[1] = 1;
+/// F(0) to F(173), two limbs each.
+pub(super) const TWO_LIMBS: [[u64; 2]; LAST_OF_TWO_LIMBS as usize + 1] = {
+    let mut table = [[0; 2]; LAST_OF_TWO_LIMBS as usize + 1];
+    table[1] = [1, 0];
     let mut n = 2;
     while n < table.len() {
-        table[n] = table[n - 1] + table[n - 2];
+        let low = table[n - 1][0] + table[n - 2][0];
+        table[n] = [low % BASE, table[n - 1][1] + table[n - 2][1] + low / BASE];
         n += 1;
     }
     table
 };
 
-/// F(n), exact.
-///
-/// Fast doubling: from A = F(k) and B = F(k−1) follow F(2k) = A(A+2B), F(2k−1) = A²+B² and F(2k+1) = A²+(A+B)²
-/// (D. E. Knuth, TAOCP 1, 1.2.8, exercise 27 and its kin), so nothing is ever subtracted. Time: a few products of
-/// numbers as long as the result. Memory: some four times the result.
+const _: () = {
+    let ([_, last], [_, before]) = (TWO_LIMBS[173], TWO_LIMBS[172]);
+    assert!(last < BASE && last + before >= BASE);
+};
+
+/// F(n), exact, with the fastest kernel that there is. See [`evaluate`].
 #[must_use]
 pub fn fibonacci(n: Index) -> Decimal {
-    let Index(n) = n;
-    if let Some(&value) = ONE_LIMB.get(n as usize) {
-        return Decimal::from(value);
+    evaluate(n, Kernel::best(), &mut |_| ())
+}
+
+/// F(n), exact, with the kernel for all that is long. `progress` is told, after each doubling, what part of the work is
+/// done: from 0 to 1.
+///
+/// Fast doubling: from A = F(k) and B = F(k−1) follow F(2k) = A(A+2B), F(2k−1) = A²+B² and F(2k+1) as their sum
+/// (D. E. Knuth, TAOCP 1, 1.2.8, exercise 27 and its kin), so nothing is ever subtracted. The last doubling needs but
+/// one of the two, from k = ⌈n/2⌉. Time: some three products of numbers half as long as the result. Memory: some nine
+/// times the limbs of the result. Inside of a rayon pool all of its threads are used where they pay.
+///
+/// # Panics
+///
+/// If the processor does not have the kernel.
+#[must_use]
+pub fn evaluate(n: Index, kernel: Kernel, progress: &mut dyn FnMut(f64)) -> Decimal {
+    if let Some(value) = TWO_LIMBS.get(n.0 as usize) {
+        return Decimal::from_limbs(value.to_vec());
     }
-    // The last doubling needs but one of its two values.
-    let (a, b) = limbs_of_pair(n / 2);
-    Decimal::from_limbs(if n % 2 == 0 { even(&a, &b) } else { odd(&a, &b) })
+    let (half, is_even) = (n.0.div_ceil(2), n.0.is_multiple_of(2));
+    let (mut short, doublings) = start(half);
+    let doublings = double_short(&mut short, half, doublings);
+    let value = if short.is_short() {
+        if is_even { short.even() } else { short.odd() }
+    } else {
+        let mut multiplier = ntt::multiplier(kernel, limb_count(n) + 1);
+        let [a, b] = double_long(&short, half, doublings, &mut *multiplier, progress);
+        if is_even { multiplier.even(&a, &b) } else { multiplier.odd(&a, &b) }
+    };
+    progress(1.0);
+    Decimal::from_limbs(value)
 }
 
 /// (F(k), F(k−1)) for k ≥ 1. Time and memory as for [`fibonacci`].
-pub(super) fn pair(k: u32) -> (Decimal, Decimal) {
-    let (a, b) = limbs_of_pair(k);
-    (Decimal::from_limbs(a), Decimal::from_limbs(b))
+pub(super) fn pair(k: u32) -> [Decimal; 2] {
+    let (mut short, doublings) = start(k);
+    let doublings = double_short(&mut short, k, doublings);
+    let pair = if doublings == 0 {
+        short.limbs().map(<[u64]>::to_vec)
+    } else {
+        let mut multiplier = ntt::multiplier(Kernel::best(), limb_count(Index(k)) + 1);
+        double_long(&short, k, doublings, &mut *multiplier, &mut |_| ())
+    };
+    pair.map(Decimal::from_limbs)
 }
 
-fn limbs_of_pair(k: u32) -> (Vec<u64>, Vec<u64>) {
-    debug_assert!(k >= 1);
-    // The top bits of k, up to six of them, are looked up; each one below doubles.
-    let doublings = (u32::BITS - k.leading_zeros()).saturating_sub(6);
-    let first = (k >> doublings) as usize;
-    let mut pair = (vec![ONE_LIMB[first]], vec![ONE_LIMB[first - 1]]);
-    for bit in (0..doublings).rev() {
-        let (a, b) = pair;
-        pair = if (k >> bit) & 1 == 0 { (even(&a, &b), sum_of_squares(&a, &b)) } else { (odd(&a, &b), even(&a, &b)) };
-        pair.0.truncate(length(&pair.0));
-        pair.1.truncate(length(&pair.1));
+/// The pair for the leading bits of k ≥ 1, off the table, and how many bits are left.
+fn start(k: u32) -> (ShortPair, u32) {
+    let mut doublings = 0;
+    while k >> doublings > LAST_OF_TWO_LIMBS {
+        doublings += 1;
     }
-    pair
+    let first = (k >> doublings) as usize;
+    (ShortPair::new(TWO_LIMBS[first], TWO_LIMBS[first - 1], limb_count(Index(k))), doublings)
 }
 
-/// F(2k) = A(A+2B).
-fn even(a: &[u64], b: &[u64]) -> Vec<u64> {
-    product(a, &sum(&sum(a, b), b))
+/// Takes in the next bits of k as long as the pair is short, and gives how many are left.
+fn double_short(pair: &mut ShortPair, k: u32, mut doublings: u32) -> u32 {
+    while doublings > 0 && pair.is_short() {
+        doublings -= 1;
+        pair.double(k >> doublings & 1 == 1);
+    }
+    doublings
 }
 
-/// F(2k+1) = A²+(A+B)².
-fn odd(a: &[u64], b: &[u64]) -> Vec<u64> {
-    sum_of_squares(a, &sum(a, b))
-}
-
-fn sum_of_squares(a: &[u64], b: &[u64]) -> Vec<u64> {
-    sum(&product(a, a), &product(b, b))
-}
-
-/// Limbs without the zeros at the top.
-fn length(limbs: &[u64]) -> usize {
-    limbs.iter().rposition(|&limb| limb != 0).map_or(0, |top| top + 1)
+/// (F(k), F(k−1)) from the pair to which the last bits of k are missing.
+fn double_long(
+    short: &ShortPair,
+    k: u32,
+    doublings: u32,
+    multiplier: &mut dyn Multiplier,
+    progress: &mut dyn FnMut(f64),
+) -> [Vec<u64>; 2] {
+    let [mut a, mut b] = short.limbs().map(<[u64]>::to_vec);
+    for bit in (0..doublings).rev() {
+        let [even, mut below] = multiplier.doubling(&a, &b);
+        (a, b) = if k >> bit & 1 == 1 {
+            add_to(&mut below, &even);
+            (below, even)
+        } else {
+            (even, below)
+        };
+        // A doubling costs about as much as all before it together, and the last one, of a single result, a little more
+        // than half of what comes after `k`.
+        progress(0.6 * f64::from(k >> bit) / f64::from(k));
+    }
+    [a, b]
 }
 
 /// log10 φ and log10 √5, in units of 2^−96, rounded down.
@@ -107,10 +150,11 @@ const LOG10_SQRT_5: u128 = 27_689_054_548_065_073_289_135_761_812;
 /// The fraction is known to n·2^−96 < 2^−66, and φ^−2n < 2^−122 beyond one limb. Over all n ≤ 10^9 the fraction never
 /// comes closer to a whole number than 2^−32 (test `no_length_is_in_doubt`), so the floor is never in doubt.
 #[must_use]
+#[expect(clippy::missing_panics_doc, reason = "no length is larger than a usize")]
 pub fn digit_count(n: Index) -> usize {
-    match ONE_LIMB.get(n.0 as usize) {
-        Some(&value) => value.checked_ilog10().map_or(1, |log| log as usize + 1),
-        None => (logarithm(n) >> 96) as usize + 1,
+    match TWO_LIMBS.get(n.0 as usize) {
+        Some([low, 0]) => low.checked_ilog10().map_or(1, |log| log as usize + 1),
+        _ => usize::try_from(logarithm(n) >> 96).expect("at most 208,987,640") + 1,
     }
 }
 
@@ -124,8 +168,6 @@ pub fn limb_count(n: Index) -> usize {
 fn logarithm(Index(n): Index) -> u128 {
     u128::from(n) * LOG10_PHI - LOG10_SQRT_5
 }
-
-const _: () = assert!(ONE_LIMB[87] < BASE && ONE_LIMB[87] + ONE_LIMB[86] >= BASE);
 
 #[cfg(test)]
 mod tests {
@@ -144,8 +186,8 @@ mod tests {
             assert_eq!(fibonacci(index(n)), naive, "F({n})");
             assert_eq!(digit_count(index(n)), naive.digit_count(), "digits of F({n})");
             assert_eq!(limb_count(index(n)), naive.limbs().len(), "limbs of F({n})");
-            let after = sum(&here, &next);
-            here = std::mem::replace(&mut next, after);
+            add_to(&mut here, &next);
+            std::mem::swap(&mut here, &mut next);
         }
     }
 
@@ -161,24 +203,9 @@ mod tests {
             let text = fibonacci(index(n)).to_string();
             assert_eq!(text.len(), digits, "F({n})");
             assert_eq!(digit_count(index(n)), digits, "F({n})");
-            let digest = Sha256::digest(text.as_bytes());
-            let found = digest.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+            let found = Sha256::digest(text.as_bytes());
+            let found = found.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
             assert_eq!(found, hash, "F({n})");
-        }
-    }
-
-    #[test]
-    fn neighbours_obey_cassini() {
-        // F(k)² − F(k)·F(k−1) − F(k−1)² = (−1)^(k+1), an identity that the doubling formulas do not use.
-        for k in [1, 2, 87, 88, 89, 127, 128, 4_095, 4_096, 65_537] {
-            let (a, b) = pair(k);
-            let (a, b) = (a.limbs(), b.limbs());
-            let (square, mut rest) = (product(a, a), sum(&product(a, b), &product(b, b)));
-            let mut larger = square;
-            let plus_one = |limbs: &[u64]| sum(limbs, &[1]);
-            let one_short = if k % 2 == 0 { &mut larger } else { &mut rest };
-            *one_short = plus_one(one_short);
-            assert_eq!(Decimal::from_limbs(larger), Decimal::from_limbs(rest), "k = {k}");
         }
     }
 
@@ -193,7 +220,7 @@ mod tests {
     #[ignore = "visits 10^9 indices: run with --ignored --release after a change of the constants"]
     fn no_length_is_in_doubt() {
         let fraction = (1_u128 << 96) - 1;
-        let nearest = (LAST_OF_ONE_LIMB + 1..=Index::MAX.0)
+        let nearest = (LAST_OF_TWO_LIMBS + 1..=Index::MAX.0)
             .map(|n| logarithm(Index(n)) & fraction)
             .map(|part| part.min(fraction - part))
             .min()

@@ -1,7 +1,10 @@
 //! The numbers: pure functions, which know of nothing but numbers.
 //!
 //! - [`decimal`]: integers of any size in base 10^18, so that nothing is ever converted from binary;
-//! - [`multiply`]: their products;
+//! - [`digits`]: their decimal digits, as text;
+//! - [`multiply`]: their products, short and long;
+//! - [`ntt`]: products by number-theoretic transforms, with kernels for the processor's vectors;
+//! - [`parallel`]: the threads of the pool that the caller runs in;
 //! - [`fib`]: F(n) by fast doubling, and how long it is before it is known;
 //! - [`rung`]: pairs of neighbours (F(128r), F(128r+1)), from which any F(m) near by follows in linear time;
 //! - [`residue`]: the proof of a value modulo a secret prime;
@@ -9,9 +12,14 @@
 //! - [`pi`]: √(6·Σ 1/i²), correctly rounded.
 
 pub mod decimal;
+mod digits;
 mod double_double;
 pub mod fib;
 mod multiply;
+mod ntt;
+mod parallel;
 pub mod pi;
 pub mod residue;
 pub mod rung;
+
+pub use ntt::Kernel;

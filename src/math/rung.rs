@@ -1,26 +1,13 @@
 //! Rungs: pairs of neighbouring Fibonacci numbers, 128 indices apart.
 //!
-//! From (F(k), F(k+1)) any F(k+j) follows in linear time, F(k+j) = F(k)·F(j−1) + F(k+1)·F(j) with F(−1) = 1, as long
-//! as F(j) is short. For j up to 129 it has at most two limbs.
+//! From (F(k), F(k+1)) any F(k+j) follows in linear time, F(k+j) = F(k)·F(j−1) + F(k+1)·F(j) with F(−1) = 1, as long as
+//! F(j) is short. For j up to 129 it has at most two limbs.
 
 use super::{
-    decimal::{BASE, Decimal, LIMB_BYTES},
-    fib::{Index, limb_count, pair},
+    decimal::{Decimal, LIMB_BYTES},
+    fib::{Index, TWO_LIMBS, limb_count, pair},
     multiply::combination,
     residue::Prime,
-};
-
-/// F(0) to F(129), two limbs each.
-const SHORT: [[u64; 2]; Rung::SPACING as usize + 2] = {
-    let mut table = [[0; 2]; Rung::SPACING as usize + 2];
-    table[1] = [1, 0];
-    let mut n = 2;
-    while n < table.len() {
-        let low = table[n - 1][0] + table[n - 2][0];
-        table[n] = [low % BASE, table[n - 1][1] + table[n - 2][1] + low / BASE];
-        n += 1;
-    }
-    table
 };
 
 /// The pair (F(128r), F(128r+1)).
@@ -45,7 +32,7 @@ impl Rung {
     #[must_use]
     pub fn evaluate(r: u32) -> Option<Self> {
         let (_, next_index) = indices(r)?;
-        let (next, here) = pair(next_index.get());
+        let [next, here] = pair(next_index.get());
         Some(Self { number: r, here, next })
     }
 
@@ -54,7 +41,7 @@ impl Rung {
     #[must_use]
     pub fn advance(&self) -> Self {
         let ahead = |j: usize| {
-            let limbs = combination(self.here.limbs(), SHORT[j - 1], self.next.limbs(), SHORT[j]);
+            let limbs = combination(self.here.limbs(), TWO_LIMBS[j - 1], self.next.limbs(), TWO_LIMBS[j]);
             Decimal::from_limbs(limbs)
         };
         let spacing = Self::SPACING as usize;
@@ -69,7 +56,7 @@ impl Rung {
         }
         Some(match (n.get() % Self::SPACING) as usize {
             0 => self.here.clone(),
-            j => Decimal::from_limbs(combination(self.here.limbs(), SHORT[j - 1], self.next.limbs(), SHORT[j])),
+            j => Decimal::from_limbs(combination(self.here.limbs(), TWO_LIMBS[j - 1], self.next.limbs(), TWO_LIMBS[j])),
         })
     }
 

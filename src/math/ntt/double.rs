@@ -1,0 +1,16 @@
+//! What the kernels in doubles share.
+
+/// 3·2⁵¹: added to a number below 2⁵¹ in magnitude it leaves no bit for a fraction, and taken away again it leaves the
+/// integer next to the number.
+pub(super) const ROUNDING: f64 = 6_755_399_441_055_744.0;
+
+/// The integer as a double, exactly: it must be below 2⁵³.
+#[expect(clippy::cast_precision_loss, reason = "integers below 2⁵³ are doubles")]
+pub(super) const fn exact(integer: u64) -> f64 {
+    integer as f64
+}
+
+/// The number of least magnitude that is congruent to the residue modulo p < 2⁵³.
+pub(super) const fn balanced(residue: u64, p: u64) -> f64 {
+    if residue > p / 2 { -exact(p - residue) } else { exact(residue) }
+}

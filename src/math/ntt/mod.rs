@@ -1,0 +1,358 @@
+//! Products of long decimals by number-theoretic transforms.
+//!
+//! The limbs of a decimal, base 10¹⁸, are the coefficients of a polynomial. Polynomials are multiplied modulo three
+//! primes of 48 bits, in rings that are products of rings of one point, where a multiplication is one of numbers
+//! (J. M. Pollard, 1971); the Chinese remainder theorem gives the coefficients, and a change of base and carries the
+//! limbs. In reading order:
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`prime`] | the three primes and their roots of unity |
+//! | [`field`] | what a kernel provides, and the proof that its arithmetic is exact |
+//! | [`avx512`], [`avx2`], [`portable`] | the kernels ([`double`]: what the first two share) |
+//! | [`roots`] | the tree of rings and the roots that go with it |
+//! | [`transform`] | butterflies and passes, and their bounds |
+//! | [`plan`] | the lengths, and the largest coefficient |
+//! | [`rule`] | the doubling formulas, at the points |
+//! | [`tail`] | the second part of a length |
+//! | [`convolution`] | products modulo one prime |
+//! | [`remainder`] | from three remainders to one number |
+//! | [`carry`] | from numbers to limbs |
+//! | [`limbs`] | the padded input |
+//!
+//! Unsafe code is in the kernels alone.
+
+#![expect(clippy::inline_always, reason = "only what is inlined into a task is compiled for its kernel")]
+
+#[cfg(test)]
+mod audit;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod carry;
+mod convolution;
+#[cfg(any(test, target_arch = "x86_64"))]
+mod double;
+mod field;
+mod limbs;
+mod plan;
+mod portable;
+mod prime;
+mod remainder;
+mod roots;
+mod rule;
+mod tail;
+mod transform;
+
+use std::fmt;
+use std::ops::Range;
+
+use convolution::Ring;
+#[cfg(target_arch = "x86_64")]
+use field::Plain;
+pub(super) use field::PlainLoop;
+use field::{Field, LANES, Packs};
+use limbs::PaddedLimbs;
+use plan::{Length, MAX_OPERAND_LIMBS};
+use prime::PRIMES;
+use remainder::Garner;
+use rule::{Doubling, Even, Odd, Rule};
+
+use super::parallel::Parallel;
+
+/// The instructions that transforms are computed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kernel {
+    /// Doubles in vectors of 512 bits: AVX-512 F and DQ.
+    Avx512,
+    /// Doubles in vectors of 256 bits: AVX2 and FMA.
+    Avx2,
+    /// 64-bit integers, on any processor.
+    Portable,
+}
+
+impl Kernel {
+    /// All of them, the fastest first.
+    pub const ALL: [Self; 3] = [Self::Avx512, Self::Avx2, Self::Portable];
+
+    /// The fastest kernel that this processor has.
+    #[must_use]
+    pub fn best() -> Self {
+        Self::ALL.into_iter().find(|kernel| kernel.is_available()).unwrap_or(Self::Portable)
+    }
+
+    /// Whether this processor has the instructions.
+    #[must_use]
+    pub fn is_available(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => avx512::Avx512::is_available(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => avx2::Avx2::is_available(),
+            #[cfg(not(target_arch = "x86_64"))]
+            Self::Avx512 | Self::Avx2 => false,
+            Self::Portable => true,
+        }
+    }
+
+    /// Runs the loop with the kernel's instructions enabled.
+    pub(super) fn run<L: PlainLoop>(self, plain: L) {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => self.fields(avx512::Avx512::new)[0].run(Plain(plain)),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => self.fields(avx2::Avx2::new)[0].run(Plain(plain)),
+            _ => plain.run(),
+        }
+    }
+
+    /// The fields of the kernel modulo the three primes.
+    #[cfg(target_arch = "x86_64")]
+    fn fields<F>(self, new: impl Fn(&'static prime::Prime) -> Option<F>) -> [F; 3] {
+        PRIMES.each_ref().map(|prime| new(prime).unwrap_or_else(|| panic!("this processor has no {self}")))
+    }
+}
+
+impl fmt::Display for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Avx512 => "AVX-512",
+            Self::Avx2 => "AVX2",
+            Self::Portable => "portable",
+        })
+    }
+}
+
+/// Products of limbs with one kernel. Roots and buffers are kept from product to product.
+///
+/// The limbs of both factors are least significant first, and each below 10¹⁸; the results have no leading zeros.
+pub(super) trait Multiplier {
+    /// a·(a + 2b) and a² + b².
+    fn doubling(&mut self, a: &[u64], b: &[u64]) -> [Vec<u64>; 2];
+
+    /// a·(a + 2b).
+    fn even(&mut self, a: &[u64], b: &[u64]) -> Vec<u64>;
+
+    /// a² + b².
+    fn odd(&mut self, a: &[u64], b: &[u64]) -> Vec<u64>;
+}
+
+/// A multiplier for factors that have up to `limbs` limbs together, both not empty.
+///
+/// It holds 6·N words of buffers and 4/3·N of roots, where N, the length of the transform, exceeds `limbs` by at most a
+/// third (and is 256 at least).
+///
+/// # Panics
+///
+/// If the processor does not have the kernel; if `limbs` are more than F(10⁹) has.
+pub(super) fn multiplier(kernel: Kernel, limbs: usize) -> Box<dyn Multiplier> {
+    assert!(limbs <= 2 * MAX_OPERAND_LIMBS, "{limbs} limbs are more than those of F(10⁹)");
+    match kernel {
+        #[cfg(target_arch = "x86_64")]
+        Kernel::Avx512 => Box::new(Transforms::new(kernel.fields(avx512::Avx512::new), limbs)),
+        #[cfg(target_arch = "x86_64")]
+        Kernel::Avx2 => Box::new(Transforms::new(kernel.fields(avx2::Avx2::new), limbs)),
+        #[cfg(not(target_arch = "x86_64"))]
+        Kernel::Avx512 | Kernel::Avx2 => panic!("this processor has no {kernel}"),
+        Kernel::Portable => Box::new(Transforms::new(PRIMES.each_ref().map(portable::Portable::new), limbs)),
+    }
+}
+
+/// The rings modulo the three primes, and two buffers for each.
+struct Transforms<F: Field> {
+    rings: [Ring<F>; 3],
+    buffers: [[Buffer<F>; 2]; 3],
+    threads: Parallel,
+}
+
+impl<F: Field> Transforms<F> {
+    /// For factors that have up to `limbs` limbs together.
+    fn new(fields: [F; 3], limbs: usize) -> Self {
+        let threads = Parallel::in_this_pool();
+        let longest = Length::for_points(limbs);
+        Self {
+            rings: fields.map(|field| Ring::new(field, longest, threads)),
+            buffers: fields.map(|_| [(); 2].map(|()| Buffer::new(longest.points()))),
+            threads,
+        }
+    }
+
+    /// The first result of the rule, and the second if there is one.
+    fn combine<R: Rule>(&mut self, a: &[u64], b: &[u64]) -> [Vec<u64>; 2] {
+        // The square of the longer factor has the most coefficients.
+        let count = 2 * a.len().max(b.len()) - 1;
+        let length = Length::for_points(count);
+        let factors = [a, b].map(PaddedLimbs::new);
+        let [of1, of2, of3] = &mut self.buffers;
+        let [ring1, ring2, ring3] = &self.rings;
+        let prime = |ring: &Ring<F>, buffers: &mut [Buffer<F>; 2]| {
+            ring.combine::<R>(length, factors, buffers.each_mut().map(|buffer| buffer.packs_mut(length)));
+        };
+        // Two primes at a time would not share the caches: what is long enough is shared prime by prime.
+        let worthwhile = PARALLEL_PRIMES.contains(&count);
+        self.threads.join(
+            worthwhile,
+            || prime(ring1, of1),
+            || self.threads.join(worthwhile, || prime(ring2, of2), || prime(ring3, of3)),
+        );
+        let garner = Garner::new(self.rings.each_ref().map(Ring::field), length.main_log2());
+        let limbs = |i: usize| {
+            let remainders = self.buffers.each_ref().map(|pair| pair[i].packs(length));
+            carry::limbs(&garner, remainders, count, self.threads)
+        };
+        [limbs(0), if R::SECOND { limbs(1) } else { Vec::new() }]
+    }
+}
+
+/// Coefficients for which the primes are worth a thread each.
+const PARALLEL_PRIMES: Range<usize> = 1 << 12..1 << 15;
+
+impl<F: Field> Multiplier for Transforms<F> {
+    fn doubling(&mut self, a: &[u64], b: &[u64]) -> [Vec<u64>; 2] {
+        self.combine::<Doubling>(a, b)
+    }
+
+    fn even(&mut self, a: &[u64], b: &[u64]) -> Vec<u64> {
+        let [result, _] = self.combine::<Even>(a, b);
+        result
+    }
+
+    fn odd(&mut self, a: &[u64], b: &[u64]) -> Vec<u64> {
+        let [result, _] = self.combine::<Odd>(a, b);
+        result
+    }
+}
+
+/// Words for the longest transform, aligned to a cache line: no vector straddles two.
+struct Buffer<F: Field> {
+    words: Vec<F::Word>,
+    /// The first word that is aligned.
+    start: usize,
+}
+
+/// Bytes in a cache line, and in the longest vector.
+const CACHE_LINE: usize = 64;
+
+impl<F: Field> Buffer<F> {
+    /// Room for `points` words. Zeroed memory comes from the system without being touched.
+    fn new(points: usize) -> Self {
+        let words = vec![F::Word::default(); points + LANES];
+        // Misaligned words would be slower, not wrong: should it not be known, start at 0.
+        let start = words.as_ptr().align_offset(CACHE_LINE).min(LANES);
+        Self { words, start }
+    }
+
+    /// The vectors of a transform of the length.
+    fn packs(&self, length: Length) -> &Packs<F> {
+        self.words[self.start..][..length.points()].as_chunks().0
+    }
+
+    /// The vectors of a transform of the length.
+    fn packs_mut(&mut self, length: Length) -> &mut Packs<F> {
+        self.words[self.start..][..length.points()].as_chunks_mut().0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::math::decimal::{BASE, Decimal};
+    use crate::math::residue;
+    use audit::Audited;
+    use std::convert::Infallible;
+
+    const NINES: u64 = BASE - 1;
+
+    /// Limbs without a pattern, from a generator of D. Lehmer's kind.
+    fn scattered(count: usize, mut seed: u64) -> Vec<u64> {
+        let mut next = || {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            1 + (seed >> 4) % NINES
+        };
+        (0..count).map(|_| next()).collect()
+    }
+
+    /// Long carries, the largest coefficients, and neither.
+    fn inputs(count: usize) -> [[Vec<u64>; 2]; 4] {
+        let mut alternating = vec![0; count];
+        alternating.iter_mut().rev().step_by(2).for_each(|limb| *limb = NINES);
+        [
+            [vec![NINES; count], vec![NINES; count]],
+            [vec![NINES; count], vec![1]],
+            [alternating, vec![BASE / 2; count]],
+            [scattered(count, 1), scattered(count - count / 20, 2)],
+        ]
+    }
+
+    /// Compares residues: of the results, and of the formulas.
+    fn assert_doubled(multiplier: &mut dyn Multiplier, a: &[u64], b: &[u64], what: &str) {
+        let mut seed = 7;
+        let Ok(prime) = residue::Prime::draw(|| {
+            seed += 0x1234_5678_9abc_def1;
+            Ok::<_, Infallible>(seed)
+        });
+        let residue = |limbs: &[u64]| prime.of_decimal(&Decimal::from_limbs(limbs.to_vec()));
+        let [even, odd] = multiplier.doubling(a, b);
+        let (x, y) = (residue(a), residue(b));
+        assert_eq!(residue(&even), prime.of_sum_of_products([(x, x), (x, y), (x, y)]), "a(a+2b), {what}");
+        assert_eq!(residue(&odd), prime.of_sum_of_products([(x, x), (y, y), (0, 0)]), "a²+b², {what}");
+        for limbs in [&even, &odd] {
+            assert!(limbs.last() != Some(&0) && limbs.iter().all(|limb| *limb < BASE), "{what}");
+        }
+        assert_eq!(multiplier.even(a, b), even, "{what}");
+        assert_eq!(multiplier.odd(a, b), odd, "{what}");
+    }
+
+    /// Factors on both sides of each change of length, of up to so many limbs.
+    fn boundaries(limit: usize) -> impl Iterator<Item = usize> {
+        let fits = |limbs: usize| Length::for_points(2 * limbs - 1);
+        (1..limit)
+            .filter(move |&limbs| limbs == 1 || fits(limbs) != fits(limbs + 1))
+            .flat_map(|limbs| [limbs, limbs + 1])
+    }
+
+    #[test]
+    fn every_length_is_right_with_every_kernel() {
+        for kernel in Kernel::ALL.into_iter().filter(|kernel| kernel.is_available()) {
+            for limbs in boundaries(10_000) {
+                let mut multiplier = multiplier(kernel, 2 * limbs);
+                for [a, b] in inputs(limbs) {
+                    assert_doubled(&mut *multiplier, &a, &b, &format!("{kernel}, {limbs} limbs"));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn threads_change_nothing() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        for kernel in Kernel::ALL.into_iter().filter(|kernel| kernel.is_available()) {
+            for limbs in [5_000, 33_000, 37_000, 72_000, 90_000] {
+                let [a, b] = [scattered(limbs, 3), vec![NINES; limbs]];
+                let mut multiplier = multiplier(kernel, 2 * limbs);
+                let alone = multiplier.doubling(&a, &b);
+                drop(multiplier);
+                let shared = pool.install(|| super::multiplier(kernel, 2 * limbs).doubling(&a, &b));
+                assert_eq!(alone, shared, "{kernel}, {limbs} limbs");
+            }
+        }
+    }
+
+    #[test]
+    fn no_bound_is_exceeded() {
+        let fields = PRIMES.each_ref().map(Audited::new);
+        for limbs in boundaries(1_300) {
+            let mut multiplier = Transforms::new(fields, 2 * limbs);
+            for [a, b] in inputs(limbs) {
+                assert_doubled(&mut multiplier, &a, &b, &format!("audited, {limbs} limbs"));
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "more than those of F(10⁹)")]
+    fn longer_factors_are_refused() {
+        multiplier(Kernel::Portable, 2 * MAX_OPERAND_LIMBS + 1);
+    }
+}
