@@ -4,6 +4,7 @@ use super::{
     decimal::{BASE, Decimal, LIMB_DIGITS},
     multiply::{ShortPair, add_to},
     ntt::{self, Kernel, Multiplier},
+    residue::Prime,
 };
 
 /// The index of a Fibonacci number: 0 to [`Index::MAX`].
@@ -48,14 +49,15 @@ const _: () = {
     assert!(last < BASE && last + before >= BASE);
 };
 
-/// F(n), exact, with the fastest kernel that there is. See [`evaluate`].
+/// F(n), exact, with the fastest kernel that there is, and not proven: what is shown to anyone comes from [`proven`].
 #[must_use]
 pub fn fibonacci(n: Index) -> Decimal {
     evaluate(n, Kernel::best(), &mut |_| ())
 }
 
-/// F(n), exact, with the kernel for all that is long. `progress` is told, after each doubling, what part of the work is
-/// done: from 0 to 1.
+/// F(n), exact, with the kernel for all that is long. `progress` is told what part of the work is done, from 0 to 1:
+/// after each doubling, and in the long ones again and again, some tens of milliseconds apart. It is called on the
+/// caller's thread.
 ///
 /// Fast doubling: from A = F(k) and B = F(k−1) follow F(2k) = A(A+2B), F(2k−1) = A²+B² and F(2k+1) as their sum
 /// (D. E. Knuth, TAOCP 1, 1.2.8, exercise 27 and its kin), so nothing is ever subtracted. The last doubling needs but
@@ -77,11 +79,22 @@ pub fn evaluate(n: Index, kernel: Kernel, progress: &mut dyn FnMut(f64)) -> Deci
         if is_even { short.even() } else { short.odd() }
     } else {
         let mut multiplier = ntt::multiplier(kernel, limb_count(n) + 1);
-        let [a, b] = double_long(&short, half, doublings, &mut *multiplier, progress);
-        if is_even { multiplier.even(&a, &b) } else { multiplier.odd(&a, &b) }
+        let [a, b] = double_long(&short, half, doublings, &mut *multiplier, &mut |part| progress(PAIR_WORK * part));
+        let last = &mut |part: f64| progress(PAIR_WORK + (1.0 - PAIR_WORK) * part);
+        if is_even { multiplier.even(&a, &b, last) } else { multiplier.odd(&a, &b, last) }
     };
     progress(1.0);
     Decimal::from_limbs(value)
+}
+
+/// F(n), exact, with the fastest kernel, and proven: `None` if it failed its proof, which only a fault of the machine or
+/// of this program explains. Values of one or two limbs come off a table and need no proof.
+///
+/// `progress` is told as [`evaluate`] says. The proof takes a few thousandths of the time.
+#[must_use]
+pub fn proven(n: Index, prime: &Prime, progress: &mut dyn FnMut(f64)) -> Option<Decimal> {
+    let value = evaluate(n, Kernel::best(), progress);
+    (n.0 <= LAST_OF_TWO_LIMBS || prime.proves(n, &value)).then_some(value)
 }
 
 /// (F(k), F(k−1)) for k ≥ 1. Time and memory as for [`fibonacci`].
@@ -116,6 +129,10 @@ fn double_short(pair: &mut ShortPair, k: u32, mut doublings: u32) -> u32 {
     doublings
 }
 
+/// The part of the work that it takes to get to the last pair. A doubling costs about as much as all before it together,
+/// and the last one, of a single result, two thirds of one of two.
+const PAIR_WORK: f64 = 0.6;
+
 /// (F(k), F(k−1)) from the pair to which the last bits of k are missing.
 fn double_long(
     short: &ShortPair,
@@ -126,16 +143,15 @@ fn double_long(
 ) -> [Vec<u64>; 2] {
     let [mut a, mut b] = short.limbs().map(<[u64]>::to_vec);
     for bit in (0..doublings).rev() {
-        let [even, mut below] = multiplier.doubling(&a, &b);
+        // The work on a doubling is about proportional to its length.
+        let (before, after) = (f64::from(k >> bit >> 1) / f64::from(k), f64::from(k >> bit) / f64::from(k));
+        let [even, mut below] = multiplier.doubling(&a, &b, &mut |part| progress(before + (after - before) * part));
         (a, b) = if k >> bit & 1 == 1 {
             add_to(&mut below, &even);
             (below, even)
         } else {
             (even, below)
         };
-        // A doubling costs about as much as all before it together, and the last one, of a single result, a little more
-        // than half of what comes after `k`.
-        progress(0.6 * f64::from(k >> bit) / f64::from(k));
     }
     [a, b]
 }

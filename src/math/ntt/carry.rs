@@ -25,6 +25,7 @@
 
 use super::field::{Field, LANES, Packs, Task};
 use super::prime::{P1, P2};
+use super::progress::{PIECE, Progress};
 use super::remainder::Garner;
 use crate::math::{decimal::BASE, parallel::Parallel};
 
@@ -52,17 +53,32 @@ const _: () = assert!(E0_BY_BASE < 0.49 && E1 < 1 << 37);
 /// 3·2⁵¹: what is added to it is rounded to an integer, in the low bits.
 const INTEGERS: f64 = 6_755_399_441_055_744.0;
 
+/// The work on so many coefficients, in the points of [`super::progress`] (measured).
+pub(super) const fn work(count: usize) -> usize {
+    count / 2
+}
+
 /// The limbs of Σ Cᵢ·Bⁱ, where the remainders of `count` coefficients are given. The top limb is not 0.
 pub(super) fn limbs<F: Field>(
     garner: &Garner<F>,
     remainders: [&Packs<F>; 3],
     count: usize,
     threads: Parallel,
+    progress: &mut Progress<'_>,
 ) -> Vec<u64> {
     // Two more for what is pending after the last coefficient.
     let mut limbs = vec![0; count + 2];
-    let (coefficients, rest) = limbs.split_at_mut(count);
-    let pending = segment(garner, remainders, coefficients, threads);
+    let (mut coefficients, rest) = limbs.split_at_mut(count);
+    let (mut from, mut pending) = (0, Pending::default());
+    while !coefficients.is_empty() {
+        // The last piece is the longest, so that none has fewer than two limbs.
+        let length = if coefficients.len() < 2 * PIECE { coefficients.len() } else { PIECE };
+        let (piece, others) = coefficients.split_at_mut(length);
+        let next = segment(garner, remainders.map(|x| &x[from / LANES..]), piece, threads);
+        pending = pending.add_to(piece, next);
+        (from, coefficients) = (from + length, others);
+        progress.advance(work(length));
+    }
     pending.add_to(rest, Pending::default());
     let len = limbs.iter().rposition(|limb| *limb != 0).map_or(0, |top| top + 1);
     limbs.truncate(len);

@@ -12,6 +12,7 @@ use super::field::{Field, LANES, Packs, Task};
 use super::limbs::PaddedLimbs;
 use super::plan::Length;
 use super::prime::Direction;
+use super::progress::{PIECE, Progress};
 use super::roots::{LEAF_LOG2, Roots};
 use super::rule::Rule;
 use super::tail::{FoldLimbs, JoinParts, MAX_PARTS, Tail};
@@ -53,15 +54,23 @@ impl<F: Field> Ring<F> {
     ///
     /// They are multiplied by the length of the main part and divided by the field's product divisor, and at most
     /// 11.8 p in magnitude. `x` and `y` have the length; `y` is scratch when there is no second result.
-    pub(super) fn combine<R: Rule>(&self, length: Length, factors: [PaddedLimbs<'_>; 2], [x, y]: [&mut Packs<F>; 2]) {
+    ///
+    /// `progress` advances by the points of the length.
+    pub(super) fn combine<R: Rule>(
+        &self,
+        length: Length,
+        factors: [PaddedLimbs<'_>; 2],
+        [x, y]: [&mut Packs<F>; 2],
+        progress: &mut Progress<'_>,
+    ) {
         let (main_x, tail_x) = x.split_at_mut(length.main() / LANES);
         let (main_y, tail_y) = y.split_at_mut(length.main() / LANES);
-        self.combine_main::<R>(factors, main_x, main_y);
+        self.combine_main::<R>(factors, main_x, main_y, progress);
         if let Some(shift) = length.tail_shift() {
             let tail = Tail::new(self.field, shift);
             self.fold(&tail, factors[0], tail_x);
             self.fold(&tail, factors[1], tail_y);
-            self.combine_block::<R>(tail_x, tail_y, tail.node());
+            self.combine_in_pieces::<R>(tail_x, tail_y, tail.node(), progress);
             self.join_tail(&tail, main_x, tail_x);
             if R::SECOND {
                 self.join_tail(&tail, main_y, tail_y);
@@ -70,14 +79,45 @@ impl<F: Field> Ring<F> {
     }
 
     /// The results modulo xᴸ − 1.
-    fn combine_main<R: Rule>(&self, [a, b]: [PaddedLimbs<'_>; 2], x: &mut Packs<F>, y: &mut Packs<F>) {
+    fn combine_main<R: Rule>(
+        &self,
+        [a, b]: [PaddedLimbs<'_>; 2],
+        x: &mut Packs<F>,
+        y: &mut Packs<F>,
+        progress: &mut Progress<'_>,
+    ) {
         self.load_root(a, x);
         self.load_root(b, y);
-        self.each_quarter::<R>(x, y, 0);
+        if x.len() * LANES <= PIECE {
+            self.each_quarter::<R>(x, y, 0);
+            progress.advance(x.len() * LANES);
+        } else {
+            for (node, (x, y)) in quarters(x).into_iter().zip(quarters(y)).enumerate() {
+                self.combine_in_pieces::<R>(x, y, node, progress);
+            }
+        }
         self.unroot(x);
         if R::SECOND {
             self.unroot(y);
         }
+    }
+
+    /// [`Self::combine_block`], piece by piece.
+    fn combine_in_pieces<R: Rule>(&self, x: &mut Packs<F>, y: &mut Packs<F>, node: usize, progress: &mut Progress<'_>) {
+        if x.len() * LANES <= PIECE {
+            self.combine_block::<R>(x, y, node);
+            return progress.advance(x.len() * LANES);
+        }
+        self.split4(x, node);
+        self.split4(y, node);
+        for (i, (x, y)) in quarters(x).into_iter().zip(quarters(y)).enumerate() {
+            self.combine_in_pieces::<R>(x, y, 4 * node + i, progress);
+        }
+        self.merge4(x, node);
+        if R::SECOND {
+            self.merge4(y, node);
+        }
+        progress.advance(0);
     }
 
     /// The block of a node: its coefficients become those of the results.

@@ -19,6 +19,7 @@
 //! | [`remainder`] | from three remainders to one number |
 //! | [`carry`] | from numbers to limbs |
 //! | [`limbs`] | the padded input |
+//! | [`progress`] | what is told while all that goes on |
 //!
 //! Unsafe code is in the kernels alone.
 
@@ -39,6 +40,7 @@ mod limbs;
 mod plan;
 mod portable;
 mod prime;
+mod progress;
 mod remainder;
 mod roots;
 mod rule;
@@ -56,6 +58,7 @@ use field::{Field, LANES, Packs};
 use limbs::PaddedLimbs;
 use plan::{Length, MAX_OPERAND_LIMBS};
 use prime::PRIMES;
+use progress::Progress;
 use remainder::Garner;
 use rule::{Doubling, Even, Odd, Rule};
 
@@ -127,15 +130,16 @@ impl fmt::Display for Kernel {
 /// Products of limbs with one kernel. Roots and buffers are kept from product to product.
 ///
 /// The limbs of both factors are least significant first, and each below 10¹⁸; the results have no leading zeros.
+/// `progress` is told what part of the product is done, as [`Progress`] says.
 pub(super) trait Multiplier {
     /// a·(a + 2b) and a² + b².
-    fn doubling(&mut self, a: &[u64], b: &[u64]) -> [Vec<u64>; 2];
+    fn doubling(&mut self, a: &[u64], b: &[u64], progress: &mut dyn FnMut(f64)) -> [Vec<u64>; 2];
 
     /// a·(a + 2b).
-    fn even(&mut self, a: &[u64], b: &[u64]) -> Vec<u64>;
+    fn even(&mut self, a: &[u64], b: &[u64], progress: &mut dyn FnMut(f64)) -> Vec<u64>;
 
     /// a² + b².
-    fn odd(&mut self, a: &[u64], b: &[u64]) -> Vec<u64>;
+    fn odd(&mut self, a: &[u64], b: &[u64], progress: &mut dyn FnMut(f64)) -> Vec<u64>;
 }
 
 /// A multiplier for factors that have up to `limbs` limbs together, both not empty.
@@ -179,47 +183,56 @@ impl<F: Field> Transforms<F> {
     }
 
     /// The first result of the rule, and the second if there is one.
-    fn combine<R: Rule>(&mut self, a: &[u64], b: &[u64]) -> [Vec<u64>; 2] {
+    fn combine<R: Rule>(&mut self, a: &[u64], b: &[u64], progress: &mut dyn FnMut(f64)) -> [Vec<u64>; 2] {
         // The square of the longer factor has the most coefficients.
         let count = 2 * a.len().max(b.len()) - 1;
         let length = Length::for_points(count);
         let factors = [a, b].map(PaddedLimbs::new);
         let [of1, of2, of3] = &mut self.buffers;
         let [ring1, ring2, ring3] = &self.rings;
-        let prime = |ring: &Ring<F>, buffers: &mut [Buffer<F>; 2]| {
-            ring.combine::<R>(length, factors, buffers.each_mut().map(|buffer| buffer.packs_mut(length)));
+        let prime = |ring: &Ring<F>, buffers: &mut [Buffer<F>; 2], progress: &mut Progress<'_>| {
+            let [x, y] = buffers.each_mut().map(|buffer| buffer.packs_mut(length));
+            ring.combine::<R>(length, factors, [x, y], progress);
         };
-        // Two primes at a time would not share the caches: what is long enough is shared prime by prime.
-        let worthwhile = PARALLEL_PRIMES.contains(&count);
-        self.threads.join(
-            worthwhile,
-            || prime(ring1, of1),
-            || self.threads.join(worthwhile, || prime(ring2, of2), || prime(ring3, of3)),
-        );
+        let results = if R::SECOND { 2 } else { 1 };
+        let mut progress = Progress::new(PRIMES.len() * length.points() + results * carry::work(count), progress);
+        if PARALLEL_PRIMES.contains(&count) {
+            let alone = |ring: &Ring<F>, buffers: &mut [Buffer<F>; 2]| {
+                prime(ring, buffers, &mut Progress::new(1, &mut |_| ()));
+            };
+            let others = || self.threads.join(true, || alone(ring2, of2), || alone(ring3, of3));
+            self.threads.join(true, || alone(ring1, of1), others);
+            progress.advance(PRIMES.len() * length.points());
+        } else {
+            for (ring, buffers) in [(ring1, of1), (ring2, of2), (ring3, of3)] {
+                prime(ring, buffers, &mut progress);
+            }
+        }
         let garner = Garner::new(self.rings.each_ref().map(Ring::field), length.main_log2());
-        let limbs = |i: usize| {
+        let mut limbs = |i: usize| {
             let remainders = self.buffers.each_ref().map(|pair| pair[i].packs(length));
-            carry::limbs(&garner, remainders, count, self.threads)
+            carry::limbs(&garner, remainders, count, self.threads, &mut progress)
         };
         [limbs(0), if R::SECOND { limbs(1) } else { Vec::new() }]
     }
 }
 
-/// Coefficients for which the primes are worth a thread each.
+/// Coefficients for which the primes are worth a thread each. Two primes at a time would not share the caches: what is
+/// longer is shared prime by prime.
 const PARALLEL_PRIMES: Range<usize> = 1 << 12..1 << 15;
 
 impl<F: Field> Multiplier for Transforms<F> {
-    fn doubling(&mut self, a: &[u64], b: &[u64]) -> [Vec<u64>; 2] {
-        self.combine::<Doubling>(a, b)
+    fn doubling(&mut self, a: &[u64], b: &[u64], progress: &mut dyn FnMut(f64)) -> [Vec<u64>; 2] {
+        self.combine::<Doubling>(a, b, progress)
     }
 
-    fn even(&mut self, a: &[u64], b: &[u64]) -> Vec<u64> {
-        let [result, _] = self.combine::<Even>(a, b);
+    fn even(&mut self, a: &[u64], b: &[u64], progress: &mut dyn FnMut(f64)) -> Vec<u64> {
+        let [result, _] = self.combine::<Even>(a, b, progress);
         result
     }
 
-    fn odd(&mut self, a: &[u64], b: &[u64]) -> Vec<u64> {
-        let [result, _] = self.combine::<Odd>(a, b);
+    fn odd(&mut self, a: &[u64], b: &[u64], progress: &mut dyn FnMut(f64)) -> Vec<u64> {
+        let [result, _] = self.combine::<Odd>(a, b, progress);
         result
     }
 }
@@ -293,15 +306,15 @@ mod tests {
             Ok::<_, Infallible>(seed)
         });
         let residue = |limbs: &[u64]| prime.of_decimal(&Decimal::from_limbs(limbs.to_vec()));
-        let [even, odd] = multiplier.doubling(a, b);
+        let [even, odd] = multiplier.doubling(a, b, &mut |_| ());
         let (x, y) = (residue(a), residue(b));
         assert_eq!(residue(&even), prime.of_sum_of_products([(x, x), (x, y), (x, y)]), "a(a+2b), {what}");
         assert_eq!(residue(&odd), prime.of_sum_of_products([(x, x), (y, y), (0, 0)]), "a²+b², {what}");
         for limbs in [&even, &odd] {
             assert!(limbs.last() != Some(&0) && limbs.iter().all(|limb| *limb < BASE), "{what}");
         }
-        assert_eq!(multiplier.even(a, b), even, "{what}");
-        assert_eq!(multiplier.odd(a, b), odd, "{what}");
+        assert_eq!(multiplier.even(a, b, &mut |_| ()), even, "{what}");
+        assert_eq!(multiplier.odd(a, b, &mut |_| ()), odd, "{what}");
     }
 
     /// Factors on both sides of each change of length, of up to so many limbs.
@@ -331,9 +344,9 @@ mod tests {
             for limbs in [5_000, 33_000, 37_000, 72_000, 90_000] {
                 let [a, b] = [scattered(limbs, 3), vec![NINES; limbs]];
                 let mut multiplier = multiplier(kernel, 2 * limbs);
-                let alone = multiplier.doubling(&a, &b);
+                let alone = multiplier.doubling(&a, &b, &mut |_| ());
                 drop(multiplier);
-                let shared = pool.install(|| super::multiplier(kernel, 2 * limbs).doubling(&a, &b));
+                let shared = pool.install(|| super::multiplier(kernel, 2 * limbs).doubling(&a, &b, &mut |_| ()));
                 assert_eq!(alone, shared, "{kernel}, {limbs} limbs");
             }
         }
