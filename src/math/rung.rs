@@ -3,6 +3,8 @@
 //! From (F(k), F(k+1)) any F(k+j) follows in linear time, F(k+j) = F(k)·F(j−1) + F(k+1)·F(j) with F(−1) = 1, as long as
 //! F(j) is short. For j up to 129 it has at most two limbs.
 
+use std::{iter::successors, ops::Range};
+
 use super::{
     decimal::{Decimal, LIMB_BYTES},
     fib::{Index, TWO_LIMBS, limb_count, pair},
@@ -36,6 +38,26 @@ impl Rung {
         Some(Self { number: r, here, next })
     }
 
+    /// Rung r, evaluated and proven. `None` when F(128r+1) is beyond the largest index, or when a number failed its
+    /// proof.
+    #[must_use]
+    pub fn proven(r: u32, prime: &Prime) -> Option<Self> {
+        Self::evaluate(r).filter(|rung| rung.is_proven_by(prime))
+    }
+
+    /// The rungs of a range, the first evaluated and each later one from the one before, in linear time; proven by the
+    /// last of them. `None` as for [`Self::proven`].
+    #[must_use]
+    pub fn ladder(numbers: Range<u32>, prime: &Prime) -> Option<Vec<Self>> {
+        if numbers.is_empty() {
+            return Some(Vec::new());
+        }
+        indices(numbers.end - 1)?;
+        let first = Self::evaluate(numbers.start);
+        let rungs: Vec<Self> = successors(first, |rung| Some(rung.advance())).take(numbers.len()).collect();
+        rungs.last()?.is_proven_by(prime).then_some(rungs)
+    }
+
     /// The rung after this one, in linear time. The step can be undone, so that a wrong rung makes every later one
     /// wrong: the proof of the last proves all that led to it.
     #[must_use]
@@ -58,6 +80,12 @@ impl Rung {
             0 => self.here.clone(),
             j => Decimal::from_limbs(combination(self.here.limbs(), TWO_LIMBS[j - 1], self.next.limbs(), TWO_LIMBS[j])),
         })
+    }
+
+    /// [`Self::read`], and proven. `None` unless this is the rung of n, and when the value failed its proof.
+    #[must_use]
+    pub fn read_proven(&self, n: Index, prime: &Prime) -> Option<Decimal> {
+        self.read(n).filter(|value| prime.proves(n, value))
     }
 
     /// r.
@@ -144,13 +172,36 @@ mod tests {
         assert_eq!(Rung::from_bytes(u32::MAX, &[]), None, "beyond all indices");
     }
 
-    #[test]
-    fn a_wrong_half_is_not_proven() {
+    fn prime() -> Prime {
         let mut seed = 0;
         let Ok(prime) = Prime::draw(|| {
             seed += 8;
             Ok::<_, std::convert::Infallible>(seed)
         });
+        prime
+    }
+
+    #[test]
+    fn what_is_proven_is_what_is_evaluated() {
+        let prime = prime();
+        for r in [0, 1, 2, 781] {
+            let rung = Rung::proven(r, &prime).unwrap();
+            assert_eq!(Some(rung.clone()), Rung::evaluate(r));
+            let n = index(r * Rung::SPACING + 5);
+            assert_eq!(rung.read_proven(n, &prime), rung.read(n));
+            let wrong = Rung { next: Decimal::default(), ..rung };
+            assert_eq!(wrong.read_proven(n, &prime), None, "off a wrong rung {r}");
+        }
+        let ladder = Rung::ladder(5..8, &prime).unwrap();
+        assert_eq!(ladder, [5, 6, 7].map(|r| Rung::evaluate(r).unwrap()));
+        assert_eq!(Rung::ladder(5..5, &prime), Some(Vec::new()));
+        let last = Rung::number_for(Index::MAX);
+        assert_eq!(Rung::ladder(last + 1..last + 3, &prime), None, "beyond the largest index");
+    }
+
+    #[test]
+    fn a_wrong_half_is_not_proven() {
+        let prime = prime();
         let rung = Rung::evaluate(3).unwrap();
         let above = Rung::evaluate(4).unwrap();
         assert!(rung.is_proven_by(&prime));
