@@ -3,15 +3,21 @@
 use std::{
     env,
     error::Error,
-    io::{self, ErrorKind, Write},
+    io::{self, ErrorKind, IsTerminal, Write},
     process::ExitCode,
+    time::{Duration, Instant},
 };
 
 use phipi::{
     cli::{self, Command, Serve},
     evaluator::Evaluator,
     graphql, http,
-    math::{fib, pi, residue::Prime},
+    math::{
+        decimal::Decimal,
+        fib::{self, Index},
+        pi,
+        residue::Prime,
+    },
     telemetry,
     workers::Workers,
 };
@@ -47,16 +53,59 @@ fn run(command: Command) -> Result<()> {
             served
         }
         Command::Fib { n } => {
-            let value = fib::fibonacci(n);
-            if !Prime::draw(getrandom::u64)?.proves(n, &value) {
-                return Err(
-                    format!("the evaluation of F({}) failed its proof: check this machine's memory", n.get()).into()
-                );
-            }
+            let value = fibonacci(n)?;
             print((0..).map_while(|at| value.chunk(at)).chain(["\n".into()]))
         }
         Command::Pi { terms } => print([format!("{}\n", pi::approximation(terms))]),
         Command::Schema => print([graphql::sdl()]),
+    }
+}
+
+/// F(n), evaluated by all cores and proven.
+fn fibonacci(n: Index) -> Result<Decimal> {
+    let prime = Prime::draw(getrandom::u64)?;
+    let terminal = Some(io::stderr()).filter(IsTerminal::is_terminal);
+    let mut line = ProgressLine::new(n, terminal);
+    let pool = rayon::ThreadPoolBuilder::new().build()?;
+    let value = pool.install(|| fib::proven(n, &prime, &mut |part| line.show(part)));
+    line.clear();
+    value
+        .ok_or_else(|| format!("the evaluation of F({}) failed its proof: check this machine's memory", n.get()).into())
+}
+
+/// A line that tells how far the work is, rewritten in place; only on a terminal, and when the work takes time.
+struct ProgressLine<W> {
+    n: Index,
+    terminal: Option<W>,
+    appears: Instant,
+    percent: Option<u32>,
+}
+
+impl<W: Write> ProgressLine<W> {
+    /// Work that is done sooner is not told of.
+    const PATIENCE: Duration = Duration::from_secs(1);
+
+    fn new(n: Index, terminal: Option<W>) -> Self {
+        Self { n, terminal, appears: Instant::now() + Self::PATIENCE, percent: None }
+    }
+
+    /// Tells what part of the work is done, from 0 to 1. A terminal that is gone is no error.
+    fn show(&mut self, part: f64) {
+        let percent = (0..=100).take_while(|&percent| f64::from(percent) <= part * 100.0).last();
+        let Some(terminal) = self.terminal.as_mut() else { return };
+        if percent != self.percent && Instant::now() >= self.appears {
+            let _ = write!(terminal, "\rF({}): {} %", self.n.get(), percent.unwrap_or(0));
+            let _ = terminal.flush();
+            self.percent = percent;
+        }
+    }
+
+    /// Removes the line, if it is there.
+    fn clear(&mut self) {
+        if let Some(terminal) = self.terminal.as_mut().filter(|_| self.percent.is_some()) {
+            let _ = write!(terminal, "\r\x1b[K");
+            let _ = terminal.flush();
+        }
     }
 }
 
@@ -104,5 +153,29 @@ fn print(pieces: impl IntoIterator<Item = String>) -> Result<()> {
     match printed {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_told_once_it_takes_time_and_leaves_nothing() {
+        let mut text = Vec::new();
+        let mut line = ProgressLine::new(Index::MAX, Some(&mut text));
+        line.show(0.1);
+        line.appears = Instant::now();
+        for part in [0.421, 0.423, 0.43] {
+            line.show(part);
+        }
+        line.clear();
+        assert_eq!(text, b"\rF(1000000000): 42 %\rF(1000000000): 43 %\r\x1b[K");
+
+        let mut text = Vec::new();
+        let mut line = ProgressLine::new(Index::MAX, Some(&mut text));
+        line.show(1.0);
+        line.clear();
+        assert_eq!(text, b"", "quick work is not told of");
     }
 }
