@@ -94,8 +94,9 @@ impl<W: Write> ProgressLine<W> {
         let percent = (0..=100).take_while(|&percent| f64::from(percent) <= part * 100.0).last();
         let Some(terminal) = self.terminal.as_mut() else { return };
         if percent != self.percent && Instant::now() >= self.appears {
-            let _ = write!(terminal, "\rF({}): {} %", self.n.get(), percent.unwrap_or(0));
-            let _ = terminal.flush();
+            // At once, or the terminal would show parts of it.
+            let text = format!("\rF({}): {} %", self.n.get(), percent.unwrap_or(0));
+            let _ = terminal.write_all(text.as_bytes());
             self.percent = percent;
         }
     }
@@ -103,8 +104,7 @@ impl<W: Write> ProgressLine<W> {
     /// Removes the line, if it is there.
     fn clear(&mut self) {
         if let Some(terminal) = self.terminal.as_mut().filter(|_| self.percent.is_some()) {
-            let _ = write!(terminal, "\r\x1b[K");
-            let _ = terminal.flush();
+            let _ = terminal.write_all(b"\r\x1b[K");
         }
     }
 }
