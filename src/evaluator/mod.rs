@@ -331,15 +331,9 @@ impl Evaluator {
         let numbers = first..top / Rung::SPACING + 1;
         let limbs = numbers.clone().map(Rung::stored_bytes).sum::<usize>() / LIMB_BYTES;
         let prime = self.prime;
-        let run = move |_: &MakeWay| {
-            let first = numbers.clone().next().and_then(Rung::evaluate);
-            let rungs: Vec<Rung> =
-                std::iter::successors(first, |rung| Some(rung.advance())).take(numbers.len()).collect();
-            // The last proves all that led to it.
-            let proven = rungs.last().is_none_or(|last| last.is_proven_by(&prime));
-            let fact = |rung: Rung| (Key::Rung(rung.number()), Value::Rung(Arc::new(rung)));
-            proven.then(|| rungs.into_iter().map(fact).map(|(key, value)| value.fact(key)).collect())
-        };
+        let fact = |rung: Rung| (Key::Rung(rung.number()), Value::Rung(Arc::new(rung)));
+        let facts = move |rungs: Vec<Rung>| rungs.into_iter().map(fact).map(|(key, value)| value.fact(key)).collect();
+        let run = move |_: &MakeWay| Rung::ladder(numbers, &prime).map(facts);
         let rungs = self.workers.run(limbs, run).await.ok()?;
         if rungs.is_none() {
             telemetry::evaluation_wrong(&"the ladder");
@@ -368,10 +362,13 @@ fn grouped(questions: Vec<Question>) -> Vec<Vec<Question>> {
 }
 
 /// Evaluates and proves one value.
-fn evaluated(question: Question, prime: &Prime, _way: &MakeWay) -> Result<Evaluated, Failure> {
+fn evaluated(question: Question, prime: &Prime, way: &MakeWay) -> Result<Evaluated, Failure> {
     let proven = match question {
         Question::Fib(n) if n.get() <= LADDER_TOP => by_rung(n, prime),
-        Question::Fib(n) => by_doubling(n, prime),
+        Question::Fib(n) => fib::proven(n, prime, &mut |_| way.now()).map(|value| {
+            let value = Value::Fib(Arc::new(value));
+            (value.clone(), value.fact(Key::Fib(n)))
+        }),
         Question::Pi(terms) => {
             let value = Value::Pi(pi::approximation(terms));
             Some((value.clone(), value.fact(Key::Pi(terms))))
@@ -384,19 +381,10 @@ fn evaluated(question: Question, prime: &Prime, _way: &MakeWay) -> Result<Evalua
     Ok(Evaluated { value, fact })
 }
 
-/// F(n) by its rung, which is what is kept; `None` when it fails its proof.
+/// F(n) by its rung, which is what is kept.
 fn by_rung(n: Index, prime: &Prime) -> Option<(Value, Fact<Key, Value>)> {
-    let rung = Rung::evaluate(Rung::number_for(n))?;
-    let value = rung.read(n)?;
-    let proven = rung.is_proven_by(prime) && prime.proves(n, &value);
+    let rung = Rung::proven(Rung::number_for(n), prime)?;
+    let value = rung.read_proven(n, prime)?;
     let key = Key::Rung(rung.number());
-    proven.then(|| (Value::Fib(Arc::new(value)), Value::Rung(Arc::new(rung)).fact(key)))
-}
-
-/// F(n) by itself; `None` when it fails its proof.
-fn by_doubling(n: Index, prime: &Prime) -> Option<(Value, Fact<Key, Value>)> {
-    let value = fib::fibonacci(n);
-    let proven = prime.proves(n, &value);
-    let value = Value::Fib(Arc::new(value));
-    proven.then(|| (value.clone(), value.fact(Key::Fib(n))))
+    Some((Value::Fib(Arc::new(value)), Value::Rung(Arc::new(rung)).fact(key)))
 }

@@ -69,7 +69,7 @@ fn a_drain_does_not_wait_forever() {
 fn what_a_client_that_goes_away_had_asked_for_is_kept() {
     let redis = RedisServer::start();
     let service = Service::start_with(&redis.url(), &["--max-n", "30000000"]);
-    let mut n = 4_000_000;
+    let mut n = 20_000_000;
     let mut observer = redis.connection();
     let mut looked_up = || runs_of("mget", &mut observer);
     eventually("an evaluation outlives its client", || {
