@@ -72,6 +72,7 @@ impl<F: Field> Ring<F> {
             self.fold(&tail, factors[1], tail_y);
             self.combine_in_pieces::<R>(tail_x, tail_y, tail.node(), progress);
             self.join_tail(&tail, main_x, tail_x);
+            progress.advance(0);
             if R::SECOND {
                 self.join_tail(&tail, main_y, tail_y);
             }
@@ -87,7 +88,9 @@ impl<F: Field> Ring<F> {
         progress: &mut Progress<'_>,
     ) {
         self.load_root(a, x);
+        progress.advance(0);
         self.load_root(b, y);
+        progress.advance(0);
         if x.len() * LANES <= PIECE {
             self.each_quarter::<R>(x, y, 0);
             progress.advance(x.len() * LANES);
@@ -97,8 +100,10 @@ impl<F: Field> Ring<F> {
             }
         }
         self.unroot(x);
+        progress.advance(0);
         if R::SECOND {
             self.unroot(y);
+            progress.advance(0);
         }
     }
 
