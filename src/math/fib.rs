@@ -49,13 +49,14 @@ const _: () = {
     assert!(last < BASE && last + before >= BASE);
 };
 
-/// F(n), exact, with the fastest kernel that there is, and not proven: what is shown to anyone comes from [`proven`].
-#[must_use]
-pub fn fibonacci(n: Index) -> Decimal {
+/// F(n) with the fastest kernel, for the tests of what is made from it.
+#[cfg(test)]
+pub(super) fn fibonacci(n: Index) -> Decimal {
     evaluate(n, Kernel::best(), &mut |_| ())
 }
 
-/// F(n), exact, with the kernel for all that is long. `progress` is told what part of the work is done, from 0 to 1:
+/// F(n), exact, with the kernel for all that is long, and not proven: for comparing kernels. What is shown to anyone
+/// comes from [`proven`]. `progress` is told what part of the work is done, from 0 to 1:
 /// after each doubling, and in the long ones again and again, some tens of milliseconds apart. It is called on the
 /// caller's thread.
 ///
@@ -97,7 +98,7 @@ pub fn proven(n: Index, prime: &Prime, progress: &mut dyn FnMut(f64)) -> Option<
     (n.0 <= LAST_OF_TWO_LIMBS || prime.proves(n, &value)).then_some(value)
 }
 
-/// (F(k), F(k−1)) for k ≥ 1. Time and memory as for [`fibonacci`].
+/// (F(k), F(k−1)) for k ≥ 1. Time and memory as for [`evaluate`].
 pub(super) fn pair(k: u32) -> [Decimal; 2] {
     let (mut short, doublings) = start(k);
     let doublings = double_short(&mut short, k, doublings);

@@ -31,8 +31,7 @@ impl Rung {
     }
 
     /// Rung r, evaluated by fast doubling. `None` when F(128r+1) is beyond the largest index.
-    #[must_use]
-    pub fn evaluate(r: u32) -> Option<Self> {
+    fn evaluate(r: u32) -> Option<Self> {
         let (_, next_index) = indices(r)?;
         let [next, here] = pair(next_index.get());
         Some(Self { number: r, here, next })
@@ -60,8 +59,7 @@ impl Rung {
 
     /// The rung after this one, in linear time. The step can be undone, so that a wrong rung makes every later one
     /// wrong: the proof of the last proves all that led to it.
-    #[must_use]
-    pub fn advance(&self) -> Self {
+    fn advance(&self) -> Self {
         let ahead = |j: usize| {
             let limbs = combination(self.here.limbs(), TWO_LIMBS[j - 1], self.next.limbs(), TWO_LIMBS[j]);
             Decimal::from_limbs(limbs)
