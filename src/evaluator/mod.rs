@@ -1,42 +1,37 @@
 //! Answers fib and pi from math, cache and workers: the one place where they meet.
 //!
 //! A request asks all its questions at once. One lookup tells which are cached; the others are evaluated, kept, and
-//! then answered. Up to [`LADDER_TOP`] Fibonacci numbers are not kept one by one but as a *ladder*, one rung each 128
-//! indices, with a mark at the highest index vouched for: once F(n) was answered, every F(m), m ≤ n, can be read off.
+//! then answered. Up to 100,000 Fibonacci numbers are not kept one by one but as a [`ladder`], one rung each 128 indices,
+//! with a mark at the highest index vouched for: once F(n) was answered, every F(m), m ≤ n, can be read off.
 
 mod entry;
+mod evaluation;
+mod ladder;
 mod question;
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    sync::{
-        Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering},
-    },
-    time::Duration,
+    sync::Arc,
 };
 
-use futures_util::future::join_all;
-use tokio::{
-    sync::Mutex,
-    time::{Instant, timeout},
-};
 use tokio_util::task::TaskTracker;
 
-use self::entry::{Key, LADDER_MARK, LADDER_TOP, Value};
 pub use self::question::{Answer, Answers, Failure, OutOfRange, Question};
+use self::{
+    entry::{Key, LADDER_MARK, Value},
+    evaluation::Evaluated,
+    ladder::Ladder,
+};
 pub use crate::math::decimal::Decimal;
 use crate::{
-    cache::{self, Cache, Entry, Fact, Flights, Lead, Location, Settings, Sight, Verdict, WRITE_BUDGET},
+    cache::{self, Cache, Entry, Flights, Lead, Location, Settings, Sight, Verdict},
     math::{
         decimal::{LIMB_BYTES, LIMB_DIGITS},
-        fib::{self, Index},
-        pi::{self, Terms},
+        fib::Index,
+        pi::Terms,
         residue::Prime,
-        rung::Rung,
     },
-    telemetry,
-    workers::{MakeWay, Overloaded, Panicked, Workers},
+    workers::{MakeWay, Panicked, Workers},
 };
 
 type Outcome = Result<Value, Failure>;
@@ -48,12 +43,7 @@ pub struct Evaluator {
     workers: Arc<Workers>,
     prime: Prime,
     max_n: Index,
-    /// The ladder grows by one request at a time: a crowd that asks for new indices on an empty store writes it once.
-    growth: Mutex<()>,
-    /// How often it has grown, so that whoever waited for its turn knows that its sight of the mark is old.
-    growths: AtomicU64,
-    /// What the ladder has to reach for answers that could not wait for their turn; 0 when there are none.
-    overdue: AtomicU32,
+    ladder: Ladder,
     tasks: TaskTracker,
 }
 
@@ -63,12 +53,6 @@ struct Seen {
     growths: u64,
     /// Questions whose entry was there, though the mark had not reached it.
     present: HashSet<Question>,
-}
-
-/// An evaluated value and what is to be kept of it.
-struct Evaluated {
-    value: Value,
-    fact: Fact<Key, Value>,
 }
 
 impl Evaluator {
@@ -95,9 +79,7 @@ impl Evaluator {
             workers,
             prime,
             max_n,
-            growth: Mutex::default(),
-            growths: AtomicU64::default(),
-            overdue: AtomicU32::default(),
+            ladder: Ladder::default(),
             tasks: TaskTracker::new(),
         })
     }
@@ -137,7 +119,7 @@ impl Evaluator {
     /// It waits for the store no longer than the budgets of the cache. What has to be evaluated is evaluated once,
     /// however many requests ask, and is kept even if the one who asked goes away.
     pub async fn answer(self: &Arc<Self>, questions: BTreeSet<Question>) -> Answers {
-        let growths = self.growths();
+        let growths = self.ladder.growths();
         let (asked, wants): (Vec<_>, Vec<_>) =
             questions.into_iter().filter_map(|question| Some((question, Key::want(question)?))).unzip();
         let found = self.cache.find(&wants).await;
@@ -236,155 +218,4 @@ impl Evaluator {
             lead.land(&question, outcome);
         }
     }
-
-    /// Evaluates and proves. When too much is waiting, long values are refused before short ones.
-    async fn evaluate(&self, questions: Vec<Question>) -> Vec<(Question, Result<Evaluated, Failure>)> {
-        let (short, long): (Vec<_>, Vec<_>) =
-            questions.into_iter().partition(|question| question.limbs() <= SHORT_LIMBS);
-        let (mut groups, mut admissions, mut refused) = (Vec::new(), Vec::new(), Vec::new());
-        for kind in [short, long] {
-            match self.workers.admit(kind.iter().map(|question| question.limbs()).sum()) {
-                Ok(admission) => {
-                    admissions.push(admission);
-                    groups.extend(grouped(kind));
-                }
-                Err(Overloaded) => {
-                    refused.extend(kind.into_iter().map(|question| (question, Err(Failure::Overloaded))));
-                }
-            }
-        }
-        let is_alone = groups.len() == 1;
-        let jobs = groups.into_iter().map(|group| self.evaluate_group(group, is_alone));
-        join_all(jobs).await.into_iter().flatten().chain(refused).collect()
-    }
-
-    /// Evaluates a group as one job; when there are others it is not done in place, however short.
-    async fn evaluate_group(
-        &self,
-        group: Vec<Question>,
-        is_alone: bool,
-    ) -> Vec<(Question, Result<Evaluated, Failure>)> {
-        let limbs: usize = group.iter().map(|question| question.limbs()).sum();
-        let limbs = if is_alone { limbs } else { limbs.max(SHORT_LIMBS) };
-        let (prime, work) = (self.prime, group.clone());
-        let evaluation =
-            move |way: &MakeWay| work.into_iter().map(|question| evaluated(question, &prime, way)).collect::<Vec<_>>();
-        let outcomes = self.workers.run(limbs, evaluation).await;
-        let outcomes = outcomes.unwrap_or_else(|Panicked| group.iter().map(|_| Err(Failure::Internal)).collect());
-        group.into_iter().zip(outcomes).collect()
-    }
-
-    /// Keeps facts, and sees to it that the ladder reaches `top`. It waits for the store, and for others who write to
-    /// it, no longer than one budget for writing; what takes longer goes on behind the answer.
-    async fn keep(self: &Arc<Self>, facts: Vec<Fact<Key, Value>>, top: Option<u32>, seen: &Seen) {
-        let Some(top) = top.filter(|&top| seen.sight.mark < Some(top)) else {
-            return self.cache.keep(&facts, None, seen.sight, Duration::ZERO).await;
-        };
-        let start = Instant::now();
-        // Without the store a turn is short, and memory alone has to hold the whole ladder.
-        let patience = if seen.sight.store_answered { WRITE_BUDGET } else { Duration::MAX };
-        if let Ok(_turn) = timeout(patience, self.growth.lock()).await {
-            return self.grow(facts, top, seen, start).await;
-        }
-        self.cache.remember_late(&facts, top);
-        if self.overdue.fetch_max(top, Ordering::AcqRel) == 0 {
-            self.tasks.spawn(Arc::clone(self).grow_late());
-        }
-        let values = facts.into_iter().filter(|fact| !matches!(fact.value, Value::Rung(_))).collect::<Vec<_>>();
-        self.cache.keep(&values, None, seen.sight, start.elapsed()).await;
-    }
-
-    /// Makes the ladder reach what answers could not wait for: one task for all of them.
-    async fn grow_late(self: Arc<Self>) {
-        let _turn = self.growth.lock().await;
-        let top = self.overdue.swap(0, Ordering::AcqRel);
-        let seen = Seen { sight: self.cache.sight().await, growths: self.growths(), present: HashSet::new() };
-        self.grow(Vec::new(), top, &seen, Instant::now()).await;
-    }
-
-    /// Makes the ladder reach `top`, in one's turn, and keeps facts with it.
-    async fn grow(&self, mut facts: Vec<Fact<Key, Value>>, top: u32, seen: &Seen, start: Instant) {
-        let sight = match (seen.sight.store_answered, self.growths() == seen.growths) {
-            (_, true) => seen.sight,
-            (true, false) => self.cache.sight().await,
-            (false, false) => self.cache.own_sight(),
-        };
-        // The store is what may be late; the rungs take what they take.
-        let waited = start.elapsed();
-        let rungs = self.missing_rungs(sight.mark, top).await;
-        let mark = rungs.is_some().then_some(top).filter(|&top| sight.mark < Some(top));
-        let rungs = rungs.unwrap_or_default();
-        facts.retain(|fact| rungs.iter().all(|rung| rung.key != fact.key));
-        facts.extend(rungs);
-        self.cache.keep(&facts, mark, sight, waited).await;
-        self.growths.fetch_add(1, Ordering::Release);
-    }
-
-    fn growths(&self) -> u64 {
-        self.growths.load(Ordering::Acquire)
-    }
-
-    /// The rungs above the mark that the store gave, up to the one of `top`: never what this process remembers, since
-    /// the store may have forgotten. `None` when they can't be evaluated, and then the log tells why.
-    async fn missing_rungs(&self, mark: Option<u32>, top: u32) -> Option<Vec<Fact<Key, Value>>> {
-        let first = mark.map_or(0, |mark| mark / Rung::SPACING + 1);
-        let numbers = first..top / Rung::SPACING + 1;
-        let limbs = numbers.clone().map(Rung::stored_bytes).sum::<usize>() / LIMB_BYTES;
-        let prime = self.prime;
-        let fact = |rung: Rung| (Key::Rung(rung.number()), Value::Rung(Arc::new(rung)));
-        let facts = move |rungs: Vec<Rung>| rungs.into_iter().map(fact).map(|(key, value)| value.fact(key)).collect();
-        let run = move |_: &MakeWay| Rung::ladder(numbers, &prime).map(facts);
-        let rungs = self.workers.run(limbs, run).await.ok()?;
-        if rungs.is_none() {
-            telemetry::evaluation_wrong(&"the ladder");
-        }
-        rungs
-    }
-}
-
-/// Up to so many limbs (n ≈ 86,000) a value is short: it is evaluated in a few hundred microseconds at most.
-const SHORT_LIMBS: usize = 1_000;
-
-/// Groups of questions whose values are short together, and each long one by itself.
-fn grouped(questions: Vec<Question>) -> Vec<Vec<Question>> {
-    let (mut groups, mut limbs) = (Vec::<Vec<Question>>::new(), 0);
-    for question in questions {
-        limbs += question.limbs();
-        match groups.last_mut() {
-            Some(group) if limbs <= SHORT_LIMBS => group.push(question),
-            _ => {
-                groups.push(vec![question]);
-                limbs = question.limbs();
-            }
-        }
-    }
-    groups
-}
-
-/// Evaluates and proves one value.
-fn evaluated(question: Question, prime: &Prime, way: &MakeWay) -> Result<Evaluated, Failure> {
-    let proven = match question {
-        Question::Fib(n) if n.get() <= LADDER_TOP => by_rung(n, prime),
-        Question::Fib(n) => fib::proven(n, prime, &mut |_| way.now()).map(|value| {
-            let value = Value::Fib(Arc::new(value));
-            (value.clone(), value.fact(Key::Fib(n)))
-        }),
-        Question::Pi(terms) => {
-            let value = Value::Pi(pi::approximation(terms));
-            Some((value.clone(), value.fact(Key::Pi(terms))))
-        }
-    };
-    let Some((value, fact)) = proven else {
-        telemetry::evaluation_wrong(&question);
-        return Err(Failure::Internal);
-    };
-    Ok(Evaluated { value, fact })
-}
-
-/// F(n) by its rung, which is what is kept.
-fn by_rung(n: Index, prime: &Prime) -> Option<(Value, Fact<Key, Value>)> {
-    let rung = Rung::proven(Rung::number_for(n), prime)?;
-    let value = rung.read_proven(n, prime)?;
-    let key = Key::Rung(rung.number());
-    Some((Value::Fib(Arc::new(value)), Value::Rung(Arc::new(rung)).fact(key)))
 }
