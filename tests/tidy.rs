@@ -137,6 +137,14 @@ fn nothing_is_left_for_later_or_hidden() {
 }
 
 #[test]
+fn unsafe_code_is_in_the_vector_kernels_alone() {
+    for (path, text) in sources(&root().join("src")) {
+        let is_kernel = ["avx2.rs", "avx512.rs"].iter().any(|name| path.ends_with(Path::new("math/ntt").join(name)));
+        assert!(is_kernel || !program(&text).contains("unsafe {"), "{} is not safe", path.display());
+    }
+}
+
+#[test]
 fn functions_stay_short() {
     const LINES: usize = 70;
     for (path, text) in sources(&root().join("src")) {
