@@ -6,6 +6,8 @@
 //!   takes minutes, and wants a machine that does nothing else. The contenders run side by side, round by round, so that
 //!   a busy machine slows all of them alike; the figure is the median of the rounds, and "×" is how many times faster
 //!   than malachite.
+//! - `cargo run --release -- --alone N …` compares phipi's kernels and numbers of threads with the first of them, while no
+//!   rival disturbs them.
 //! - `cargo run -- --check` lets each of them run once, where n is small, and takes seconds.
 //!
 //! Every answer is compared with phipi's portable kernel's. GMP takes part where `libgmp-dev` is installed.
@@ -46,8 +48,12 @@ struct Contender {
 const CHECKED: [u32; 8] = [0, 1, 173, 174, 1_000, 10_000, 20_000, 200_000];
 
 fn main() {
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    let contenders = contenders();
+    let mut arguments: Vec<String> = env::args().skip(1).collect();
+    let mut contenders = contenders();
+    if arguments.first().is_some_and(|first| first == "--alone") {
+        arguments.remove(0);
+        contenders.retain(|contender| contender.name.starts_with("phipi"));
+    }
     if arguments == ["--check"] {
         for n in CHECKED {
             check(n, &contenders);
@@ -55,7 +61,7 @@ fn main() {
         let names: Vec<&str> = contenders.iter().map(|contender| &*contender.name).collect();
         return println!("All agree: {}.", names.join("; "));
     }
-    let mut indices: Vec<u32> = arguments.iter().map(|n| n.parse().expect("--check, or indices")).collect();
+    let mut indices: Vec<u32> = arguments.iter().map(|n| n.parse().expect("--check, --alone, or indices")).collect();
     if indices.is_empty() {
         indices = (3..=7).map(|log10| 10_u32.pow(log10)).collect();
     }

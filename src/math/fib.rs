@@ -91,7 +91,7 @@ pub fn evaluate(n: Index, kernel: Kernel, progress: &mut dyn FnMut(f64)) -> Deci
 /// F(n), exact, with the fastest kernel, and proven: `None` if it failed its proof, which only a fault of the machine or
 /// of this program explains. Values of one or two limbs come off a table and need no proof.
 ///
-/// `progress` is told as [`evaluate`] says. The proof takes a few thousandths of the time.
+/// `progress` is told as [`evaluate`] says. The proof takes between one and three hundredths of the time.
 #[must_use]
 pub fn proven(n: Index, prime: &Prime, progress: &mut dyn FnMut(f64)) -> Option<Decimal> {
     let value = evaluate(n, Kernel::best(), progress);
