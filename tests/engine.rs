@@ -56,6 +56,9 @@ fn agrees_with_known_hashes() {
         (10_000_000, 2_089_877, "dee686d8c2407fb7fae2c58f8096d07baa790709d489454691af77d29cf3fb4d"),
         (100_000_000, 20_898_764, "098ac40fa4f909c1162efa97ff10037049ee48befd4bc192d7197c538c2c193c"),
     ];
+    for (n, digits, _) in rows {
+        assert_eq!(digit_count(index(n)), digits, "F({n})");
+    }
     for kernel in kernels() {
         for threads in [1, 2] {
             for (n, digits, hash) in rows {
