@@ -4,11 +4,22 @@
 //! is told by a function what proves an entry, and believes nothing that it has not seen proven.
 //!
 //! An entry may be bound to the *mark*, a number beside the entries that only grows: such an entry is vouched for when
-//! it is there and the mark has reached its index. The mark is raised when all that it vouches for is acknowledged.
+//! it is there and the mark has reached its index. The mark is raised when all that it vouches for is acknowledged; a
+//! function makes the entries that a mark vouches for, its *rungs*.
+//!
+//! Data goes one way. A lookup asks [`Memory`], then the [`Shared`] tier, which bounds how long anybody waits for the
+//! store. What is new goes into an outbox, and couriers carry it to the store as soon as that takes it: at once as a
+//! rule, and otherwise behind the answers.
 
+mod breaker;
+mod courier;
 mod flight;
+mod line;
 mod location;
+mod memory;
+mod outbox;
 mod redis;
+mod shared;
 mod sqlite;
 mod store;
 
@@ -16,44 +27,24 @@ use std::{
     collections::{HashMap, HashSet},
     fmt::Display,
     hash::Hash,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
-    },
-    time::Duration,
+    sync::Arc,
 };
 
 use futures_util::future::{BoxFuture, join_all};
-use tokio::{sync::Semaphore, time::timeout};
-use tokio_util::task::TaskTracker;
+use tokio::sync::Mutex;
 
-use self::store::{Reading, Record, Store, StoreError};
+use self::{
+    courier::Post,
+    outbox::{Base, Raise},
+    shared::Shared,
+    store::{Reading, Record, Store},
+};
 pub use self::{
     flight::{Boarding, Flights, Lead, Lost, Ticket},
     location::{Location, LocationError},
+    memory::Memory,
 };
-use crate::telemetry;
-
-/// How long an answer waits for the store to be read.
-const READ_BUDGET: Duration = Duration::from_millis(50);
-
-/// How long an answer waits for the store to acknowledge what was written.
-pub const WRITE_BUDGET: Duration = Duration::from_millis(150);
-
-/// What both budgets allow on top for what is large: a millisecond for so many bytes, half the pace of a gigabit line.
-const BYTES_PER_MS: usize = 64 * 1024;
-
-/// What is beyond is not allowed for: so much is more than the largest value and the ladder.
-const ALLOWED_BYTES: usize = 24 * 1024 * 1024;
-
-/// When a write that goes on behind its answer is given up.
-const WRITE_ABANDONED: Duration = Duration::from_secs(10);
-
-/// How much may wait for a slow store; what is beyond is not written. What is larger by itself waits alone.
-const PENDING_BYTES: usize = 64 * 1024 * 1024;
-
-/// How much this process remembers by itself.
-const LOCAL_BYTES: u64 = 64 * 1024 * 1024;
+use crate::telemetry::{self, Tier};
 
 /// What a proof came to.
 #[derive(Clone, Debug)]
@@ -72,6 +63,11 @@ pub type Judging<V> = BoxFuture<'static, Verdict<V>>;
 /// Proves that bytes belong under a key.
 pub type Proof<K, V> = Box<dyn Fn(K, Vec<u8>) -> Judging<V> + Send + Sync>;
 
+/// Makes what a mark vouches for, from a mark that is there (if one is) to the one that shall be. It takes from memory
+/// what is there. `None` when it can't be made.
+pub type Growth<K, V> =
+    Box<dyn Fn(Option<u32>, u32, Memory<K, V>) -> BoxFuture<'static, Option<Vec<Fact<K, V>>>> + Send + Sync>;
+
 /// Where the cache is, and what it can't know by itself.
 pub struct Settings<K, V> {
     /// Where the shared tier is.
@@ -82,6 +78,10 @@ pub struct Settings<K, V> {
     pub mark: &'static str,
     /// What is believed.
     pub proof: Proof<K, V>,
+    /// What a mark vouches for.
+    pub growth: Growth<K, V>,
+    /// About how many bytes a value takes in memory.
+    pub weight: fn(&V) -> usize,
 }
 
 /// What a request asks the cache for.
@@ -130,8 +130,8 @@ pub struct Found<V> {
 pub struct Sight {
     /// As the store gave it if it answered, else as this process knows it; `None` when there is none yet.
     pub mark: Option<u32>,
-    /// Whether the store answered; if not, nothing is known of it and nothing is written there.
-    pub store_answered: bool,
+    /// Where the store was when it answered, if it did.
+    growths: Option<u64>,
 }
 
 /// An entry to keep.
@@ -147,16 +147,33 @@ pub struct Fact<K, V> {
     pub pinned: bool,
 }
 
+/// How the store is.
+#[derive(Clone, Debug)]
+pub struct Condition {
+    /// Where it is, without its password; memory is always well.
+    pub location: String,
+    /// Why it is not asked for answers at present, if it is not.
+    pub reads: Option<String>,
+    /// Why answers do not wait for it to be written at present, if they do not.
+    pub writes: Option<String>,
+}
+
 /// The cache. `K` names entries, `V` is what a proven entry becomes; values are cheap to clone.
 pub struct Cache<K, V> {
-    local: moka::sync::Cache<K, V>,
-    local_mark: Mark,
-    store: Option<Store>,
+    memory: Memory<K, V>,
+    store: Option<Tiers>,
+    location: String,
     prefix: String,
     proof: Proof<K, V>,
-    writes: TaskTracker,
-    pending: Arc<Semaphore>,
-    health: Arc<Health>,
+    growth: Arc<Growth<K, V>>,
+    /// Up to where memory was given what a mark vouches for; by one at a time, so that a crowd does it once.
+    grown: Mutex<Option<u32>>,
+}
+
+/// The store as it is read, and as it is written.
+struct Tiers {
+    shared: Arc<Shared>,
+    post: Post,
 }
 
 impl<K, V> Cache<K, V>
@@ -164,120 +181,134 @@ where
     K: Clone + Display + Eq + Hash + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    /// Opens the cache. A store that can't be opened is told in the log, and the process's own memory serves alone.
-    /// `weight` is about how many bytes a value takes in memory.
+    /// Opens the cache. A store that is not there is no error: it may be later, and until then the process's own memory
+    /// serves alone.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
     #[must_use]
-    pub fn open(settings: Settings<K, V>, weight: fn(&V) -> usize) -> Self {
-        let Settings { location, prefix, mark, proof } = settings;
+    pub fn open(settings: Settings<K, V>) -> Self {
+        let Settings { location, prefix, mark, proof, growth, weight } = settings;
         telemetry::cache_chosen(&location, location.is_shared());
         let store = Store::open(&location, format!("{prefix}{mark}")).unwrap_or_else(|error| {
             telemetry::store_unusable(&location, &error);
             None
         });
-        let local = moka::sync::Cache::builder()
-            .max_capacity(LOCAL_BYTES)
-            .weigher(move |_: &K, value: &V| weight(value).try_into().unwrap_or(u32::MAX))
-            .build();
-        Self {
-            local,
-            local_mark: Mark::default(),
-            store,
-            prefix,
-            proof,
-            writes: TaskTracker::new(),
-            pending: Arc::new(Semaphore::new(PENDING_BYTES)),
-            health: Arc::default(),
-        }
+        let (memory, growth) = (Memory::new(weight), Arc::new(growth));
+        let store = store.map(|store| {
+            let shared = Shared::start(store);
+            let post = Post::start(&shared, records_of(&growth, &memory, &prefix));
+            Tiers { shared, post }
+        });
+        Self { memory, store, location: location.to_string(), prefix, proof, growth, grown: Mutex::default() }
     }
 
     /// Looks up everything that a request wants: in memory, and when that does not answer all of it, in the store by
     /// one round trip. It waits for the store no longer than the budget for reading; the proofs come on top.
     pub async fn find(&self, wants: &[Want<K>]) -> Found<V> {
         let local: Vec<Entry<V>> = wants.iter().map(|want| self.remembered(want)).collect();
-        let silent = |entries| Found { entries, sight: self.own_sight() };
-        if local.iter().all(|entry| matches!(entry, Entry::Vouched(_))) {
-            return silent(local);
+        let missing = local.iter().filter(|entry| !matches!(entry, Entry::Vouched(_))).count();
+        telemetry::looked_up(Tier::Local, wants.len() - missing, missing);
+        if missing == 0 {
+            return Found { entries: local, sight: self.own_sight() };
         }
         let absent = wants.iter().zip(&local).filter(|(_, entry)| matches!(entry, Entry::Absent));
         let (keys, bytes): (HashSet<K>, Vec<usize>) = absent.map(|(want, _)| (want.key.clone(), want.bytes)).unzip();
-        let Some(Visit { mark, proven }) = self.visit(keys.into_iter().collect(), bytes.iter().sum()).await else {
-            return silent(local);
+        let Some(Visit { sight, proven }) = self.visit(keys.into_iter().collect(), bytes.iter().sum()).await else {
+            telemetry::looked_up(Tier::Shared, 0, missing);
+            return Found { entries: local, sight: self.own_sight() };
         };
         let entries = wants.iter().zip(local).map(|(want, before)| match before {
             Entry::Vouched(value) => Entry::Vouched(value),
-            Entry::Present(value) => Entry::of(Some(value), want.mark <= mark),
-            Entry::Absent => Entry::of(proven.get(&want.key).cloned(), want.mark <= mark),
+            Entry::Present(value) => Entry::of(Some(value), want.mark <= sight.mark),
+            Entry::Absent => Entry::of(proven.get(&want.key).cloned(), want.mark <= sight.mark),
         });
-        Found { entries: entries.collect(), sight: Sight { mark, store_answered: true } }
+        let entries: Vec<Entry<V>> = entries.collect();
+        let still_missing = entries.iter().filter(|entry| !matches!(entry, Entry::Vouched(_))).count();
+        telemetry::looked_up(Tier::Shared, missing - still_missing, still_missing);
+        Found { entries, sight }
     }
 
     /// What this process knows of an entry without asking the store.
     pub fn remembered(&self, want: &Want<K>) -> Entry<V> {
-        Entry::of(self.local.get(&want.key), want.mark <= self.local_mark.get())
+        Entry::of(self.memory.get(&want.key), want.mark <= self.memory.mark())
     }
 
-    /// The mark as it is now.
-    pub async fn sight(&self) -> Sight {
-        match self.visit(Vec::new(), 0).await {
-            Some(Visit { mark, .. }) => Sight { mark, store_answered: true },
-            None => self.own_sight(),
+    /// Keeps facts, and sees to it that the mark reaches `top`: in memory, and in the store as soon as that takes them.
+    /// It waits for the store no longer than the budget for writing, and not at all when the store did not answer the
+    /// lookup: then what is new is written when it is back.
+    pub async fn keep(&self, facts: Vec<Fact<K, V>>, top: Option<u32>, sight: Sight) {
+        let mut top = top.filter(|&top| sight.mark < Some(top));
+        if let Some(index) = top
+            && !self.grow(index).await
+        {
+            top = None;
         }
+        if let Some(Tiers { shared, post }) = &self.store {
+            let base = sight.growths.map_or(Base::Unknown, |growths| Base::Seen { mark: sight.mark, growths });
+            let records: Vec<Record> = facts.iter().filter_map(|fact| record(&self.prefix, fact)).collect();
+            let bytes = records.iter().map(|record| record.bytes.len()).sum();
+            let receipt = post.hand_in(records, top.map(|top| Raise { top, base }));
+            if sight.growths.is_some() {
+                shared.patiently(bytes, post.served(receipt)).await;
+            }
+        }
+        // Not before: who hears that an entry is cached may rely on it.
+        for fact in facts {
+            self.memory.insert(fact.key, fact.value);
+        }
+        self.memory.raise(top);
+    }
+
+    /// How the store is.
+    pub fn condition(&self) -> Condition {
+        let [reads, writes] = self.store.as_ref().map(|tiers| tiers.shared.troubles()).unwrap_or_default();
+        Condition { location: self.location.clone(), reads, writes }
+    }
+
+    /// Waits until what is on its way is in the store, as long as the store takes it.
+    pub async fn drain(&self) {
+        if let Some(Tiers { post, .. }) = &self.store {
+            post.close().await;
+        }
+    }
+
+    /// Gives memory what a mark at `top` vouches for. Without a store nobody else has it; with one, the couriers find
+    /// it there. False when it can't be made.
+    async fn grow(&self, top: u32) -> bool {
+        let mut grown = self.grown.lock().await;
+        let from = self.memory.mark().max(*grown);
+        if from >= Some(top) {
+            return true;
+        }
+        let Some(rungs) = (self.growth)(from, top, self.memory.clone()).await else { return false };
+        for rung in rungs {
+            self.memory.insert(rung.key, rung.value);
+        }
+        *grown = Some(top);
+        true
     }
 
     /// The mark as this process knows it.
-    pub fn own_sight(&self) -> Sight {
-        Sight { mark: self.local_mark.get(), store_answered: false }
-    }
-
-    /// Keeps facts, in memory and (if it answered the lookup) in the store: the entries in one round trip, and when
-    /// they are acknowledged the mark in another. Returns when that is done, or when the budget for writing, less
-    /// what was `waited` already, is spent: then the write goes on behind.
-    ///
-    /// What was looked up while the store did not answer is kept in memory alone.
-    pub async fn keep(&self, facts: &[Fact<K, V>], mark: Option<u32>, sight: Sight, waited: Duration) {
-        if sight.store_answered {
-            self.write(facts, mark, waited).await;
-        }
-        self.remember(facts, mark);
-    }
-
-    /// Remembers facts, and a mark that will be raised behind the answer, because the store is late.
-    pub fn remember_late(&self, facts: &[Fact<K, V>], mark: u32) {
-        self.health.in_time.note(false);
-        self.remember(facts, Some(mark));
-    }
-
-    fn remember(&self, facts: &[Fact<K, V>], mark: Option<u32>) {
-        for fact in facts {
-            self.local.insert(fact.key.clone(), fact.value.clone());
-        }
-        if let Some(mark) = mark {
-            self.local_mark.raise(mark);
-        }
-    }
-
-    /// Waits for the writes that go on behind.
-    pub async fn drain(&self) {
-        self.writes.close();
-        self.writes.wait().await;
+    fn own_sight(&self) -> Sight {
+        Sight { mark: self.memory.mark(), growths: None }
     }
 
     /// Reads the mark and some entries from the store, and remembers what is proven. `None` when there is no store or
     /// it does not answer within its budget.
     async fn visit(&self, keys: Vec<K>, bytes: usize) -> Option<Visit<K, V>> {
-        let names = keys.iter().map(|key| self.name(key)).collect();
-        let reading = within(budget(READ_BUDGET, bytes), self.store.as_ref()?.read(names)).await;
-        let Reading { mark, values } = self.health.reads.judge(reading)?;
+        let Tiers { shared, post } = self.store.as_ref()?;
+        let growths = post.growths();
+        let names = keys.iter().map(|key| name(&self.prefix, key)).collect();
+        let Reading { mark, values } = shared.read(names, bytes).await?;
         let found = keys.into_iter().zip(values).filter_map(|(key, value)| Some((key, value?)));
         let proven: HashMap<K, V> =
             join_all(found.map(|(key, value)| self.prove(key, value))).await.into_iter().flatten().collect();
         for (key, value) in &proven {
-            self.local.insert(key.clone(), value.clone());
+            self.memory.insert(key.clone(), value.clone());
         }
-        if let Some(mark) = mark {
-            self.local_mark.raise(mark);
-        }
-        Some(Visit { mark, proven })
+        self.memory.raise(mark);
+        Some(Visit { sight: Sight { mark, growths: Some(growths) }, proven })
     }
 
     async fn prove(&self, key: K, bytes: Vec<u8>) -> Option<(K, V)> {
@@ -290,109 +321,36 @@ where
             Verdict::Open => None,
         }
     }
-
-    async fn write(&self, facts: &[Fact<K, V>], mark: Option<u32>, waited: Duration) {
-        let Some(store) = self.store.clone() else { return };
-        let record = |fact: &Fact<K, V>| {
-            let bytes = Arc::clone(fact.bytes.as_ref()?);
-            Some(Record { name: self.name(&fact.key), bytes, pinned: fact.pinned })
-        };
-        let records: Vec<Record> = facts.iter().filter_map(record).collect();
-        let bytes: usize = records.iter().map(|record| record.bytes.len()).sum();
-        let permits = u32::try_from(bytes.min(PENDING_BYTES)).unwrap_or(u32::MAX);
-        let Ok(pending) = Arc::clone(&self.pending).try_acquire_many_owned(permits) else {
-            return telemetry::write_dropped(bytes);
-        };
-        let health = Arc::clone(&self.health);
-        let write = self.writes.spawn(async move {
-            let _pending = pending;
-            let written = within(WRITE_ABANDONED, async {
-                if !records.is_empty() {
-                    store.write(records).await?;
-                }
-                match mark {
-                    Some(mark) => store.raise(mark).await,
-                    None => Ok(()),
-                }
-            });
-            health.writes.judge(written.await);
-        });
-        // Beyond the budget, and even if it panics, the answer does not depend on it.
-        let patience = budget(WRITE_BUDGET, bytes).saturating_sub(waited);
-        self.health.in_time.note(timeout(patience, write).await.is_ok());
-    }
-
-    fn name(&self, key: &K) -> String {
-        format!("{}{key}", self.prefix)
-    }
 }
 
 /// What a visit to the store brought.
 struct Visit<K, V> {
-    mark: Option<u32>,
+    sight: Sight,
     proven: HashMap<K, V>,
 }
 
-/// A budget, with its allowance for what is large.
-fn budget(base: Duration, bytes: usize) -> Duration {
-    base + Duration::from_millis((bytes.min(ALLOWED_BYTES) / BYTES_PER_MS).try_into().unwrap_or(u64::MAX))
+/// What a mark vouches for, as the couriers take it to the store.
+fn records_of<K, V>(growth: &Arc<Growth<K, V>>, memory: &Memory<K, V>, prefix: &str) -> courier::Rungs
+where
+    K: Clone + Display + Eq + Hash + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    let (growth, memory, prefix) = (Arc::clone(growth), memory.clone(), Arc::<str>::from(prefix));
+    Box::new(move |from, top| {
+        let (rungs, prefix) = (growth(from, top, memory.clone()), Arc::clone(&prefix));
+        Box::pin(async move { Some(rungs.await?.iter().filter_map(|rung| record(&prefix, rung)).collect()) })
+    })
 }
 
-async fn within<T>(limit: Duration, visit: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-    timeout(limit, visit).await.unwrap_or(Err(StoreError::Late(limit)))
+/// The stored form of a fact, if it is to be stored.
+fn record<K: Display, V>(prefix: &str, fact: &Fact<K, V>) -> Option<Record> {
+    let Some(bytes) = &fact.bytes else {
+        telemetry::oversize();
+        return None;
+    };
+    Some(Record { name: name(prefix, &fact.key), bytes: Arc::clone(bytes), pinned: fact.pinned })
 }
 
-/// A number that only grows, and that is not there at first.
-#[derive(Default)]
-struct Mark(AtomicU32);
-
-impl Mark {
-    fn get(&self) -> Option<u32> {
-        self.0.load(Ordering::Acquire).checked_sub(1)
-    }
-
-    fn raise(&self, mark: u32) {
-        self.0.fetch_max(mark.saturating_add(1), Ordering::AcqRel);
-    }
-}
-
-/// How the store is.
-struct Health {
-    reads: Aspect,
-    writes: Aspect,
-    in_time: Aspect,
-}
-
-impl Default for Health {
-    fn default() -> Self {
-        let well = |told| Aspect { failed: AtomicBool::new(false), told };
-        Self {
-            reads: well(telemetry::store_is_read),
-            writes: well(telemetry::store_is_written),
-            in_time: well(telemetry::store_is_in_time),
-        }
-    }
-}
-
-/// One thing that the store does or fails to do; the log is told of its changes alone.
-struct Aspect {
-    failed: AtomicBool,
-    told: fn(Result<(), &dyn Display>),
-}
-
-impl Aspect {
-    fn judge<T>(&self, outcome: Result<T, StoreError>) -> Option<T> {
-        self.change(outcome.as_ref().map(|_| ()).map_err(|error| error as &dyn Display));
-        outcome.ok()
-    }
-
-    fn note(&self, well: bool) {
-        self.change(if well { Ok(()) } else { Err(&"its budget is spent") });
-    }
-
-    fn change(&self, state: Result<(), &dyn Display>) {
-        if self.failed.swap(state.is_err(), Ordering::Relaxed) != state.is_err() {
-            (self.told)(state);
-        }
-    }
+fn name(prefix: &str, key: &impl Display) -> String {
+    format!("{prefix}{key}")
 }

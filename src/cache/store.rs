@@ -2,9 +2,14 @@
 
 use std::sync::Arc;
 
+use redis::{ErrorKind, RedisError};
 use thiserror::Error;
 
 use super::{location::Location, redis::Redis, sqlite::Sqlite};
+use crate::telemetry::Trouble;
+
+/// What is larger does not share a way with what is small, which it would hold up.
+pub(super) const LARGE_BYTES: usize = 64 * 1024;
 
 /// An entry on its way to the store.
 #[derive(Clone, Debug)]
@@ -25,8 +30,8 @@ pub(super) struct Reading {
 /// Why the store did not do what it should. Secrets are in none of the texts.
 #[derive(Debug, Error)]
 pub(super) enum StoreError {
-    #[error("{0}")]
-    Redis(#[from] ::redis::RedisError),
+    #[error("{}{}", explanation(.0), .0)]
+    Redis(#[from] RedisError),
     #[error("{0}")]
     Sqlite(#[from] rusqlite::Error),
     #[error("{0}")]
@@ -35,6 +40,56 @@ pub(super) enum StoreError {
     Aborted,
     #[error("no answer within {0:?}")]
     Late(std::time::Duration),
+}
+
+impl StoreError {
+    /// What kind of trouble it is, as the metrics count it.
+    pub(super) fn trouble(&self) -> Trouble {
+        match self {
+            Self::Late(_) => Trouble::Late,
+            Self::Redis(error) => match code_of(error).as_deref() {
+                Some("OOM" | "READONLY" | "MISCONF" | "NOREPLICAS") => Trouble::RefusesWrites,
+                Some("LOADING" | "BUSY" | "CLUSTERDOWN" | "MASTERDOWN" | "TRYAGAIN") => Trouble::Busy,
+                Some("NOAUTH" | "WRONGPASS" | "NOPERM") => Trouble::Denied,
+                Some(_) => Trouble::Other,
+                None if error.kind() == ErrorKind::AuthenticationFailed => Trouble::Denied,
+                None => Trouble::Broken,
+            },
+            Self::Sqlite(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => {
+                Trouble::Busy
+            }
+            Self::Sqlite(_) | Self::File(_) | Self::Aborted => Trouble::Broken,
+        }
+    }
+
+    /// Whether it stays until an operator mends it.
+    pub(super) fn is_denial(&self) -> bool {
+        self.trouble() == Trouble::Denied
+    }
+}
+
+/// The code of what the server answered, be it to one command or to the first that failed of several.
+pub(super) fn code_of(error: &RedisError) -> Option<String> {
+    let failed = error.clone().into_server_errors()?;
+    failed.first().map(|(_, error)| error.code().to_owned())
+}
+
+/// What a refusal means, in plain words, for an operator who has never met its code.
+fn explanation(error: &RedisError) -> &'static str {
+    match code_of(error).as_deref() {
+        None if error.kind() == ErrorKind::AuthenticationFailed => "it does not take this user and password: ",
+        Some("OOM") => "it is full and evicts nothing; raise its maxmemory or set maxmemory-policy allkeys-lru: ",
+        Some("READONLY") => "it is a replica, which can't be written: ",
+        Some("MISCONF") => "it can't save to its own disk, and is not written until it can: ",
+        Some("NOREPLICAS") => "too few of its replicas are connected: ",
+        Some("LOADING") => "it is still loading its data: ",
+        Some("BUSY") => "it is busy with a script: ",
+        Some("CLUSTERDOWN" | "MASTERDOWN" | "TRYAGAIN") => "its primary is changing: ",
+        Some("NOAUTH") => "it asks for a password; write redis://USER:PASSWORD@HOST:PORT: ",
+        Some("WRONGPASS") => "it does not take this user and password: ",
+        Some("NOPERM") => "the user lacks a right; phipi needs MGET, SET, ZADD and ZSCORE on its keys: ",
+        _ => "",
+    }
 }
 
 /// A store that several processes may use at once.
@@ -54,11 +109,11 @@ impl Store {
         })
     }
 
-    /// Reads the mark and the entries of these names, in one round trip.
-    pub(super) async fn read(&self, names: Vec<String>) -> Result<Reading, StoreError> {
+    /// Reads the mark and the entries of these names, of about so many bytes, in one round trip.
+    pub(super) async fn read(&self, names: Vec<String>, bytes: usize) -> Result<Reading, StoreError> {
         match self {
             Self::Sqlite(file) => file.read(names).await,
-            Self::Redis(server) => server.read(&names).await,
+            Self::Redis(server) => server.read(&names, bytes).await,
         }
     }
 

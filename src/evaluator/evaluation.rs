@@ -47,6 +47,7 @@ impl Evaluator {
             }
         }
         let is_alone = groups.len() == 1;
+        telemetry::evaluated(groups.iter().map(Vec::len).sum());
         let jobs = groups.into_iter().map(|group| self.evaluate_group(group, is_alone));
         join_all(jobs).await.into_iter().flatten().chain(refused).collect()
     }

@@ -20,9 +20,8 @@ pub use self::question::{Answer, Answers, Failure, OutOfRange, Question};
 use self::{
     entry::{Key, LADDER_MARK, Value},
     evaluation::Evaluated,
-    ladder::Ladder,
 };
-pub use crate::math::decimal::Decimal;
+pub use crate::{cache::Condition, math::decimal::Decimal};
 use crate::{
     cache::{self, Cache, Entry, Flights, Lead, Location, Settings, Sight, Verdict},
     math::{
@@ -31,6 +30,7 @@ use crate::{
         pi::Terms,
         residue::Prime,
     },
+    telemetry,
     workers::{MakeWay, Panicked, Workers},
 };
 
@@ -43,14 +43,12 @@ pub struct Evaluator {
     workers: Arc<Workers>,
     prime: Prime,
     max_n: Index,
-    ladder: Ladder,
     tasks: TaskTracker,
 }
 
 /// What a lookup saw, for the flight that follows from it.
 struct Seen {
     sight: Sight,
-    growths: u64,
     /// Questions whose entry was there, though the mark had not reached it.
     present: HashSet<Question>,
 }
@@ -72,14 +70,20 @@ impl Evaluator {
                 }
             })
         };
-        let settings = Settings { location, prefix, mark: LADDER_MARK, proof: Box::new(proof) };
+        let settings = Settings {
+            location,
+            prefix,
+            mark: LADDER_MARK,
+            proof: Box::new(proof),
+            growth: ladder::growth(Arc::clone(&workers), prime),
+            weight: Value::weight,
+        };
         Arc::new(Self {
-            cache: Cache::open(settings, Value::weight),
+            cache: Cache::open(settings),
             flights: Flights::new(),
             workers,
             prime,
             max_n,
-            ladder: Ladder::default(),
             tasks: TaskTracker::new(),
         })
     }
@@ -119,7 +123,6 @@ impl Evaluator {
     /// It waits for the store no longer than the budgets of the cache. What has to be evaluated is evaluated once,
     /// however many requests ask, and is kept even if the one who asked goes away.
     pub async fn answer(self: &Arc<Self>, questions: BTreeSet<Question>) -> Answers {
-        let growths = self.ladder.growths();
         let (asked, wants): (Vec<_>, Vec<_>) =
             questions.into_iter().filter_map(|question| Some((question, Key::want(question)?))).unzip();
         let found = self.cache.find(&wants).await;
@@ -138,7 +141,8 @@ impl Evaluator {
         let (tickets, lead) = self.flights.board(misses, |&question| self.remembered(question).map(Ok));
         // A value may have outlived the mark that rose with it: then its answer raises the mark again.
         let top = hits.iter().filter_map(|(question, _)| question.ladder_index()).max();
-        let seen = Seen { sight: found.sight, growths, present };
+        telemetry::joined(tickets.len() - lead.keys().count());
+        let seen = Seen { sight: found.sight, present };
         // A task of its own: when the client goes away, what was begun is finished and kept.
         let flight = (!lead.is_empty() || seen.sight.mark < top)
             .then(|| self.tasks.spawn(Arc::clone(self).fly(lead, top, seen)));
@@ -167,6 +171,12 @@ impl Evaluator {
     ) -> Result<String, Failure> {
         let (value, limbs) = (Arc::clone(value), value.limbs().len().min(digits / LIMB_DIGITS));
         Ok(self.workers.run(limbs, move |_| print(&value)).await?)
+    }
+
+    /// How the store is.
+    #[must_use]
+    pub fn condition(&self) -> Condition {
+        self.cache.condition()
     }
 
     /// Waits for everything that outlived its request.
@@ -213,7 +223,7 @@ impl Evaluator {
             });
             landing.push((question, landed));
         }
-        self.keep(facts.into_values().collect(), top, &seen).await;
+        self.cache.keep(facts.into_values().collect(), top, seen.sight).await;
         for (question, outcome) in landing {
             lead.land(&question, outcome);
         }

@@ -67,7 +67,8 @@ pub async fn serve(
     let clients =
         axum::serve(public, router(service, origins)).with_graceful_shutdown(draining.clone().cancelled_owned());
     // The operator's listener outlives the public one, to tell that it is draining.
-    let operators = tokio::spawn(axum::serve(admin, admin::router(draining.clone())).into_future());
+    let operators =
+        tokio::spawn(axum::serve(admin, admin::router(draining.clone(), Arc::clone(&evaluator))).into_future());
 
     let deadline = async {
         shutdown.await;

@@ -168,21 +168,93 @@ fn answers_go_on_while_the_store_is_flushed() {
 }
 
 #[test]
-fn a_mark_is_not_raised_when_its_rungs_were_refused() {
+fn a_mark_is_raised_after_its_rungs_alone() {
+    let redis = RedisServer::start();
+    redis.run("ACL SETUSER default -set");
+    let service = Service::start(&redis.url()).expecting_warnings();
+    assert_eq!(service.fib(213), (fibonacci(213), false));
+    service.logs("the store can't be written");
+    assert_eq!(redis.keys(), [""; 0], "neither rungs nor a mark, with the answer or behind it");
+
+    redis.run("ACL SETUSER default +set");
+    service.logs("the store is written again");
+    eventually("it is there, though nobody asked again", || redis.keys().contains(&"phipi:1:fib:top".to_owned()));
+    assert_eq!(redis.keys(), ["phipi:1:fib:rung:0", "phipi:1:fib:rung:1", "phipi:1:fib:top"]);
+}
+
+#[test]
+fn a_store_that_comes_back_empty_gets_the_whole_ladder() {
     undisturbed(|| {
         let redis = RedisServer::start();
-        let mut operator = redis.connection();
-        cmd("ACL").arg("SETUSER").arg("default").arg("-set").exec(&mut operator).unwrap();
         let service = Service::start(&redis.url()).expecting_warnings();
-        assert_eq!(service.fib(213), (fibonacci(213), false));
+        assert!(!service.fib_cached(1_000));
+        redis.run("ACL SETUSER default -set");
+        assert!(!service.fib_cached(5_000));
         service.logs("the store can't be written");
-        assert_eq!(redis.keys(), [""; 0], "neither rungs nor a mark");
-
-        cmd("ACL").arg("SETUSER").arg("default").arg("+set").exec(&mut operator).unwrap();
-        assert_eq!(service.fib(300), (fibonacci(300), false));
-        service.logs("the store is written again");
-        assert_eq!(Service::start(&redis.url()).fib(213), (fibonacci(213), true), "written with a later answer");
+        // What was seen before says nothing of the store as it is now.
+        redis.run("FLUSHALL");
+        redis.run("ACL SETUSER default +set");
+        eventually("the mark is raised", || redis.keys().contains(&"phipi:1:fib:top".to_owned()));
+        let fresh = Service::start(&redis.url());
+        for n in (0..=5_000).step_by(77) {
+            assert_eq!(fresh.fib(n), (fibonacci(n), true), "F({n})");
+        }
     });
+}
+
+#[test]
+fn nobody_waits_for_a_store_that_hangs_once_the_breaker_is_open() {
+    let redis = RedisServer::start();
+    let service = Service::start(&redis.url()).expecting_warnings();
+    redis.signal(Signal::STOP);
+    let mut terms = 0;
+    eventually("the breaker has opened", || {
+        terms += 1;
+        service.pi_cached(terms);
+        service.metric("phipi_cache_breaker_open{operation=\"read\"}") == 1
+    });
+    let waited = || service.metric("phipi_cache_budget_exceeded_total");
+    let (before, start) = (waited(), Instant::now());
+    for terms in 1_000_000..1_200_000_u32 {
+        service.pi_cached(terms);
+        if start.elapsed() > Duration::from_secs(1) {
+            let (asked, waited) = (u64::from(terms - 1_000_000), waited() - before);
+            // The probes alone wait, one each 200 ms and 50 ms long.
+            assert!(waited <= 6 && asked > 4 * waited, "{waited} of {asked} waited");
+            break;
+        }
+    }
+    redis.signal(Signal::CONT);
+    service.logs("the store is read again");
+    let log = service.log();
+    assert_eq!(log.matches("the store can't be read").count(), 1, "told once: {log}");
+    assert_eq!(log.matches("the store is read again").count(), 1, "told once: {log}");
+}
+
+#[test]
+fn what_was_answered_meanwhile_is_written_when_the_store_is_back() {
+    let mut redis = RedisServer::start();
+    redis.kill();
+    let service = Service::start(&redis.url()).expecting_warnings();
+    let indices = [213, 5_000, 60_000, 100_001, 120_000, 800_000];
+    for n in indices {
+        assert!(!service.fib_cached(n), "F({n})");
+    }
+    for terms in 0..50 {
+        assert!(!service.pi_cached(terms), "π({terms})");
+    }
+    assert!(service.metric("phipi_cache_queue_bytes") > 0);
+    redis.restart();
+    eventually("nothing waits", || service.metric("phipi_cache_queue_bytes") == 0);
+    eventually("the mark is raised", || redis.keys().contains(&"phipi:1:fib:top".to_owned()));
+    undisturbed(|| {
+        let fresh = Service::start(&redis.url());
+        for n in indices.into_iter().chain([2, 127, 128, 99_999]) {
+            assert_eq!(fresh.fib(n), (fibonacci(n), true), "F({n})");
+        }
+        assert!((0..50).all(|terms| fresh.pi_cached(terms)));
+    });
+    assert!(service.metric("phipi_cache_dropped_total") == 0);
 }
 
 /// The budgets of the design, and what a busy machine may add.

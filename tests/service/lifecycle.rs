@@ -16,7 +16,8 @@ use crate::{
 fn is_alive_and_ready_from_the_start() {
     let service = Service::start("memory:");
     assert_eq!(get(&service.admin_url("/livez")), (200, "alive\n".to_owned()));
-    assert_eq!(get(&service.admin_url("/readyz")), (200, r#"{"status":"ready"}"#.to_owned()));
+    let well = r#"{"status":"ready","store":{"location":"memory:","reads":"ok","status":"ok","writes":"ok"}}"#;
+    assert_eq!(get(&service.admin_url("/readyz")), (200, well.to_owned()));
     assert_eq!(get(&service.url("/readyz")).0, 404, "operators have a listener of their own");
 }
 

@@ -9,4 +9,5 @@ mod lifecycle;
 mod oracle;
 mod readme;
 mod redis_server;
+mod refusals;
 mod service;

@@ -1,7 +1,7 @@
 //! A redis-server of the test's own, on a Unix socket in a folder of its own.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
@@ -48,8 +48,23 @@ impl RedisServer {
         format!("redis+unix://{}", self.folder.path().join("redis.sock").display())
     }
 
+    /// Where it keeps its files.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     fn client(&self) -> Client {
         Client::open(self.url()).unwrap()
+    }
+
+    /// Runs a command of an operator, such as `CONFIG SET maxmemory 1`.
+    pub fn run(&self, command: &str) {
+        let mut words = command.split(' ');
+        let mut run = redis::cmd(words.next().unwrap());
+        for word in words {
+            run.arg(word);
+        }
+        run.exec(&mut self.connection()).unwrap_or_else(|error| panic!("{command}: {error}"));
     }
 
     pub fn connection(&self) -> Connection {

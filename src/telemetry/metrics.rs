@@ -1,0 +1,223 @@
+//! The metrics of this process, as Prometheus scrapes them.
+
+use std::sync::LazyLock;
+
+use prometheus::{
+    IntCounter, IntCounterVec, IntGauge, IntGaugeVec, TextEncoder, register_int_counter, register_int_counter_vec,
+    register_int_gauge, register_int_gauge_vec,
+};
+
+use super::{Operation, Trouble};
+
+/// Where an entry may be found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    /// The memory of this process.
+    Local,
+    /// The store.
+    Shared,
+}
+
+struct Metrics {
+    lookups: IntCounterVec,
+    failures: IntCounterVec,
+    budgets: IntCounterVec,
+    breakers: IntGaugeVec,
+    connections: IntCounter,
+    proofs: IntCounter,
+    queue: IntGauge,
+    dropped: IntCounter,
+    dropped_bytes: IntCounter,
+    oversize: IntCounter,
+    evaluations: IntCounter,
+    joined: IntCounter,
+}
+
+static METRICS: LazyLock<Metrics> =
+    LazyLock::new(|| Metrics::register().expect("each name is registered once, and well-formed"));
+
+impl Metrics {
+    fn register() -> prometheus::Result<Self> {
+        let metrics = Self {
+            lookups: register_int_counter_vec!(
+                "phipi_cache_lookups_total",
+                "Entries looked up, by tier and outcome; what the local tier misses is asked of the shared one.",
+                &["tier", "outcome"]
+            )?,
+            failures: register_int_counter_vec!(
+                "phipi_cache_store_failures_total",
+                "Visits to the store that came to nothing, by operation and cause.",
+                &["operation", "cause"]
+            )?,
+            budgets: register_int_counter_vec!(
+                "phipi_cache_budget_exceeded_total",
+                "Answers that waited for the store for the whole of a budget.",
+                &["operation"]
+            )?,
+            breakers: register_int_gauge_vec!(
+                "phipi_cache_breaker_open",
+                "1 while no answer waits for the store, since visits came to nothing for a while.",
+                &["operation"]
+            )?,
+            connections: register_int_counter!(
+                "phipi_cache_connections_replaced_total",
+                "Connections to the store that broke or fell silent."
+            )?,
+            proofs: register_int_counter!(
+                "phipi_cache_proofs_failed_total",
+                "Stored entries that were not what they should be; each was evaluated anew."
+            )?,
+            queue: register_int_gauge!(
+                "phipi_cache_queue_bytes",
+                "Bytes that wait for the store or are on their way."
+            )?,
+            dropped: register_int_counter!(
+                "phipi_cache_dropped_total",
+                "Entries that were not stored since too much was waiting."
+            )?,
+            dropped_bytes: register_int_counter!(
+                "phipi_cache_dropped_bytes_total",
+                "Bytes of entries that were not stored since too much was waiting."
+            )?,
+            oversize: register_int_counter!(
+                "phipi_cache_oversize_total",
+                "Values that were not stored since they are longer than any that is."
+            )?,
+            evaluations: register_int_counter!("phipi_evaluations_total", "Values that were evaluated.")?,
+            joined: register_int_counter!(
+                "phipi_flights_joined_total",
+                "Questions that waited for an evaluation which another request had begun."
+            )?,
+        };
+        metrics.begin();
+        Ok(metrics)
+    }
+
+    /// Shows all rows from the start: a row that appears with its first event hides that event from a rate.
+    fn begin(&self) {
+        for tier in [Tier::Local, Tier::Shared] {
+            for outcome in ["hit", "miss"] {
+                self.lookups.with_label_values(&[tier.label(), outcome]);
+            }
+        }
+        for operation in [Operation::Read, Operation::Write] {
+            self.budgets.with_label_values(&[operation.label()]);
+            self.breakers.with_label_values(&[operation.label()]);
+            for trouble in Trouble::ALL {
+                self.failures.with_label_values(&[operation.label(), trouble.label()]);
+            }
+        }
+    }
+}
+
+impl Tier {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Shared => "shared",
+        }
+    }
+}
+
+impl Operation {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+        }
+    }
+}
+
+impl Trouble {
+    const ALL: [Self; 6] = [Self::Late, Self::Broken, Self::Busy, Self::RefusesWrites, Self::Denied, Self::Other];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Late => "late",
+            Self::Broken => "broken",
+            Self::Busy => "busy",
+            Self::RefusesWrites => "refuses_writes",
+            Self::Denied => "denied",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// The content type of what [`exposition`] gives.
+pub const EXPOSITION_TYPE: &str = prometheus::TEXT_FORMAT;
+
+/// All metrics in the text format of Prometheus.
+///
+/// # Errors
+/// When a name or a label is not well-formed, which none is.
+pub fn exposition() -> Result<String, prometheus::Error> {
+    LazyLock::force(&METRICS);
+    TextEncoder::new().encode_to_string(&prometheus::gather())
+}
+
+/// So many entries were found in a tier, and so many were not.
+pub fn looked_up(tier: Tier, hits: usize, misses: usize) {
+    METRICS.lookups.with_label_values(&[tier.label(), "hit"]).inc_by(count(hits));
+    METRICS.lookups.with_label_values(&[tier.label(), "miss"]).inc_by(count(misses));
+}
+
+/// A visit to the store came to nothing.
+pub fn store_failed(operation: Operation, trouble: Trouble) {
+    METRICS.failures.with_label_values(&[operation.label(), trouble.label()]).inc();
+}
+
+/// An answer has waited for the store for the whole of a budget.
+pub fn budget_exceeded(operation: Operation) {
+    METRICS.budgets.with_label_values(&[operation.label()]).inc();
+}
+
+/// A connection to the store broke or fell silent.
+pub fn connection_replaced() {
+    METRICS.connections.inc();
+}
+
+/// So many bytes came into the queue.
+pub fn queue_grew(bytes: usize) {
+    METRICS.queue.add(difference(bytes));
+}
+
+/// So many bytes left the queue, written or not.
+pub fn queue_shrank(bytes: usize) {
+    METRICS.queue.sub(difference(bytes));
+}
+
+/// A value is longer than any that is stored.
+pub fn oversize() {
+    METRICS.oversize.inc();
+}
+
+/// So many values were evaluated.
+pub fn evaluated(values: usize) {
+    METRICS.evaluations.inc_by(count(values));
+}
+
+/// So many questions joined a flight that was in the air.
+pub fn joined(questions: usize) {
+    METRICS.joined.inc_by(count(questions));
+}
+
+pub(super) fn breaker_is_open(operation: Operation, is_open: bool) {
+    METRICS.breakers.with_label_values(&[operation.label()]).set(is_open.into());
+}
+
+pub(super) fn proof_failed() {
+    METRICS.proofs.inc();
+}
+
+pub(super) fn dropped(bytes: usize) {
+    METRICS.dropped.inc();
+    METRICS.dropped_bytes.inc_by(count(bytes));
+}
+
+fn count(number: usize) -> u64 {
+    number.try_into().unwrap_or(u64::MAX)
+}
+
+fn difference(bytes: usize) -> i64 {
+    bytes.try_into().unwrap_or(i64::MAX)
+}

@@ -1,0 +1,142 @@
+//! Every event that the log may hold and every metric, by name, in one place: what is told is decided here and nowhere
+//! else.
+//!
+//! The log goes to stderr. Requests, values and secrets are never logged.
+
+mod metrics;
+
+use std::{fmt::Display, io::IsTerminal, panic::PanicHookInfo};
+
+use tracing::{error, info, warn};
+
+pub use self::metrics::{
+    EXPOSITION_TYPE, Tier, budget_exceeded, connection_replaced, evaluated, exposition, joined, looked_up, oversize,
+    queue_grew, queue_shrank, store_failed,
+};
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line, for collectors.
+    Json,
+}
+
+/// Sends the log of this process, panics included, to stderr. Call it once.
+pub fn start(format: LogFormat) {
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false);
+    match format {
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => log.json().init(),
+    }
+    std::panic::set_hook(Box::new(panicked));
+}
+
+/// The first line of the log: where answers are kept.
+pub fn cache_chosen(store: &impl Display, is_shared: bool) {
+    if is_shared {
+        info!("cache: {store}");
+    } else {
+        info!("cache: {store}; set REDIS_URL to share it");
+    }
+}
+
+/// The store can't even be opened; the process goes on with its own memory.
+pub fn store_unusable(store: &impl Display, cause: &impl Display) {
+    error!("cache: {store} can't be opened: {cause}; answers are kept in memory alone");
+}
+
+/// What is done to the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Looking up.
+    Read,
+    /// Keeping.
+    Write,
+}
+
+/// Why the store did not do what it should, by kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// It took longer than it may.
+    Late,
+    /// It can't be reached, or what it says makes no sense.
+    Broken,
+    /// It answers, but not now.
+    Busy,
+    /// It can be read, but takes nothing in.
+    RefusesWrites,
+    /// It asks for a password or a right, which an operator has to give.
+    Denied,
+    /// It answered with another error.
+    Other,
+}
+
+/// The breaker of reads or writes has opened. Logged once, as its closing is.
+pub fn breaker_opened(operation: Operation, cause: &impl Display) {
+    metrics::breaker_is_open(operation, true);
+    match operation {
+        Operation::Read => warn!("cache: the store can't be read: {cause}; answers are computed until it can"),
+        Operation::Write => warn!("cache: the store can't be written: {cause}; what is new waits until it can"),
+    }
+}
+
+/// The breaker has closed.
+pub fn breaker_closed(operation: Operation) {
+    metrics::breaker_is_open(operation, false);
+    match operation {
+        Operation::Read => info!("cache: the store is read again"),
+        Operation::Write => info!("cache: the store is written again"),
+    }
+}
+
+/// The store asks for what an operator has to give.
+pub fn store_denies(cause: &impl Display) {
+    error!(
+        "cache: the store lets phipi do nothing of the kind: {cause}; answers are kept in memory until that is mended"
+    );
+}
+
+/// The key of the mark holds something that is no mark.
+pub fn mark_is_taken(key: &str) {
+    error!("cache: the key {key} holds something else; delete it, or choose another --cache-prefix");
+}
+
+/// The queue is full: the oldest entry is not stored. Logged at the first of a row.
+pub fn write_dropped(bytes: usize, is_one_of_many: bool) {
+    metrics::dropped(bytes);
+    if !is_one_of_many {
+        warn!("cache: too much waits for the store: the oldest answers are not stored");
+    }
+}
+
+/// The process ends, and the store did not take what was left.
+pub fn writes_lost(bytes: usize) {
+    warn!("cache: {bytes} bytes of answers are not stored: the process ends and the store does not take them");
+}
+
+/// A stored entry was not what its key says. It is evaluated anew and written again.
+pub fn proof_failed(key: &impl Display) {
+    metrics::proof_failed();
+    warn!("cache: the entry {key} is not what it should be; it is evaluated anew");
+}
+
+/// An evaluation did not pass its own proof, which no known input brings about.
+pub fn evaluation_wrong(question: &impl Display) {
+    error!("the evaluation of {question} failed its proof and is not served: check this machine's memory");
+}
+
+/// The process was asked to stop.
+pub fn draining() {
+    info!("draining: no new connections, open requests are answered");
+}
+
+/// The drain took too long.
+pub fn drain_cut() {
+    warn!("drain: the deadline cut what was still open");
+}
+
+fn panicked(panic: &PanicHookInfo<'_>) {
+    error!("{panic}");
+}

@@ -1,0 +1,184 @@
+//! The store answers, but refuses: what it refuses is told apart, in plain words, and nothing else is lost.
+
+use std::thread;
+
+use redis::cmd;
+use serde_json::Value;
+
+use crate::{
+    oracle::fibonacci,
+    redis_server::{PREFIX, RedisServer},
+    service::{Service, eventually, get, undisturbed},
+};
+
+fn store_of(service: &Service) -> Value {
+    let (status, body) = get(&service.admin_url("/readyz"));
+    assert_eq!(status, 200, "readiness does not depend on the store");
+    serde_json::from_str::<Value>(&body).unwrap()["store"].take()
+}
+
+/// Whatever stops writes, reads go on, what is new waits, and it is written when it can be.
+fn writes_stop_and_reads_go_on(stop: impl Fn(&RedisServer), restore: impl Fn(&RedisServer), words: &str) {
+    let redis = RedisServer::start();
+    assert!(!Service::start(&redis.url()).fib_cached(1_000));
+    stop(&redis);
+    let service = Service::start(&redis.url()).expecting_warnings();
+    assert!(service.fib_cached(900), "reads go on");
+    assert_eq!(service.fib(2_000), (fibonacci(2_000), false));
+    assert_eq!(service.fib(100_001), (fibonacci(100_001), false));
+    service.logs("the store can't be written");
+    assert!(service.log().contains(words), "{words} in {}", service.log());
+    let store = store_of(&service);
+    assert_eq!((&store["status"], &store["reads"]), (&"degraded".into(), &"ok".into()));
+    assert!(store["writes"].as_str().unwrap().contains(words), "{store}");
+    assert!(service.metric("phipi_cache_queue_bytes") > 0);
+
+    restore(&redis);
+    service.logs("the store is written again");
+    eventually("nothing waits", || service.metric("phipi_cache_queue_bytes") == 0);
+    eventually("the mark has risen", || {
+        let mark: Option<u32> = redis::Commands::zscore(&mut redis.connection(), "phipi:1:fib:top", "n").unwrap();
+        mark == Some(100_000)
+    });
+    let fresh = Service::start(&redis.url());
+    for n in [2_000, 77_777, 100_001] {
+        assert_eq!(fresh.fib(n), (fibonacci(n), true), "F({n})");
+    }
+    assert_eq!(store_of(&service)["status"], "ok");
+    let log = service.log();
+    assert_eq!(log.matches("WARN").count(), 1, "changes alone are logged: {log}");
+}
+
+/// The same, with one command that stops writes and one that restores them.
+fn commands_stop_writes(stop: &str, restore: &str, words: &str) {
+    undisturbed(|| writes_stop_and_reads_go_on(|redis| redis.run(stop), |redis| redis.run(restore), words));
+}
+
+#[test]
+fn a_full_server_is_read() {
+    commands_stop_writes("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0", "raise its maxmemory");
+}
+
+#[test]
+fn a_replica_is_read() {
+    commands_stop_writes("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE", "it is a replica");
+}
+
+#[test]
+fn a_server_without_its_replicas_is_read() {
+    let setting = |replicas| format!("CONFIG SET min-replicas-to-write {replicas}");
+    commands_stop_writes(&setting(1), &setting(0), "too few of its replicas");
+}
+
+#[test]
+fn a_server_that_cant_save_is_read() {
+    let stop = |redis: &RedisServer| {
+        // A folder is in the place of its file.
+        std::fs::create_dir(redis.folder().join("dump.rdb")).unwrap();
+        cmd("CONFIG").arg(&["SET", "save", "3600 1"]).exec(&mut redis.connection()).unwrap();
+        redis.run("BGSAVE");
+        eventually("the server could not save", || {
+            let info: String = cmd("INFO").arg("persistence").query(&mut redis.connection()).unwrap();
+            info.contains("rdb_last_bgsave_status:err")
+        });
+    };
+    let restore = |redis: &RedisServer| redis.run("CONFIG SET stop-writes-on-bgsave-error no");
+    undisturbed(|| writes_stop_and_reads_go_on(stop, restore, "it can't save"));
+}
+
+#[test]
+fn what_only_an_operator_can_mend_is_told_at_the_start() {
+    let rows = [
+        ("CONFIG SET requirepass secret", "it asks for a password"),
+        ("ACL SETUSER default resetkeys", "the user lacks a right"),
+        ("ACL SETUSER default -zscore", "the user lacks a right"),
+    ];
+    for (command, words) in rows {
+        let redis = RedisServer::start();
+        redis.run(command);
+        let service = Service::start(&redis.url()).expecting_warnings();
+        // Before anybody asks.
+        service.logs(words);
+        assert!(service.log().contains("ERROR"), "{}", service.log());
+        assert_eq!(service.fib(213), (fibonacci(213), false));
+        assert_eq!(service.fib(213), (fibonacci(213), true), "it serves on");
+    }
+}
+
+#[test]
+fn a_wrong_password_is_told_without_repeating_it() {
+    let redis = RedisServer::start();
+    redis.run("CONFIG SET requirepass right");
+    let service = Service::start(&format!("{}?pass=open-sesame", redis.url())).expecting_warnings();
+    service.logs("it does not take this user and password");
+    assert_eq!(service.fib(213), (fibonacci(213), false));
+    assert!(!service.log().contains("open-sesame") && !store_of(&service).to_string().contains("open-sesame"));
+    // The operator gives the server that password: nothing has to be restarted.
+    let mut operator = redis::Client::open(format!("{}?pass=right", redis.url())).unwrap().get_connection().unwrap();
+    cmd("CONFIG").arg(&["SET", "requirepass", "open-sesame"]).exec(&mut operator).unwrap();
+    let mut n = 1_000;
+    eventually("it is stored", || {
+        n += 1;
+        service.fib(n);
+        cmd("EXISTS").arg("phipi:1:fib:top").query::<bool>(&mut operator).unwrap()
+    });
+}
+
+#[test]
+fn a_server_that_is_busy_is_a_miss() {
+    let redis = RedisServer::start();
+    assert!(!Service::start(&redis.url()).fib_cached(213));
+    redis.run("CONFIG SET lua-time-limit 1");
+    let mut script = redis.connection();
+    let mut operator = redis.connection();
+    let running = thread::spawn(move || {
+        // It ends by being killed, which is an error.
+        let _ = cmd("EVAL").arg("while true do end").arg(0).exec(&mut script);
+    });
+    eventually("the server is busy", || cmd("PING").exec(&mut operator).is_err());
+    let service = Service::start(&redis.url()).expecting_warnings();
+    assert_eq!(service.fib(213).0, fibonacci(213));
+    cmd("SCRIPT").arg("KILL").exec(&mut operator).unwrap();
+    running.join().unwrap();
+    eventually("another process finds what was stored before", || {
+        Service::start(&redis.url()).expecting_warnings().fib_cached(200)
+    });
+}
+
+#[test]
+fn a_key_of_somebody_else_in_place_of_the_mark_holds_up_nothing_else() {
+    undisturbed(|| {
+        let redis = RedisServer::start();
+        redis.run(&format!("SET {PREFIX}1:fib:top theirs"));
+        let service = Service::start(&redis.url()).expecting_warnings();
+        for n in [213, 214] {
+            assert_eq!(service.fib(n), (fibonacci(n), false));
+        }
+        assert_eq!(service.fib(100_001), (fibonacci(100_001), false));
+        assert!(!service.pi_cached(5));
+        service.logs("the key phipi:1:fib:top holds something else");
+        assert_eq!(service.log().matches("ERROR").count(), 1, "told once: {}", service.log());
+        assert_eq!(store_of(&service)["status"], "ok");
+
+        let fresh = Service::start(&redis.url()).expecting_warnings();
+        assert_eq!(fresh.fib(100_001), (fibonacci(100_001), true), "values vouch for themselves");
+        assert!(fresh.pi_cached(5));
+        redis.run(&format!("DEL {PREFIX}1:fib:top"));
+        fresh.fib(1_000);
+        eventually("the ladder is vouched for again", || Service::start(&redis.url()).fib_cached(999));
+    });
+}
+
+#[test]
+fn a_connection_that_the_server_has_closed_costs_no_answer() {
+    undisturbed(|| {
+        let redis = RedisServer::start();
+        let services = [Service::start(&redis.url()), Service::start(&redis.url())];
+        for terms in 1..20 {
+            assert!(!services[0].pi_cached(terms));
+            redis.run("CLIENT KILL TYPE normal");
+            assert!(services[1].pi_cached(terms), "π({terms})");
+        }
+        assert!(services[1].metric("phipi_cache_connections_replaced_total") >= 18);
+    });
+}
