@@ -1,14 +1,15 @@
 //! The breaker: when nothing comes of visits to the store for a while, nobody waits for it until a probe succeeds.
 
 use std::{
-    fmt::Display,
+    mem,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
-use crate::telemetry::{self, Operation};
+use super::store::StoreError;
+use crate::telemetry::{self, Operation, Trouble};
 
 /// So long nothing but failures must have been seen: longer than a blip, and short enough that with both budgets on top
 /// (0.6 s) nobody waits after the first second.
@@ -18,6 +19,7 @@ const STRETCH: Duration = Duration::from_millis(400);
 pub(super) struct Breaker {
     operation: Operation,
     state: Mutex<State>,
+    opened: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -30,7 +32,7 @@ struct State {
 
 impl Breaker {
     pub(super) fn new(operation: Operation) -> Self {
-        Self { operation, state: Mutex::default() }
+        Self { operation, state: Mutex::default(), opened: Notify::new() }
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -42,29 +44,37 @@ impl Breaker {
         self.state().cause.clone()
     }
 
-    /// Notes what came of a visit. True when that has opened the breaker: then somebody has to probe.
-    pub(super) fn note<E: Display>(&self, outcome: Result<(), &E>) -> bool {
-        let mut state = self.state();
+    /// Waits until it has opened: then somebody has to probe. For one who waits.
+    pub(super) async fn opened(&self) {
+        self.opened.notified().await;
+    }
+
+    /// Notes what came of a visit.
+    pub(super) fn note<T>(&self, outcome: &Result<T, StoreError>) {
         match outcome {
-            Ok(()) => {
-                let was_open = state.cause.is_some();
-                *state = State::default();
-                if was_open {
-                    telemetry::breaker_closed(self.operation);
-                }
-                false
-            }
-            Err(cause) => {
-                let now = Instant::now();
-                let since = *state.failing_since.get_or_insert(now);
-                let opens = state.cause.is_none() && now - since >= STRETCH;
-                if opens {
-                    let cause = cause.to_string();
-                    telemetry::breaker_opened(self.operation, &cause);
-                    state.cause = Some(cause);
-                }
-                opens
-            }
+            Ok(_) => self.succeeded(),
+            Err(cause) => self.failed(cause),
+        }
+    }
+
+    fn succeeded(&self) {
+        let before = mem::take(&mut *self.state());
+        if before.cause.is_some() {
+            telemetry::breaker_closed(self.operation);
+        }
+    }
+
+    fn failed(&self, cause: &StoreError) {
+        let trouble = cause.trouble();
+        telemetry::store_failed(self.operation, trouble);
+        let mut state = self.state();
+        let now = Instant::now();
+        let since = *state.failing_since.get_or_insert(now);
+        // What only an operator can mend is no blip.
+        if state.cause.is_none() && (now - since >= STRETCH || trouble == Trouble::Denied) {
+            telemetry::breaker_opened(self.operation, trouble, cause);
+            state.cause = Some(cause.to_string());
+            self.opened.notify_one();
         }
     }
 
@@ -81,7 +91,8 @@ mod tests {
     use super::*;
 
     fn fails(breaker: &Breaker) -> bool {
-        breaker.note(Err(&"late"))
+        breaker.note::<()>(&Err(StoreError::Late(STRETCH)));
+        breaker.is_open()
     }
 
     #[tokio::test(start_paused = true)]
@@ -92,21 +103,20 @@ mod tests {
         }
         advance(STRETCH / 2).await;
         assert!(!fails(&breaker));
-        breaker.note::<&str>(Ok(()));
+        breaker.note(&Ok(()));
         advance(STRETCH / 2).await;
         assert!(!fails(&breaker), "a success in between starts the stretch anew");
-        assert!(!breaker.is_open());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_stretch_of_failures_opens_it_once_and_one_success_closes_it() {
+    async fn a_stretch_of_failures_opens_it_and_one_success_closes_it() {
         let breaker = Breaker::new(Operation::Read);
         fails(&breaker);
         advance(STRETCH).await;
-        assert!(fails(&breaker) && breaker.is_open());
-        assert!(!fails(&breaker), "told once");
-        assert_eq!(breaker.cause().as_deref(), Some("late"));
-        breaker.note::<&str>(Ok(()));
+        assert!(fails(&breaker));
+        breaker.opened().await;
+        assert_eq!(breaker.cause().as_deref(), Some("no answer within 400ms"));
+        breaker.note(&Ok(()));
         assert!(!breaker.is_open());
         assert!(!fails(&breaker), "a new stretch begins");
     }

@@ -62,6 +62,8 @@ impl Post {
             let courier = Courier { outbox, shared, rungs: Arc::clone(&rungs), growths: Arc::clone(&growths) };
             couriers.spawn(courier.run());
         }
+        let outboxes = [Arc::clone(&small), Arc::clone(&large)];
+        tokio::spawn(Arc::clone(shared).probe_writes(move || outboxes.iter().all(|outbox| outbox.is_empty())));
         Self { small, large, growths, couriers }
     }
 

@@ -180,6 +180,12 @@ impl Outbox {
         self.queue().bytes
     }
 
+    /// Whether there is nothing to deliver.
+    pub(super) fn is_empty(&self) -> bool {
+        let queue = self.queue();
+        queue.names.is_empty() && queue.raise.is_none()
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         self.queue().is_closed
     }

@@ -45,17 +45,22 @@ impl Shared {
         let reads = Breaker::new(Operation::Read);
         let writes = Breaker::new(Operation::Write);
         let shared = Arc::new(Self { store, reads, writes });
-        tokio::spawn(Arc::clone(&shared).greet());
+        tokio::spawn(Arc::clone(&shared).watch());
         shared
     }
 
     /// Reads the mark and some entries of about so many bytes. `None` when the store does not answer within its
     /// budget, and at once while the breaker is open.
-    pub(super) async fn read(self: &Arc<Self>, names: Vec<String>, bytes: usize) -> Option<Reading> {
+    pub(super) async fn read(&self, names: Vec<String>, bytes: usize) -> Option<Reading> {
         if self.reads.is_open() {
             return None;
         }
-        self.visit(names, bytes).await
+        let reading = within(READ_BUDGET + allowance(bytes), self.store.read(names, bytes)).await;
+        if let Err(StoreError::Late(_)) = reading {
+            telemetry::budget_exceeded(Operation::Read);
+        }
+        self.reads.note(&reading);
+        reading.ok()
     }
 
     /// Writes records and, when they are acknowledged, the mark. For the couriers, who wait longer than an answer does:
@@ -74,18 +79,10 @@ impl Shared {
         });
         let written = written.await;
         let budget = WRITE_BUDGET + allowance(bytes);
-        match &written {
-            Ok(()) if start.elapsed() > budget => self.is_late(budget),
-            Ok(()) => {
-                self.writes.note::<StoreError>(Ok(()));
-            }
-            Err(error) => {
-                telemetry::store_failed(Operation::Write, error.trouble());
-                if error.is_denial() {
-                    telemetry::store_denies(error);
-                }
-                self.writes.note(Err(error));
-            }
+        if written.is_ok() && start.elapsed() > budget {
+            self.writes.note::<()>(&Err(StoreError::Late(budget)));
+        } else {
+            self.writes.note(&written);
         }
         written
     }
@@ -100,7 +97,7 @@ impl Shared {
         let budget = WRITE_BUDGET + allowance(bytes);
         if !self.writes.is_open() && timeout(budget, delivery).await.is_err() {
             telemetry::budget_exceeded(Operation::Write);
-            self.is_late(budget);
+            self.writes.note::<()>(&Err(StoreError::Late(budget)));
         }
     }
 
@@ -114,49 +111,33 @@ impl Shared {
         [self.reads.cause(), self.writes.cause()]
     }
 
-    fn is_late(&self, budget: Duration) {
-        self.writes.note(Err(&StoreError::Late(budget)));
-    }
-
-    async fn visit(self: &Arc<Self>, names: Vec<String>, bytes: usize) -> Option<Reading> {
-        let reading = within(READ_BUDGET + allowance(bytes), self.store.read(names, bytes)).await;
-        self.judge(reading)
-    }
-
-    fn judge(self: &Arc<Self>, reading: Result<Reading, StoreError>) -> Option<Reading> {
-        match &reading {
-            Ok(_) => {
-                self.reads.note::<StoreError>(Ok(()));
-            }
-            Err(error) => {
-                telemetry::store_failed(Operation::Read, error.trouble());
-                if matches!(error, StoreError::Late(_)) {
-                    telemetry::budget_exceeded(Operation::Read);
-                }
-                if self.reads.note(Err(error)) {
-                    tokio::spawn(Arc::clone(self).probe());
-                }
+    /// Greets the store; and whenever nothing comes of visits, visits it alone until something does.
+    async fn watch(self: Arc<Self>) {
+        self.reads.note(&within(GREETING, self.store.read(Vec::new(), 0)).await);
+        loop {
+            self.reads.opened().await;
+            while self.reads.is_open() {
+                sleep(PROBE_INTERVAL).await;
+                self.reads.note(&within(READ_BUDGET, self.store.read(Vec::new(), 0)).await);
             }
         }
-        reading.ok()
     }
 
-    /// Visits the store alone, until something comes of it again.
-    async fn probe(self: Arc<Self>) {
-        while self.reads.is_open() {
-            sleep(PROBE_INTERVAL).await;
-            self.visit(Vec::new(), 0).await;
+    /// Whenever nothing comes of writes and `is_idle` tells that there are none to try, writes what changes nothing
+    /// until something does: the mark as it is.
+    pub(super) async fn probe_writes(self: Arc<Self>, is_idle: impl Fn() -> bool) {
+        loop {
+            self.writes.opened().await;
+            while self.writes.is_open() {
+                sleep(PROBE_INTERVAL).await;
+                if is_idle()
+                    && let Ok(mark @ Some(_)) = self.mark().await
+                {
+                    // What comes of it is noted.
+                    let _ = self.write(Vec::new(), mark).await;
+                }
+            }
         }
-    }
-
-    async fn greet(self: Arc<Self>) {
-        let reading = within(GREETING, self.store.read(Vec::new(), 0)).await;
-        if let Err(error) = &reading
-            && error.is_denial()
-        {
-            telemetry::store_denies(error);
-        }
-        self.judge(reading);
     }
 }
 

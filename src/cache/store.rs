@@ -61,11 +61,6 @@ impl StoreError {
             Self::Sqlite(_) | Self::File(_) | Self::Aborted => Trouble::Broken,
         }
     }
-
-    /// Whether it stays until an operator mends it.
-    pub(super) fn is_denial(&self) -> bool {
-        self.trouble() == Trouble::Denied
-    }
 }
 
 /// The code of what the server answered, be it to one command or to the first that failed of several.

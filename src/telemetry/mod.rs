@@ -73,12 +73,17 @@ pub enum Trouble {
     Other,
 }
 
-/// The breaker of reads or writes has opened. Logged once, as its closing is.
-pub fn breaker_opened(operation: Operation, cause: &impl Display) {
+/// The breaker of reads or writes has opened. Logged once, as its closing is, and loudly when an operator is needed.
+pub fn breaker_opened(operation: Operation, trouble: Trouble, cause: &impl Display) {
     metrics::breaker_is_open(operation, true);
-    match operation {
-        Operation::Read => warn!("cache: the store can't be read: {cause}; answers are computed until it can"),
-        Operation::Write => warn!("cache: the store can't be written: {cause}; what is new waits until it can"),
+    let effect = match operation {
+        Operation::Read => format!("the store can't be read: {cause}; answers are computed until it can"),
+        Operation::Write => format!("the store can't be written: {cause}; what is new waits until it can"),
+    };
+    if trouble == Trouble::Denied {
+        error!("cache: {effect}");
+    } else {
+        warn!("cache: {effect}");
     }
 }
 
@@ -89,13 +94,6 @@ pub fn breaker_closed(operation: Operation) {
         Operation::Read => info!("cache: the store is read again"),
         Operation::Write => info!("cache: the store is written again"),
     }
-}
-
-/// The store asks for what an operator has to give.
-pub fn store_denies(cause: &impl Display) {
-    error!(
-        "cache: the store lets phipi do nothing of the kind: {cause}; answers are kept in memory until that is mended"
-    );
 }
 
 /// The key of the mark holds something that is no mark.
