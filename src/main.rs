@@ -121,7 +121,7 @@ async fn serve(settings: Serve) -> Result<()> {
         settings.max_n,
         Workers::start(fib::limb_count(settings.max_n))?,
         prime,
-    );
+    )?;
     let asked_to_stop = asked_to_stop()?;
     print([
         format!("listening on http://{}\n", public.local_addr()?),

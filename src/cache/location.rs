@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
-use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
+use redis::{Client, ConnectionAddr, IntoConnectionInfo, io::tcp::TcpSettings};
 use thiserror::Error;
 
 /// Where answers are kept.
@@ -13,7 +13,7 @@ pub enum Location {
     /// In a file that processes of this machine may share.
     Sqlite(PathBuf),
     /// In a Redis server that any number of processes share.
-    Redis(Box<ConnectionInfo>),
+    Redis(Client),
 }
 
 /// A location that can't be right, with what to write instead. It never repeats the text, which may hold a password.
@@ -55,8 +55,11 @@ impl FromStr for Location {
         if !["redis://", "redis+unix://"].iter().any(|scheme| text.starts_with(scheme)) {
             return Err(LocationError::Scheme);
         }
-        let server = text.into_connection_info().map_err(|error| LocationError::Redis(error.to_string()))?;
-        Ok(Self::Redis(Box::new(server)))
+        let server = text.into_connection_info().and_then(|server| {
+            // What is asked is small and waited for.
+            Client::open(server.set_tcp_settings(TcpSettings::default().set_nodelay(true)))
+        });
+        server.map(Self::Redis).map_err(|error| LocationError::Redis(error.to_string()))
     }
 }
 
@@ -67,6 +70,7 @@ impl fmt::Display for Location {
             Self::Memory => out.write_str("memory:"),
             Self::Sqlite(path) => write!(out, "sqlite:{}", path.display()),
             Self::Redis(server) => {
+                let server = server.get_connection_info();
                 let db = server.redis_settings().db();
                 match server.addr() {
                     ConnectionAddr::Unix(path) => write!(out, "redis+unix://{}?db={db}", path.display()),

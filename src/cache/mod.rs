@@ -27,6 +27,7 @@ use std::{
     collections::{HashMap, HashSet},
     fmt::Display,
     hash::Hash,
+    io,
     sync::Arc,
 };
 
@@ -184,23 +185,23 @@ where
     /// Opens the cache. A store that is not there is no error: it may be later, and until then the process's own memory
     /// serves alone.
     ///
+    /// # Errors
+    /// When the system starts no thread for it.
+    ///
     /// # Panics
     /// Outside of a tokio runtime.
-    #[must_use]
-    pub fn open(settings: Settings<K, V>) -> Self {
+    pub fn open(settings: Settings<K, V>) -> io::Result<Self> {
         let Settings { location, prefix, mark, proof, growth, weight } = settings;
         telemetry::cache_chosen(&location, location.is_shared());
-        let store = Store::open(&location, format!("{prefix}{mark}")).unwrap_or_else(|error| {
-            telemetry::store_unusable(&location, &error);
-            None
-        });
+        let store = Store::open(&location, format!("{prefix}{mark}"))?;
         let (memory, growth) = (Memory::new(weight), Arc::new(growth));
         let store = store.map(|store| {
             let shared = Shared::start(store);
             let post = Post::start(&shared, records_of(&growth, &memory, &prefix));
             Tiers { shared, post }
         });
-        Self { memory, store, location: location.to_string(), prefix, proof, growth, grown: Mutex::default() }
+        let location = location.to_string();
+        Ok(Self { memory, store, location, prefix, proof, growth, grown: Mutex::default() })
     }
 
     /// Looks up everything that a request wants: in memory, and when that does not answer all of it, in the store by

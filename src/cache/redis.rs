@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use redis::{Client, ConnectionInfo, ErrorKind, FromRedisValue, Pipeline, RedisResult, Value, io::tcp::TcpSettings};
+use redis::{Client, ErrorKind, FromRedisValue, Pipeline, RedisResult, Value};
 
 use super::{
     line::Line,
@@ -34,11 +34,9 @@ pub(super) struct Redis {
 
 impl Redis {
     /// Begins to connect: a server that is down now may be up later.
-    pub(super) fn open(server: &ConnectionInfo, mark: String) -> Result<Self, StoreError> {
-        let server = server.clone().set_tcp_settings(TcpSettings::default().set_nodelay(true));
-        let client = Client::open(server)?;
-        let (small, large) = (Line::open(client.clone(), SILENCE), Line::open(client, LARGE_SILENCE));
-        Ok(Self { small, large, mark: mark.into(), mark_is_taken: Arc::default() })
+    pub(super) fn open(server: &Client, mark: String) -> Self {
+        let (small, large) = (Line::open(server.clone(), SILENCE), Line::open(server.clone(), LARGE_SILENCE));
+        Self { small, large, mark: mark.into(), mark_is_taken: Arc::default() }
     }
 
     /// The mark is read before the entries and again after them, and the lower is taken: it only ever rises, so that

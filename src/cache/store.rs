@@ -5,7 +5,11 @@ use std::sync::Arc;
 use redis::{ErrorKind, RedisError};
 use thiserror::Error;
 
-use super::{location::Location, redis::Redis, sqlite::Sqlite};
+use super::{
+    location::Location,
+    redis::Redis,
+    sqlite::{FileError, Sqlite},
+};
 use crate::telemetry::Trouble;
 
 /// What is larger does not share a way with what is small, which it would hold up.
@@ -33,10 +37,8 @@ pub(super) enum StoreError {
     #[error("{}{}", explanation(.0), .0)]
     Redis(#[from] RedisError),
     #[error("{0}")]
-    Sqlite(#[from] rusqlite::Error),
-    #[error("{0}")]
-    File(#[from] std::io::Error),
-    #[error("the thread of the file has ended; its panic is in the log")]
+    Sqlite(#[from] FileError),
+    #[error("the work on the file panicked; the panic is in the log")]
     Aborted,
     #[error("no answer within {0:?}")]
     Late(std::time::Duration),
@@ -55,10 +57,8 @@ impl StoreError {
                 None if error.kind() == ErrorKind::AuthenticationFailed => Trouble::Denied,
                 None => Trouble::Broken,
             },
-            Self::Sqlite(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => {
-                Trouble::Busy
-            }
-            Self::Sqlite(_) | Self::File(_) | Self::Aborted => Trouble::Broken,
+            Self::Sqlite(error) if error.is_of_others() => Trouble::Busy,
+            Self::Sqlite(_) | Self::Aborted => Trouble::Broken,
         }
     }
 }
@@ -95,12 +95,12 @@ pub(super) enum Store {
 }
 
 impl Store {
-    /// Opens the store; a memory has none. `mark` is the name of the mark.
-    pub(super) fn open(location: &Location, mark: String) -> Result<Option<Self>, StoreError> {
+    /// Begins to open the store; a memory has none. `mark` is the name of the mark.
+    pub(super) fn open(location: &Location, mark: String) -> std::io::Result<Option<Self>> {
         Ok(match location {
             Location::Memory => None,
             Location::Sqlite(path) => Some(Self::Sqlite(Sqlite::open(path, mark)?)),
-            Location::Redis(server) => Some(Self::Redis(Redis::open(server, mark)?)),
+            Location::Redis(server) => Some(Self::Redis(Redis::open(server, mark))),
         })
     }
 

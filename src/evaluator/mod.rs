@@ -11,6 +11,7 @@ mod question;
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
+    io,
     sync::Arc,
 };
 
@@ -56,8 +57,16 @@ struct Seen {
 impl Evaluator {
     /// Opens the cache at `location`. `max_n` bounds the indices that are served, and `prime` proves what the store
     /// gives.
-    #[must_use]
-    pub fn open(location: Location, prefix: String, max_n: Index, workers: Workers, prime: Prime) -> Arc<Self> {
+    ///
+    /// # Errors
+    /// When the system starts no thread for the cache.
+    pub fn open(
+        location: Location,
+        prefix: String,
+        max_n: Index,
+        workers: Workers,
+        prime: Prime,
+    ) -> io::Result<Arc<Self>> {
         let workers = Arc::new(workers);
         let provers = Arc::clone(&workers);
         let proof = move |key: Key, bytes: Vec<u8>| -> cache::Judging<Value> {
@@ -78,14 +87,14 @@ impl Evaluator {
             growth: ladder::growth(Arc::clone(&workers), prime),
             weight: Value::weight,
         };
-        Arc::new(Self {
-            cache: Cache::open(settings),
+        Ok(Arc::new(Self {
+            cache: Cache::open(settings)?,
             flights: Flights::new(),
             workers,
             prime,
             max_n,
             tasks: TaskTracker::new(),
-        })
+        }))
     }
 
     /// A client's index.

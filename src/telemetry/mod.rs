@@ -5,7 +5,7 @@
 
 mod metrics;
 
-use std::{fmt::Display, io::IsTerminal, panic::PanicHookInfo};
+use std::{fmt::Display, io::IsTerminal, panic::PanicHookInfo, path::Path};
 
 use tracing::{error, info, warn};
 
@@ -40,11 +40,6 @@ pub fn cache_chosen(store: &impl Display, is_shared: bool) {
     } else {
         info!("cache: {store}; set REDIS_URL to share it");
     }
-}
-
-/// The store can't even be opened; the process goes on with its own memory.
-pub fn store_unusable(store: &impl Display, cause: &impl Display) {
-    error!("cache: {store} can't be opened: {cause}; answers are kept in memory alone");
 }
 
 /// What is done to the store.
@@ -99,6 +94,12 @@ pub fn breaker_closed(operation: Operation) {
 /// The key of the mark holds something that is no mark.
 pub fn mark_is_taken(key: &str) {
     error!("cache: the key {key} holds something else; delete it, or choose another --cache-prefix");
+}
+
+/// A file that is no cache, or no longer a sound one, was moved aside; a new one takes its place.
+pub fn file_moved_aside(path: &Path, aside: &Path, cause: &impl Display) {
+    let (path, aside) = (path.display(), aside.display());
+    warn!("cache: {path} is moved to {aside}, and a new file takes its place: {cause}");
 }
 
 /// The queue is full: the oldest entry is not stored. Logged at the first of a row.

@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use crate::{
     oracle::fibonacci,
     redis_server::{PREFIX, RedisServer},
-    service::{Service, eventually, undisturbed},
+    service::{Service, eventually, get, program, undisturbed},
 };
 
 /// Ways to spoil a stored entry, and why each might get through.
@@ -389,12 +389,94 @@ fn a_mark_that_was_lost_is_raised_by_the_next_answer_above_it() {
 }
 
 #[test]
-fn a_store_that_cant_be_opened_leaves_memory() {
+fn a_file_that_cant_be_opened_leaves_memory_until_it_can() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("file"), "in the way").unwrap();
-    let cache = format!("sqlite:{}/file/cache.sqlite", folder.path().display());
+    let in_the_way = folder.path().join("folder");
+    std::fs::write(&in_the_way, "in the way").unwrap();
+    let cache = format!("sqlite:{}", in_the_way.join("cache.sqlite").display());
     let service = Service::start(&cache).expecting_warnings();
     assert_eq!(service.fib(213), (fibonacci(213), false));
     assert_eq!(service.fib(213), (fibonacci(213), true));
-    service.logs("answers are kept in memory alone");
+    let mut terms = 0;
+    eventually("the breaker has opened", || {
+        terms += 1;
+        service.pi_cached(terms);
+        service.log().contains("the store can't be read")
+    });
+    std::fs::remove_file(&in_the_way).unwrap();
+    service.logs("the store is read again");
+    eventually("nothing waits", || service.metric("phipi_cache_queue_bytes") == 0);
+    eventually("what was answered before is there", || Service::start(&cache).expecting_warnings().fib_cached(213));
+}
+
+#[test]
+fn a_file_that_is_no_cache_is_moved_aside_by_one_of_two_processes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cache.sqlite");
+    let garbage = "this is no cache, but somebody may miss it\n".repeat(1_000);
+    std::fs::write(&path, &garbage).unwrap();
+    let cache = format!("sqlite:{}", path.display());
+    let services = std::thread::scope(|scope| {
+        [(); 2].map(|()| scope.spawn(|| Service::start(&cache).expecting_warnings())).map(|start| start.join().unwrap())
+    });
+    eventually("it is moved", || services.iter().any(|service| service.log().contains("takes its place")));
+    let aside = folder.path().join("cache.sqlite.aside-1");
+    assert_eq!(std::fs::read_to_string(&aside).unwrap(), garbage, "nothing is lost");
+    let mut n = 200;
+    eventually("they share the new file", || {
+        n += 1;
+        services[0].fib(n);
+        services[1].fib_cached(n)
+    });
+    let told: usize = services.iter().map(|service| service.log().matches("takes its place").count()).sum();
+    assert_eq!(told, 1, "by one of them");
+    assert!(!folder.path().join("cache.sqlite.aside-2").exists());
+}
+
+#[test]
+fn a_file_that_is_deleted_or_cut_under_running_processes_is_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cache.sqlite");
+    let cache = format!("sqlite:{}", path.display());
+    let services = [(); 2].map(|()| Service::start(&cache).expecting_warnings());
+    let mut n = 100_001;
+    let mut share = |what: &str| {
+        eventually(what, || {
+            n += 1;
+            assert_eq!(services[0].fib(n).0, fibonacci(n));
+            services[1].fib_cached(n)
+        });
+    };
+    share("both use one file");
+    std::fs::remove_file(&path).unwrap();
+    share("both use a new file");
+    // What is in the log of the file goes into the file, of which half is then cut away.
+    let file = Connection::open(&path).unwrap();
+    eventually("the log is empty", || {
+        file.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0)).is_ok_and(|held| !held)
+    });
+    drop(file);
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+    share("both use a sound file");
+}
+
+#[test]
+fn a_full_disk_stops_writes_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = format!("sqlite:{}", folder.path().join("cache.sqlite").display());
+    assert!(!Service::start(&cache).fib_cached(1_000));
+    // No file of this process can grow beyond 256 KiB, and that it can't is an error like that of a full disk.
+    let mut limited = std::process::Command::new("bash");
+    limited.env_clear().args(["-c", "ulimit -f 256; trap '' XFSZ; exec \"$0\" \"$@\""]);
+    limited.arg(program().get_program());
+    limited.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--cache", &cache]);
+    let service = Service::spawn(limited).expecting_warnings();
+    assert_eq!(service.fib(70_000).0, fibonacci(70_000));
+    service.logs("the store can't be written");
+    assert_eq!(service.fib(70_001).0, fibonacci(70_001));
+    let (_, readiness) = get(&service.admin_url("/readyz"));
+    assert!(readiness.contains(r#""reads":"ok""#), "{readiness}");
+    let fresh = Service::start(&cache).expecting_warnings();
+    assert!(fresh.fib_cached(900), "what was there before is there");
 }

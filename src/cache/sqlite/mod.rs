@@ -1,0 +1,535 @@
+//! The shared tier in an SQLite file, for one machine without Redis.
+
+mod file;
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    sync::{Arc, mpsc},
+};
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params, types::ValueRef};
+use tokio::sync::oneshot;
+
+pub(super) use self::file::FileError;
+use self::file::{Handle, PAGE_BYTES, begin, bound_log};
+use super::store::{Reading, Record, StoreError};
+
+/// How large the file may grow: 256 MiB in pages.
+const MAX_PAGES: u32 = 256 * 1024 * 1024 / PAGE_BYTES;
+
+/// How large the log beside it may be when a write begins: several of the largest writes.
+const MAX_LOG_BYTES: u64 = 64 * 1024 * 1024;
+
+/// What a page holds of a large value at least; the rest goes into pointers and the map of pages.
+const PAGE_CONTENT: usize = 4000;
+
+/// A file, by one connection that reads and one that writes: in WAL mode neither waits for the other.
+#[derive(Clone)]
+pub(super) struct Sqlite {
+    reader: Blocking,
+    writer: Blocking,
+    mark: Arc<str>,
+    max_pages: u32,
+    max_log_bytes: u64,
+}
+
+impl Sqlite {
+    /// Starts the threads; the file is opened by the first that has work, and again whenever that is needed.
+    pub(super) fn open(path: &Path, mark: String) -> std::io::Result<Self> {
+        let reader = Blocking::start("sqlite-reader", Handle::new(path.into()))?;
+        let writer = Blocking::start("sqlite-writer", Handle::new(path.into()))?;
+        Ok(Self { reader, writer, mark: mark.into(), max_pages: MAX_PAGES, max_log_bytes: MAX_LOG_BYTES })
+    }
+
+    pub(super) async fn read(&self, names: Vec<String>) -> Result<Reading, StoreError> {
+        let mark = Arc::clone(&self.mark);
+        self.reader
+            .run(move |connection| {
+                // One transaction, so that the mark and what it vouches for are of one moment.
+                let snapshot = connection.transaction()?;
+                let mark = snapshot
+                    .prepare_cached("SELECT n FROM mark WHERE name = ?1")?
+                    .query_row([&mark], |row| row.get_ref(0).map(mark_of))
+                    .optional()?
+                    .flatten();
+                let mut value = snapshot.prepare_cached("SELECT value FROM entry WHERE name = ?1")?;
+                let values =
+                    names.iter().map(|name| value.query_row([name], |row| row.get_ref(0).map(bytes_of)).optional());
+                Ok(Reading { mark, values: values.collect::<Result<_, _>>()? })
+            })
+            .await
+    }
+
+    pub(super) async fn write(&self, records: Vec<Record>) -> Result<(), StoreError> {
+        let (max_pages, max_log_bytes) = (self.max_pages, self.max_log_bytes);
+        self.writer
+            .run(move |connection| {
+                bound_log(connection, max_log_bytes)?;
+                let change = begin(connection)?;
+                make_room(&change, &records, max_pages)?;
+                insert(&change, &records)?;
+                Ok(change.commit()?)
+            })
+            .await
+    }
+
+    pub(super) async fn raise(&self, mark: u32) -> Result<(), StoreError> {
+        let name = Arc::clone(&self.mark);
+        self.writer
+            .run(move |connection| {
+                let change = begin(connection)?;
+                change.execute(
+                    "INSERT INTO mark (name, n) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET n = max(n, excluded.n)",
+                    params![name, mark],
+                )?;
+                Ok(change.commit()?)
+            })
+            .await
+    }
+}
+
+/// A handle on a thread of its own, since SQLite blocks.
+#[derive(Clone)]
+struct Blocking {
+    jobs: mpsc::Sender<Job>,
+}
+
+type Job = Box<dyn FnOnce(&mut Handle) + Send>;
+
+impl Blocking {
+    fn start(name: &str, mut handle: Handle) -> std::io::Result<Self> {
+        let (jobs, queue) = mpsc::channel::<Job>();
+        let work = move || {
+            for job in queue {
+                // After a panic nothing is known of the connection; a new one is made.
+                if catch_unwind(AssertUnwindSafe(|| job(&mut handle))).is_err() {
+                    handle.close();
+                }
+            }
+        };
+        std::thread::Builder::new().name(name.into()).spawn(work)?;
+        Ok(Self { jobs })
+    }
+
+    /// Waits for the turn of `work`, and runs it; when nobody waits for it any more, it is left out.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl Fn(&mut Connection) -> Result<T, FileError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (done, result) = oneshot::channel();
+        let job = move |handle: &mut Handle| {
+            if !done.is_closed() {
+                // Whoever waited may have gone meanwhile.
+                let _ = done.send(handle.run(work));
+            }
+        };
+        self.jobs.send(Box::new(job)).map_err(|_| StoreError::Aborted)?;
+        Ok(result.await.map_err(|_| StoreError::Aborted)??)
+    }
+}
+
+/// A stored value, whatever its type: what is not what it should be fails its proof and is written anew.
+fn bytes_of(value: ValueRef<'_>) -> Vec<u8> {
+    match value {
+        ValueRef::Blob(bytes) | ValueRef::Text(bytes) => bytes.to_vec(),
+        ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => Vec::new(),
+    }
+}
+
+/// A stored mark. One that no `raise` can have written and none could lower is taken for what it claims: entries are
+/// proven in any case.
+fn mark_of(value: ValueRef<'_>) -> Option<u32> {
+    match value {
+        ValueRef::Null => None,
+        ValueRef::Integer(mark) if mark < 0 => None,
+        ValueRef::Integer(mark) => Some(u32::try_from(mark).unwrap_or(u32::MAX)),
+        ValueRef::Real(_) | ValueRef::Text(_) | ValueRef::Blob(_) => Some(u32::MAX),
+    }
+}
+
+/// Deletes the oldest entries that are not pinned until `records` fit below `max_pages`, which SQLite then holds to.
+///
+/// What is deleted leaves free pages, which the next entries take: a file within the bound needs no shrinking. One
+/// that was larger before, of another version, is shrunk here, in the same transaction.
+fn make_room(change: &Transaction<'_>, records: &[Record], max_pages: u32) -> rusqlite::Result<()> {
+    // Pages for the remainder of each, its row and its place in the index.
+    let pages = |record: &Record| u32::try_from(record.bytes.len() / PAGE_CONTENT).unwrap_or(u32::MAX / 2) + 3;
+    let wanted = records.iter().map(pages).fold(0, u32::saturating_add);
+    let pragma = |name| change.pragma_query_value(None, name, |row| row.get::<_, u32>(0));
+    while (pragma("page_count")? - pragma("freelist_count")?).saturating_add(wanted) > max_pages {
+        let deleted =
+            change.execute("DELETE FROM entry WHERE rowid = (SELECT min(rowid) FROM entry WHERE NOT pinned)", [])?;
+        if deleted == 0 {
+            break;
+        }
+    }
+    let excess = pragma("page_count")?.saturating_sub(max_pages);
+    if excess > 0 {
+        change.pragma(None, "incremental_vacuum", excess, |_| Ok(()))?;
+    }
+    // SQLite takes the size of the file for the bound if that is larger, so it comes after the shrinking.
+    change.pragma(None, "max_page_count", max_pages, |_| Ok(()))
+}
+
+fn insert(change: &Transaction<'_>, records: &[Record]) -> rusqlite::Result<()> {
+    let mut insert = change.prepare_cached(
+        "INSERT INTO entry (name, value, pinned) VALUES (?1, ?2, ?3)
+         ON CONFLICT DO UPDATE SET value = excluded.value",
+    )?;
+    for record in records {
+        insert.execute(params![record.name, &*record.bytes, record.pinned])?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs,
+        path::PathBuf,
+        thread,
+        time::{Duration, Instant},
+    };
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// A folder of its own, and where the file will be.
+    fn place() -> (TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cache.sqlite");
+        (folder, path)
+    }
+
+    fn opened(path: &Path) -> Sqlite {
+        Sqlite::open(path, "top".into()).unwrap()
+    }
+
+    fn record(name: &str, length: usize, pinned: bool) -> Record {
+        Record { name: name.into(), bytes: vec![7; length].into(), pinned }
+    }
+
+    async fn put(file: &Sqlite, name: &str) {
+        file.write(vec![record(name, 1_000, false)]).await.unwrap();
+    }
+
+    /// Which of these are there.
+    async fn has<const N: usize>(file: &Sqlite, names: [&str; N]) -> [bool; N] {
+        let values = file.read(names.map(String::from).to_vec()).await.unwrap().values;
+        values.iter().map(Option::is_some).collect::<Vec<_>>().try_into().unwrap()
+    }
+
+    fn aside(path: &Path, number: u32) -> PathBuf {
+        path.with_extension(format!("sqlite.aside-{number}"))
+    }
+
+    /// Brings all that was written from the log into the file.
+    fn fold(path: &Path) {
+        let held = Connection::open(path)
+            .unwrap()
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0))
+            .unwrap();
+        assert!(!held);
+    }
+
+    fn halve(path: &Path) {
+        let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+        file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+    }
+
+    /// Ends a store, and waits until its threads have let go of the file: only then can it leave WAL mode.
+    fn ended(file: Sqlite, path: &Path) {
+        drop(file);
+        let until = Instant::now() + Duration::from_secs(10);
+        let another = Connection::open(path).unwrap();
+        while another.pragma_update(None, "journal_mode", "DELETE").is_err() {
+            assert!(Instant::now() < until, "the file is still open");
+            thread::yield_now();
+        }
+    }
+
+    async fn works_on_a_new_file(file: &Sqlite) {
+        put(file, "new").await;
+        assert_eq!(has(file, ["new"]).await, [true]);
+    }
+
+    #[tokio::test]
+    async fn the_oldest_make_room_and_the_pinned_stay() {
+        let (folder, _) = place();
+        let path = folder.path().join("new/cache.sqlite");
+        let mut file = opened(&path);
+        file.max_pages = 100;
+        file.write(vec![record("pinned", 40_000, true)]).await.unwrap();
+        for number in 0..20 {
+            file.write(vec![record(&number.to_string(), 40_000, false)]).await.unwrap();
+        }
+        assert_eq!(has(&file, ["pinned", "0", "19"]).await, [true, false, true]);
+        let size = fs::metadata(path).unwrap().len();
+        assert!(size <= 100 * u64::from(PAGE_BYTES), "{size} bytes");
+    }
+
+    #[tokio::test]
+    async fn a_file_above_the_bound_shrinks() {
+        let (_folder, path) = place();
+        let mut file = opened(&path);
+        for number in 0..20 {
+            file.write(vec![record(&number.to_string(), 40_000, false)]).await.unwrap();
+        }
+        file.max_pages = 50;
+        put(&file, "small").await;
+        assert_eq!(has(&file, ["0", "19", "small"]).await, [false, true, true]);
+        fold(&path);
+        let size = fs::metadata(path).unwrap().len();
+        assert!(size <= 50 * u64::from(PAGE_BYTES), "{size} bytes");
+    }
+
+    #[tokio::test]
+    async fn a_write_beyond_the_bound_fails_and_changes_nothing() {
+        let (_folder, path) = place();
+        let mut file = opened(&path);
+        file.max_pages = 50;
+        put(&file, "before").await;
+        let full = file.write(vec![record("large", 50 * 4_096, false)]).await.unwrap_err();
+        assert!(full.to_string().contains("full"), "{full}");
+        assert_eq!(has(&file, ["before", "large"]).await, [true, false]);
+        works_on_a_new_file(&file).await;
+    }
+
+    #[tokio::test]
+    async fn the_mark_never_falls() {
+        let (_folder, path) = place();
+        let file = opened(&path);
+        assert_eq!(file.read(vec![]).await.unwrap().mark, None);
+        for (raised, found) in [(7, 7), (5, 7), (9, 9)] {
+            file.raise(raised).await.unwrap();
+            assert_eq!(file.read(vec![]).await.unwrap().mark, Some(found));
+        }
+    }
+
+    #[tokio::test]
+    async fn garbage_is_moved_aside_and_nothing_is_overwritten() {
+        let (_folder, path) = place();
+        for number in 1..=2 {
+            let garbage = format!("garbage {number}").repeat(1_000);
+            fs::write(&path, &garbage).unwrap();
+            let file = opened(&path);
+            assert_eq!(has(&file, ["new"]).await, [false]);
+            works_on_a_new_file(&file).await;
+            assert_eq!(fs::read_to_string(aside(&path, number)).unwrap(), garbage);
+            ended(file, &path);
+        }
+        assert!(aside(&path, 1).exists());
+    }
+
+    #[tokio::test]
+    async fn garbage_written_over_an_open_file_is_moved_aside() {
+        let (_folder, path) = place();
+        let file = opened(&path);
+        put(&file, "before").await;
+        fold(&path);
+        fs::write(&path, "garbage".repeat(10_000)).unwrap();
+        works_on_a_new_file(&opened(&path)).await;
+        assert_eq!(has(&file, ["before", "new"]).await, [false, true]);
+        assert!(aside(&path, 1).exists());
+    }
+
+    #[tokio::test]
+    async fn a_truncated_file_is_moved_aside() {
+        let (_folder, path) = place();
+        let file = opened(&path);
+        file.write((0..200).map(|number| record(&number.to_string(), 1_000, false)).collect()).await.unwrap();
+        fold(&path);
+        ended(file, &path);
+        halve(&path);
+        let file = opened(&path);
+        assert_eq!(has(&file, ["0", "199"]).await, [false, false]);
+        works_on_a_new_file(&file).await;
+        assert!(aside(&path, 1).exists());
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_truncated_while_open_is_moved_aside() {
+        let (_folder, path) = place();
+        let file = opened(&path);
+        let names: Vec<String> = (0..200).map(|number| number.to_string()).collect();
+        file.write(names.iter().map(|name| record(name, 1_000, false)).collect()).await.unwrap();
+        fold(&path);
+        halve(&path);
+        assert!(file.read(names).await.unwrap().values.iter().all(Option::is_none));
+        works_on_a_new_file(&file).await;
+        assert!(aside(&path, 1).exists());
+        assert_eq!(has(&opened(&path), ["new"]).await, [true]);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_emptied_while_open_is_made_anew() {
+        let (_folder, path) = place();
+        let file = opened(&path);
+        put(&file, "before").await;
+        fold(&path);
+        fs::OpenOptions::new().write(true).truncate(true).open(&path).unwrap();
+        let another = opened(&path);
+        works_on_a_new_file(&another).await;
+        assert_eq!(has(&file, ["before", "new"]).await, [false, true]);
+    }
+
+    #[tokio::test]
+    async fn what_belongs_to_another_program_is_moved_aside_whole() {
+        let [entry, mark] = [
+            "CREATE TABLE entry (name TEXT NOT NULL UNIQUE, value BLOB NOT NULL, pinned INTEGER NOT NULL)",
+            "CREATE TABLE mark (name TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID",
+        ];
+        let rows = [
+            ("other tables", "CREATE TABLE theirs (n)".into()),
+            ("tables beside ours", format!("{entry}; {mark}; CREATE TABLE theirs (n)")),
+            ("our tables with other columns", "CREATE TABLE entry (name, value); CREATE TABLE mark (n)".into()),
+            ("only one of our tables", entry.into()),
+            ("another's mark", format!("{entry}; {mark}; PRAGMA application_id = 7")),
+            ("nothing but another's mark", "PRAGMA application_id = 7".into()),
+        ];
+        for (what, tables) in rows {
+            let (_folder, path) = place();
+            Connection::open(&path).unwrap().execute_batch(&tables).unwrap();
+            let content = fs::read(&path).unwrap();
+            let file = opened(&path);
+            works_on_a_new_file(&file).await;
+            assert_eq!(fs::read(aside(&path, 1)).unwrap(), content, "{what}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_older_cache_without_our_mark_is_kept() {
+        let (_folder, path) = place();
+        let file = opened(&path);
+        put(&file, "before").await;
+        Connection::open(&path).unwrap().pragma_update(None, "application_id", 0).unwrap();
+        ended(file, &path);
+        assert_eq!(has(&opened(&path), ["before"]).await, [true]);
+        assert!(!aside(&path, 1).exists());
+    }
+
+    #[tokio::test]
+    async fn an_empty_file_is_used() {
+        let (_folder, path) = place();
+        fs::write(&path, "").unwrap();
+        works_on_a_new_file(&opened(&path)).await;
+        assert!(!aside(&path, 1).exists());
+    }
+
+    #[tokio::test]
+    async fn a_folder_in_the_way_is_told_and_no_longer_once_it_is_gone() {
+        let (_folder, path) = place();
+        fs::create_dir(&path).unwrap();
+        let file = opened(&path);
+        for _ in 0..2 {
+            let refusal = file.read(vec![]).await.unwrap_err().to_string();
+            assert_eq!(refusal, format!("{} is not a file", path.display()));
+        }
+        fs::remove_dir(&path).unwrap();
+        let until = Instant::now() + Duration::from_secs(10);
+        while file.read(vec![]).await.is_err() {
+            assert!(Instant::now() < until, "the file is never opened");
+            thread::yield_now();
+        }
+        works_on_a_new_file(&file).await;
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_deleted_while_open_is_made_anew() {
+        for leavings in [&["sqlite"][..], &["sqlite", "sqlite-wal", "sqlite-shm"]] {
+            let (_folder, path) = place();
+            let file = opened(&path);
+            put(&file, "before").await;
+            assert_eq!(has(&file, ["before"]).await, [true]);
+            for extension in leavings {
+                fs::remove_file(path.with_extension(extension)).unwrap();
+            }
+            assert_eq!(has(&file, ["before"]).await, [false]);
+            works_on_a_new_file(&file).await;
+            assert_eq!(has(&opened(&path), ["before", "new"]).await, [false, true]);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_another_process_has_replaced_is_left_for_the_new_one() {
+        let (folder, path) = place();
+        let file = opened(&path);
+        put(&file, "before").await;
+        fs::rename(&path, folder.path().join("elsewhere")).unwrap();
+        let another = opened(&path);
+        put(&another, "theirs").await;
+        put(&file, "ours").await;
+        assert_eq!(has(&file, ["before", "theirs", "ours"]).await, [false, true, true]);
+        assert_eq!(has(&another, ["before", "theirs", "ours"]).await, [false, true, true]);
+    }
+
+    #[test]
+    fn of_two_that_start_on_garbage_neither_loses_what_the_other_wrote() {
+        for _ in 0..20 {
+            let (_folder, path) = place();
+            fs::write(&path, "garbage".repeat(1_000)).unwrap();
+            thread::scope(|scope| {
+                for name in ["one", "other"] {
+                    let path = &path;
+                    scope.spawn(move || {
+                        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                        runtime.block_on(async { put(&opened(path), name).await });
+                    });
+                }
+            });
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            assert_eq!(runtime.block_on(has(&opened(&path), ["one", "other"])), [true, true]);
+            assert!(aside(&path, 1).exists() && !aside(&path, 2).exists());
+        }
+    }
+
+    #[tokio::test]
+    async fn the_lock_of_another_program_holds_no_write_for_long_and_no_read() {
+        let (_folder, path) = place();
+        let file = opened(&path);
+        put(&file, "before").await;
+        let lock = Connection::open(&path).unwrap();
+        lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let start = Instant::now();
+        let locked = file.write(vec![record("late", 10, false)]).await.unwrap_err();
+        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+        assert!(locked.to_string().contains("locked"), "{locked}");
+        assert_eq!(has(&opened(&path), ["before", "late"]).await, [true, false]);
+        drop(lock);
+        works_on_a_new_file(&file).await;
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_does_not_end_stops_the_writes_before_the_log_is_too_large() {
+        let (_folder, path) = place();
+        let mut file = opened(&path);
+        file.max_log_bytes = 200_000;
+        put(&file, "before").await;
+        let snapshot = Connection::open(&path).unwrap();
+        snapshot.execute_batch("BEGIN; SELECT * FROM mark").unwrap();
+        let mut writes = 0..20;
+        let held = loop {
+            let name = writes.next().expect("a write is refused").to_string();
+            if let Err(error) = file.write(vec![record(&name, 40_000, false)]).await {
+                break error.to_string();
+            }
+        };
+        assert!(held.contains("log"), "{held}");
+        let size = || fs::metadata(path.with_extension("sqlite-wal")).unwrap().len();
+        assert!(size() < 300_000, "{} bytes", size());
+        drop(snapshot);
+        works_on_a_new_file(&file).await;
+        assert!(size() < 100_000, "{} bytes", size());
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_its_own_work_alone() {
+        let (_folder, path) = place();
+        let file = opened(&path);
+        let outcome = file.writer.run::<()>(|_| panic!("on purpose")).await;
+        assert!(matches!(outcome, Err(StoreError::Aborted)));
+        works_on_a_new_file(&file).await;
+    }
+}
