@@ -216,7 +216,8 @@ where
         let absent = wants.iter().zip(&local).filter(|(_, entry)| matches!(entry, Entry::Absent));
         let (keys, bytes): (HashSet<K>, Vec<usize>) = absent.map(|(want, _)| (want.key.clone(), want.bytes)).unzip();
         let Some(Visit { sight, proven }) = self.visit(keys.into_iter().collect(), bytes.iter().sum()).await else {
-            telemetry::looked_up(Tier::Shared, 0, missing);
+            let asked_in_vain = if self.store.is_some() { missing } else { 0 };
+            telemetry::looked_up(Tier::Shared, 0, asked_in_vain);
             return Found { entries: local, sight: self.own_sight() };
         };
         let entries = wants.iter().zip(local).map(|(want, before)| match before {

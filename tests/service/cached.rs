@@ -162,6 +162,8 @@ fn a_crowd_shares_one_evaluation() {
         });
         let rungs = 782;
         assert_eq!(runs_of("set", &mut redis.connection()), 1 + rungs, "the value and the ladder, once");
+        assert_eq!(service.metric("phipi_evaluations_total"), 1);
+        assert!(service.metric("phipi_flights_joined_total") > 0, "who comes meanwhile is counted");
     });
 }
 

@@ -6,6 +6,7 @@ mod faults;
 mod graphql;
 mod http;
 mod lifecycle;
+mod metrics;
 mod oracle;
 mod readme;
 mod redis_server;
