@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::{
     oracle::{Model, fibonacci},
     redis_server::{RedisServer, round_trips, runs_of},
-    service::{Service, eventually, undisturbed},
+    service::{Questions, Service, client, eventually, undisturbed},
 };
 
 fn sqlite_in(folder: &Path) -> String {
@@ -201,7 +201,7 @@ fn a_crowd_leaves_the_ladder_whole_on_sqlite() {
 /// One step of a random history over two processes.
 #[derive(Clone, Debug)]
 enum Step {
-    Ask { process: usize, indices: Vec<u32>, terms: Vec<u32> },
+    Ask { process: usize, questions: Questions },
     Restart { process: usize },
 }
 
@@ -218,7 +218,7 @@ fn step() -> impl Strategy<Value = Step> {
     ];
     prop_oneof![
         12 => (0..2_usize, prop::collection::vec(index, 0..4), prop::collection::vec(0..6_u32, 0..3))
-            .prop_map(|(process, indices, terms)| Step::Ask { process, indices, terms }),
+            .prop_map(|(process, indices, terms)| Step::Ask { process, questions: Questions { indices, terms } }),
         1 => (0..2_usize).prop_map(|process| Step::Restart { process }),
     ]
 }
@@ -229,22 +229,16 @@ fn follows_the_model(cache: &str, steps: &[Step]) {
     for (at, step) in steps.iter().enumerate() {
         match step {
             Step::Restart { process } => services[*process] = Service::start(cache),
-            Step::Ask { process, indices, terms } => {
-                let fibs = indices.iter().enumerate().map(|(k, n)| format!("f{k}: fib(n: {n}) {{ result cached }} "));
-                let pis = terms.iter().enumerate().map(|(k, n)| format!("p{k}: pi(terms: {n}) {{ cached }} "));
-                let answer =
-                    services[*process].query(&format!("{{ __typename {} }}", fibs.chain(pis).collect::<String>()));
-                for (k, &n) in indices.iter().enumerate() {
-                    let field = &answer["data"][format!("f{k}")];
-                    assert_eq!(field["cached"], model.fib_cached(n), "step {at}: fib({n}); {model:?}");
-                    assert_eq!(field["result"], fibonacci(n), "step {at}: fib({n})");
+            Step::Ask { process, questions } => {
+                let answers = services[*process].ask(&client(), questions).unwrap();
+                for (&n, (digits, cached)) in questions.indices.iter().zip(&answers.fibs) {
+                    assert_eq!(*cached, model.fib_cached(n), "step {at}: fib({n}); {model:?}");
+                    assert_eq!(*digits, fibonacci(n), "step {at}: fib({n})");
                 }
-                for (k, &n) in terms.iter().enumerate() {
-                    let field = &answer["data"][format!("p{k}")];
-                    assert_eq!(field["cached"], model.pi_cached(n), "step {at}: pi({n}); {model:?}");
+                for (&n, (_, cached)) in questions.terms.iter().zip(&answers.pis) {
+                    assert_eq!(*cached, model.pi_cached(n), "step {at}: pi({n}); {model:?}");
                 }
-                indices.iter().for_each(|&n| model.fib_answered(n));
-                terms.iter().for_each(|&n| model.pi_answered(n));
+                model.note(questions);
             }
         }
     }

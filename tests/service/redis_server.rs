@@ -1,6 +1,7 @@
 //! A redis-server of the test's own, on a Unix socket in a folder of its own.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
@@ -17,23 +18,37 @@ pub const PREFIX: &str = "phipi:";
 pub struct RedisServer {
     process: Child,
     folder: TempDir,
+    arguments: Vec<String>,
 }
 
 impl RedisServer {
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    pub fn start_with(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let process = Self::spawn(folder.path().join("redis.sock"), &folder);
-        let server = Self { process, folder };
+        let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        let process = Self::spawn(&folder, &arguments);
+        let server = Self { process, folder, arguments };
         server.wait();
         server
     }
 
-    fn spawn(socket: PathBuf, folder: &TempDir) -> Child {
-        Command::new("redis-server")
+    /// Starts a server that `DEBUG` can make sleep, which has to be allowed from Redis 7 on.
+    pub fn start_with_debug() -> Self {
+        let version = String::from_utf8(redis_server().arg("--version").output().unwrap().stdout).unwrap();
+        let asks_to_be_allowed = !version.contains("v=6.");
+        Self::start_with(if asks_to_be_allowed { &["--enable-debug-command", "yes"] } else { &[] })
+    }
+
+    fn spawn(folder: &TempDir, arguments: &[String]) -> Child {
+        redis_server()
             .args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"])
-            .arg(socket)
+            .arg(folder.path().join("redis.sock"))
             .arg("--dir")
             .arg(folder.path())
+            .args(arguments)
             .stdout(Stdio::null())
             .spawn()
             .expect("redis-server can't be started: install it (Debian: apt-get install redis-server)")
@@ -45,7 +60,12 @@ impl RedisServer {
 
     /// What `--cache` takes.
     pub fn url(&self) -> String {
-        format!("redis+unix://{}", self.folder.path().join("redis.sock").display())
+        format!("redis+unix://{}", self.socket().display())
+    }
+
+    /// Where it listens.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join("redis.sock")
     }
 
     /// Where it keeps its files.
@@ -90,8 +110,21 @@ impl RedisServer {
 
     /// Starts it again, empty, at the same place.
     pub fn restart(&mut self) {
-        self.process = Self::spawn(self.folder.path().join("redis.sock"), &self.folder);
+        self.process = Self::spawn(&self.folder, &self.arguments);
         self.wait();
+    }
+
+    /// Has it notice that it can't save: from then on it refuses every write.
+    pub fn fail_to_save(&self) {
+        // A folder is in the place of its file.
+        fs::create_dir(self.folder().join("dump.rdb")).unwrap();
+        let mut operator = self.connection();
+        redis::cmd("CONFIG").arg(&["SET", "save", "3600 1"]).exec(&mut operator).unwrap();
+        redis::cmd("BGSAVE").exec(&mut operator).unwrap();
+        eventually("the server could not save", || {
+            let persistence: String = redis::cmd("INFO").arg("persistence").query(&mut operator).unwrap();
+            persistence.contains("rdb_last_bgsave_status:err")
+        });
     }
 }
 
@@ -101,6 +134,10 @@ impl Drop for RedisServer {
         let _ = self.process.kill();
         self.process.wait().unwrap();
     }
+}
+
+fn redis_server() -> Command {
+    Command::new("redis-server")
 }
 
 /// How often a command was run.

@@ -72,18 +72,8 @@ fn a_server_without_its_replicas_is_read() {
 
 #[test]
 fn a_server_that_cant_save_is_read() {
-    let stop = |redis: &RedisServer| {
-        // A folder is in the place of its file.
-        std::fs::create_dir(redis.folder().join("dump.rdb")).unwrap();
-        cmd("CONFIG").arg(&["SET", "save", "3600 1"]).exec(&mut redis.connection()).unwrap();
-        redis.run("BGSAVE");
-        eventually("the server could not save", || {
-            let info: String = cmd("INFO").arg("persistence").query(&mut redis.connection()).unwrap();
-            info.contains("rdb_last_bgsave_status:err")
-        });
-    };
     let restore = |redis: &RedisServer| redis.run("CONFIG SET stop-writes-on-bgsave-error no");
-    undisturbed(|| writes_stop_and_reads_go_on(stop, restore, "it can't save"));
+    undisturbed(|| writes_stop_and_reads_go_on(RedisServer::fail_to_save, restore, "it can't save"));
 }
 
 #[test]

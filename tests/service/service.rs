@@ -6,13 +6,14 @@ use std::{
     net::TcpStream,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle, sleep},
     time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use ureq::Agent;
 
 /// Nothing that a test waits for takes longer, however busy the machine is.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -120,8 +121,31 @@ impl Service {
 
     /// The answer to a POST of JSON.
     pub fn post(&self, body: &Value) -> Value {
-        let mut response = client().post(self.url("/graphql")).send_json(body).unwrap();
-        response.body_mut().read_json().unwrap()
+        self.post_by(&client(), body).unwrap()
+    }
+
+    /// The same, from a client that may have a connection already.
+    fn post_by(&self, client: &Agent, body: &Value) -> Result<Value, ureq::Error> {
+        client.post(self.url("/graphql")).send_json(body)?.body_mut().read_json()
+    }
+
+    /// The answers to all questions of a request, in order; what else came instead is the error.
+    pub fn ask(&self, client: &Agent, questions: &Questions) -> Result<Answers, String> {
+        let answer = self.post_by(client, &json!({ "query": questions.document() }));
+        let answer = answer.map_err(|error| error.to_string())?;
+        let field = |name: String| (answer["data"][&name]["result"].clone(), answer["data"][&name]["cached"].as_bool());
+        let fib = |k: usize| match field(format!("f{k}")) {
+            (Value::String(digits), Some(cached)) => Some((digits, cached)),
+            _ => None,
+        };
+        let pi = |k: usize| {
+            let (value, cached) = field(format!("p{k}"));
+            value.as_f64().zip(cached)
+        };
+        let fibs: Option<Vec<_>> = (0..questions.indices.len()).map(fib).collect();
+        let pis: Option<Vec<_>> = (0..questions.terms.len()).map(pi).collect();
+        let answers = fibs.zip(pis).map(|(fibs, pis)| Answers { fibs, pis });
+        answers.ok_or_else(|| format!("{questions:?} are answered {answer}"))
     }
 
     /// What `fib(n)` says: its digits, and whether they were cached.
@@ -188,10 +212,50 @@ impl Drop for Service {
         self.logging.take().unwrap().join().unwrap();
         let log = self.log();
         let loud: Vec<&str> = log.lines().filter(|line| line.contains("WARN") || line.contains("ERROR")).collect();
-        if !thread::panicking() && !self.expects_warnings {
-            assert!(loud.is_empty() || DISTURBED.get(), "not expected in the log: {loud:#?}");
+        if !thread::panicking() {
+            assert!(!log.contains("panicked"), "never expected in the log: {log}");
+            let is_expected = self.expects_warnings || loud.is_empty() || DISTURBED.get();
+            assert!(is_expected, "not expected in the log: {loud:#?}");
         }
     }
+}
+
+/// What one request asks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Questions {
+    /// Of `fib`.
+    pub indices: Vec<u32>,
+    /// Of `pi`.
+    pub terms: Vec<u32>,
+}
+
+/// A value and whether it was cached, for each question of a request.
+#[derive(Debug)]
+pub struct Answers {
+    pub fibs: Vec<(String, bool)>,
+    pub pis: Vec<(f64, bool)>,
+}
+
+impl Answers {
+    /// Whether all of them were cached.
+    pub fn are_cached(&self) -> bool {
+        self.fibs.iter().all(|(_, cached)| *cached) && self.pis.iter().all(|(_, cached)| *cached)
+    }
+}
+
+impl Questions {
+    fn document(&self) -> String {
+        let fibs = self.indices.iter().enumerate().map(|(k, n)| format!("f{k}: fib(n: {n}) {{ result cached }} "));
+        let pis = self.terms.iter().enumerate().map(|(k, n)| format!("p{k}: pi(terms: {n}) {{ result cached }} "));
+        format!("{{ __typename {} }}", fibs.chain(pis).collect::<String>())
+    }
+}
+
+/// Keeps the tests that load the whole machine from running side by side, where one would be another's fault.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static MACHINE: Mutex<()> = Mutex::new(());
+    // A test that failed leaves the machine as it was.
+    MACHINE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 thread_local! {
@@ -221,8 +285,8 @@ fn metric(text: &str, name: &str) -> Option<u64> {
 }
 
 /// A client that takes any status for an answer.
-pub fn client() -> ureq::Agent {
-    ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build().into()
+pub fn client() -> Agent {
+    Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build().into()
 }
 
 /// A GET, with its status and body.

@@ -1,0 +1,221 @@
+//! Whatever two processes, kills and faults do one after the other or at once: no digit is wrong, and `cached` never
+//! lies.
+
+use std::{
+    array, env,
+    iter::from_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use proptest::{
+    prelude::*,
+    strategy::ValueTree,
+    test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
+};
+use redis::Commands;
+use rustix::process::Signal;
+
+use crate::{
+    oracle::{Model, Truth},
+    proxy::{Mode, Proxy},
+    redis_server::RedisServer,
+    service::{Answers, Questions, Service, alone, client},
+};
+
+const SEQUENCES: u32 = 1_000;
+
+/// Much of a sequence is waiting: for processes to start, and for budgets to be spent.
+const SIDE_BY_SIDE: usize = 20;
+
+/// The largest index of the ladder that is asked for: sixteen rungs are enough for gaps, and quickly written.
+const LARGEST: u32 = 2_000;
+
+/// Above the ladder.
+const LONG: u32 = 100_001;
+
+/// What may be gone from the store from one step to the next: everything, what the mark vouches for, or the mark.
+const FORGOTTEN: [&str; 3] = ["*", "1:fib:rung:*", "1:fib:top"];
+
+#[derive(Clone, Debug)]
+enum Step {
+    Ask {
+        process: usize,
+        questions: Questions,
+    },
+    AskBoth([Questions; 2]),
+    KillAndStart {
+        process: usize,
+    },
+    /// All connections to the store are in this mode from now on.
+    Connections(Mode),
+    Forget(&'static str),
+}
+
+fn questions() -> impl Strategy<Value = Questions> {
+    let index = prop_oneof![
+        40 => 0..40_u32,
+        // On both sides of a rung.
+        40 => (0..16_u32, 0..3_u32).prop_map(|(rung, offset)| (rung * 128 + offset).saturating_sub(1)),
+        20 => 0..=LARGEST,
+        // Writes the whole ladder, which is the dearest step of all.
+        1 => Just(LONG),
+    ];
+    let several = (prop::collection::vec(index.clone(), 0..4), prop::collection::vec(0..6_u32, 0..3));
+    prop_oneof![
+        4 => index.prop_map(|n| Questions { indices: vec![n], terms: Vec::new() }),
+        1 => (0..6_u32).prop_map(|n| Questions { indices: Vec::new(), terms: vec![n] }),
+        2 => several.prop_map(|(indices, terms)| Questions { indices, terms }),
+    ]
+}
+
+fn mode() -> impl Strategy<Value = Mode> {
+    prop_oneof![
+        6 => Just(Mode::Pass),
+        1 => Just(Mode::Break),
+        1 => Just(Mode::BlackHole),
+        // Within the budgets of the store, and beyond.
+        1 => prop::sample::select(vec![5, 60, 300]).prop_map(|ms| Mode::Delay(Duration::from_millis(ms))),
+        // In the handshake, in short answers and in rungs.
+        1 => (0..1_000_usize).prop_map(Mode::CutAfter),
+        1 => Just(Mode::Corrupt),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => (0..2_usize, questions()).prop_map(|(process, questions)| Step::Ask { process, questions }),
+        3 => prop::array::uniform2(questions()).prop_map(Step::AskBoth),
+        1 => (0..2_usize).prop_map(|process| Step::KillAndStart { process }),
+        4 => mode().prop_map(Step::Connections),
+        1 => prop::sample::select(FORGOTTEN.to_vec()).prop_map(Step::Forget),
+    ]
+}
+
+fn sequence(seed: u32) -> Vec<Step> {
+    let seed: [u8; 32] = array::from_fn(|at| seed.to_le_bytes().get(at).copied().unwrap_or(0));
+    let random = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
+    let mut runner = TestRunner::new_with_rng(Config::default(), random);
+    prop::collection::vec(step(), 8..=14).new_tree(&mut runner).unwrap().current()
+}
+
+/// Two processes of phipi and their way to the store.
+struct Scene<'a> {
+    truth: &'a Truth,
+    redis: &'a RedisServer,
+    proxy: Proxy,
+    prefix: String,
+    services: [Service; 2],
+    asked: Model,
+}
+
+fn start(proxy: &Proxy, prefix: &str) -> Service {
+    Service::start_with(&proxy.url(), &["--cache-prefix", prefix]).expecting_warnings()
+}
+
+impl<'a> Scene<'a> {
+    fn open(truth: &'a Truth, redis: &'a RedisServer, seed: u32) -> Self {
+        let (proxy, prefix) = (Proxy::start(redis, seed.into()), format!("sequence-{seed}:"));
+        let services = [(); 2].map(|()| start(&proxy, &prefix));
+        Self { truth, redis, proxy, prefix, services, asked: Model::default() }
+    }
+
+    fn play(&mut self, step: &Step) {
+        match step {
+            Step::Ask { process, questions } => {
+                let answers = self.services[*process].ask(&client(), questions).unwrap();
+                self.check(&self.asked, questions, &answers);
+                self.asked.note(questions);
+            }
+            Step::AskBoth(questions) => self.ask_both(questions),
+            Step::KillAndStart { process } => {
+                self.services[*process].signal(Signal::KILL);
+                self.services[*process] = start(&self.proxy, &self.prefix);
+            }
+            Step::Connections(mode) => self.proxy.set(*mode),
+            Step::Forget(what) => self.forget(what),
+        }
+    }
+
+    /// Either process may see what the other was asked at the same time.
+    fn ask_both(&mut self, questions: &[Questions; 2]) {
+        let ask = |process: usize| self.services[process].ask(&client(), &questions[process]).unwrap();
+        let answers = thread::scope(|scope| {
+            [0, 1].map(|process| scope.spawn(move || ask(process))).map(|asking| asking.join().unwrap())
+        });
+        for process in [0, 1] {
+            let mut asked = self.asked.clone();
+            asked.note(&questions[1 - process]);
+            self.check(&asked, &questions[process], &answers[process]);
+        }
+        questions.iter().for_each(|questions| self.asked.note(questions));
+    }
+
+    /// Digits are right, and nothing is cached that was never asked for; under faults less may be.
+    fn check(&self, asked: &Model, questions: &Questions, answers: &Answers) {
+        assert_eq!(self.truth.refutes(questions, answers), None);
+        for (&n, (_, cached)) in questions.indices.iter().zip(&answers.fibs) {
+            assert!(!cached || asked.fib_cached(n), "fib({n}) is said to be cached; {asked:?}");
+        }
+        for (&terms, (_, cached)) in questions.terms.iter().zip(&answers.pis) {
+            assert!(!cached || asked.pi_cached(terms), "pi({terms}) is said to be cached; {asked:?}");
+        }
+    }
+
+    fn forget(&self, what: &str) {
+        let mut store = self.redis.connection();
+        let keys: Vec<String> = store.keys(format!("{}{what}", self.prefix)).unwrap();
+        if !keys.is_empty() {
+            let () = store.del(keys).unwrap();
+        }
+    }
+}
+
+/// Whether the sequence of this seed does what the design says; if not, it is told how to see it again.
+fn holds(truth: &Truth, redis: &RedisServer, seed: u32) -> bool {
+    let steps = sequence(seed);
+    let at = AtomicU32::new(0);
+    let played = catch_unwind(AssertUnwindSafe(|| {
+        let mut scene = Scene::open(truth, redis, seed);
+        for step in &steps {
+            at.fetch_add(1, Ordering::Relaxed);
+            scene.play(step);
+        }
+        scene.forget("*");
+    }));
+    if played.is_err() {
+        eprintln!("sequence {seed}, up to step {}: {steps:#?}", at.load(Ordering::Relaxed));
+    }
+    played.is_ok()
+}
+
+#[test]
+fn no_interleaving_brings_a_wrong_digit_or_a_false_cached() {
+    let _alone = alone();
+    let (truth, redis) = (Truth::of((0..=LARGEST).chain([LONG]).collect()), RedisServer::start());
+    // One seed alone can be played again.
+    let seeds = match env::var("PHIPI_SEQUENCE") {
+        Ok(seed) => seed.parse().map(|seed| seed..seed + 1).unwrap(),
+        Err(_) => 0..SEQUENCES,
+    };
+    let seeds = Mutex::new(seeds);
+    let has_failed = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..SIDE_BY_SIDE {
+            scope.spawn(|| {
+                let next = || seeds.lock().unwrap().next().filter(|_| !has_failed.load(Ordering::Relaxed));
+                for seed in from_fn(next) {
+                    if !holds(&truth, &redis, seed) {
+                        has_failed.store(true, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    assert!(!has_failed.into_inner(), "a sequence failed; PHIPI_SEQUENCE=seed plays it again alone");
+}
