@@ -49,6 +49,11 @@ enum Step {
         questions: Questions,
     },
     AskBoth([Questions; 2]),
+    /// Asks for indices one above all that were asked for, where a mark that is only a little too high is a lie.
+    Climb {
+        process: usize,
+        indices: usize,
+    },
     KillAndStart {
         process: usize,
     },
@@ -83,7 +88,8 @@ fn mode() -> impl Strategy<Value = Mode> {
         1 => prop::sample::select(vec![5, 60, 300]).prop_map(|ms| Mode::Delay(Duration::from_millis(ms))),
         // In the handshake, in short answers and in rungs.
         1 => (0..1_000_usize).prop_map(Mode::CutAfter),
-        1 => Just(Mode::Corrupt),
+        // A mark is damaged now and then, and hardly ever twice in one answer, which nobody could notice.
+        3 => Just(Mode::Corrupt(1_000)),
     ]
 }
 
@@ -91,6 +97,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (0..2_usize, questions()).prop_map(|(process, questions)| Step::Ask { process, questions }),
         3 => prop::array::uniform2(questions()).prop_map(Step::AskBoth),
+        2 => (0..2_usize, 1..32_usize).prop_map(|(process, indices)| Step::Climb { process, indices }),
         1 => (0..2_usize).prop_map(|process| Step::KillAndStart { process }),
         4 => mode().prop_map(Step::Connections),
         1 => prop::sample::select(FORGOTTEN.to_vec()).prop_map(Step::Forget),
@@ -127,10 +134,12 @@ impl<'a> Scene<'a> {
 
     fn play(&mut self, step: &Step) {
         match step {
-            Step::Ask { process, questions } => {
-                let answers = self.services[*process].ask(&client(), questions).unwrap();
-                self.check(&self.asked, questions, &answers);
-                self.asked.note(questions);
+            Step::Ask { process, questions } => self.ask(*process, questions),
+            Step::Climb { process, indices } => {
+                let from = self.asked.first_above();
+                for n in (from..=LARGEST).take(*indices) {
+                    self.ask(*process, &Questions { indices: vec![n], terms: Vec::new() });
+                }
             }
             Step::AskBoth(questions) => self.ask_both(questions),
             Step::KillAndStart { process } => {
@@ -140,6 +149,12 @@ impl<'a> Scene<'a> {
             Step::Connections(mode) => self.proxy.set(*mode),
             Step::Forget(what) => self.forget(what),
         }
+    }
+
+    fn ask(&mut self, process: usize, questions: &Questions) {
+        let answers = self.services[process].ask(&client(), questions).unwrap();
+        self.check(&self.asked, questions, &answers);
+        self.asked.note(questions);
     }
 
     /// Either process may see what the other was asked at the same time.

@@ -85,6 +85,11 @@ impl Model {
         n <= 1 || (n <= LADDER_TOP && self.top >= Some(n)) || self.values.contains(&n)
     }
 
+    /// The lowest index of the ladder that is not cached.
+    pub fn first_above(&self) -> u32 {
+        self.top.map_or(2, |top| top + 1)
+    }
+
     pub fn pi_cached(&self, terms: u32) -> bool {
         self.approximations.contains(&terms)
     }

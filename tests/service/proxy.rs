@@ -30,12 +30,9 @@ pub enum Mode {
     Delay(Duration),
     /// A connection is closed after so many bytes of answers.
     CutAfter(usize),
-    /// One byte of the answers in [`CORRUPT_ONE_IN`] is another.
-    Corrupt,
+    /// One bit of an answer is another in about one byte of so many.
+    Corrupt(u64),
 }
-
-/// Rare enough that handshakes and most short answers get through, while hardly an answer with a high rung does.
-const CORRUPT_ONE_IN: u64 = 300;
 
 /// A proxy on a free port. Its threads and sockets end with it.
 pub struct Proxy {
@@ -88,7 +85,7 @@ impl Proxy {
             match mode {
                 Mode::Break => link.close(),
                 Mode::BlackHole => link.is_dead.store(true, Ordering::Release),
-                Mode::Pass | Mode::Delay(_) | Mode::CutAfter(_) | Mode::Corrupt => {}
+                Mode::Pass | Mode::Delay(_) | Mode::CutAfter(_) | Mode::Corrupt(_) => {}
             }
         }
         self.shared.changed.notify_all();
@@ -185,10 +182,10 @@ impl Link {
 fn answers(seed: u64) -> impl FnMut(Mode, &mut Vec<u8>) -> bool {
     let (mut random, mut passed) = (seed, 0);
     move |mode, bytes| {
-        if mode == Mode::Corrupt {
+        if let Mode::Corrupt(one_in) = mode {
             for byte in bytes.iter_mut() {
                 let drawn = next_random(&mut random);
-                if drawn.is_multiple_of(CORRUPT_ONE_IN) {
+                if drawn.is_multiple_of(one_in) {
                     *byte ^= 1 << (drawn >> 32 & 7);
                 }
             }
@@ -249,7 +246,7 @@ fn each_mode_does_what_it_says() {
     proxy.set(Mode::CutAfter(1_008));
     assert_eq!((value(&fourth), value(&connect())), (Some(1_000), Some(1_000)));
     let fifth = connect();
-    proxy.set(Mode::Corrupt);
+    proxy.set(Mode::Corrupt(300));
     let left = value(&fifth).unwrap();
     assert!((LENGTH - 200..LENGTH - 50).contains(&left), "{left}");
     proxy.set(Mode::Break);

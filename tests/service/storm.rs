@@ -100,7 +100,7 @@ const FAULTS: [Fault; 18] = [
     Fault::new("cut after 5 bytes, in the handshake", Means::Connections(Mode::CutAfter(5))),
     Fault::new("cut after 100 bytes", Means::Connections(Mode::CutAfter(100))),
     Fault::new("cut after 20,000 bytes", Means::Connections(Mode::CutAfter(20_000))),
-    Fault::new("one byte in 300 is another", Means::Connections(Mode::Corrupt)),
+    Fault::new("one byte in 300 is another", Means::Connections(Mode::Corrupt(300))),
     Fault::silent("the server is stopped (SIGSTOP)", Means::Stop),
     Fault::silent("the server sleeps (DEBUG SLEEP)", Means::Sleep),
     Fault::new("the server is killed and comes back empty", Means::Kill),
