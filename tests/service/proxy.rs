@@ -205,9 +205,25 @@ fn next_random(state: &mut u64) -> u64 {
     mixed ^ mixed >> 31
 }
 
+/// The length of the value that is asked for.
+const LENGTH: usize = 30_000;
+
+/// How much of a value comes through, if any of it does.
+fn value(mut connection: &TcpStream) -> Option<usize> {
+    let mut answer = vec![0; "$30000\r\n".len() + LENGTH + 2];
+    let mut length = 0;
+    connection.write_all(b"GET key\r\n").ok()?;
+    while length < answer.len() {
+        match connection.read(&mut answer[length..]) {
+            Ok(0) | Err(_) => break,
+            Ok(count) => length += count,
+        }
+    }
+    Some(String::from_utf8_lossy(&answer[..length]).matches('x').count()).filter(|&count| count > 0)
+}
+
 #[test]
 fn each_mode_does_what_it_says() {
-    const LENGTH: usize = 30_000;
     let short = Duration::from_millis(200);
     let redis = RedisServer::start();
     let () = redis.connection().set("key", "x".repeat(LENGTH)).unwrap();
@@ -216,19 +232,6 @@ fn each_mode_does_what_it_says() {
         let connection = TcpStream::connect(proxy.address).unwrap();
         connection.set_read_timeout(Some(short)).unwrap();
         connection
-    };
-    // The value as it comes through, or as much of it as does.
-    let value = |mut connection: &TcpStream| {
-        let mut answer = vec![0; "$30000\r\n".len() + LENGTH + 2];
-        let mut length = 0;
-        connection.write_all(b"GET key\r\n").ok()?;
-        while length < answer.len() {
-            match connection.read(&mut answer[length..]) {
-                Ok(0) | Err(_) => break,
-                Ok(count) => length += count,
-            }
-        }
-        Some(String::from_utf8_lossy(&answer[..length]).matches('x').count()).filter(|&count| count > 0)
     };
 
     let (first, second) = (connect(), connect());

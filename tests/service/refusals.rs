@@ -172,3 +172,22 @@ fn a_connection_that_the_server_has_closed_costs_no_answer() {
         assert!(services[1].metric("phipi_cache_connections_replaced_total") >= 18);
     });
 }
+
+#[test]
+fn what_was_refused_is_written_whole_to_a_server_that_comes_back_empty() {
+    undisturbed(|| {
+        let mut redis = RedisServer::start();
+        let service = Service::start(&redis.url()).expecting_warnings();
+        assert!(!service.fib_cached(1_000));
+        // The lookup sees the mark of a server that is then gone.
+        redis.run("CONFIG SET maxmemory 1");
+        assert!(!service.fib_cached(2_000));
+        redis.kill();
+        redis.restart();
+        eventually("nothing waits", || service.metric("phipi_cache_queue_bytes") == 0);
+        let fresh = Service::start(&redis.url());
+        for n in [2_000, 1_000, 2] {
+            assert_eq!(fresh.fib(n), (fibonacci(n), true), "F({n})");
+        }
+    });
+}
