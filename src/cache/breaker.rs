@@ -1,7 +1,6 @@
 //! The breaker: when nothing comes of visits to the store for a while, nobody waits for it until a probe succeeds.
 
 use std::{
-    mem,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -15,15 +14,19 @@ use crate::telemetry::{self, Operation, Trouble};
 /// (0.6 s) nobody waits after the first second.
 const STRETCH: Duration = Duration::from_millis(400);
 
+/// For so long after a failure a store is not trusted with the patience that a good one has.
+const PROBATION: Duration = Duration::from_secs(1);
+
 /// The breaker of one kind of visit. The log is told when it opens and when it closes, and of nothing between.
 pub(super) struct Breaker {
     operation: Operation,
     state: Mutex<State>,
-    opened: Notify,
+    failed: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
+    last_failure: Option<Instant>,
     /// When the first of the failures was seen that no success has followed.
     failing_since: Option<Instant>,
     /// Why it is open, if it is.
@@ -32,7 +35,7 @@ struct State {
 
 impl Breaker {
     pub(super) fn new(operation: Operation) -> Self {
-        Self { operation, state: Mutex::default(), opened: Notify::new() }
+        Self { operation, state: Mutex::default(), failed: Notify::new() }
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -44,9 +47,19 @@ impl Breaker {
         self.state().cause.clone()
     }
 
-    /// Waits until it has opened: then somebody has to probe. For one who waits.
-    pub(super) async fn opened(&self) {
-        self.opened.notified().await;
+    /// Whether the last visit failed.
+    pub(super) fn is_failing(&self) -> bool {
+        self.state().failing_since.is_some()
+    }
+
+    /// Whether it has failed lately, even if not all the time.
+    pub(super) fn is_on_probation(&self) -> bool {
+        self.state().last_failure.is_some_and(|last| last.elapsed() < PROBATION)
+    }
+
+    /// Waits for a failure that follows a success. For one who waits.
+    pub(super) async fn failure(&self) {
+        self.failed.notified().await;
     }
 
     /// Notes what came of a visit.
@@ -58,8 +71,9 @@ impl Breaker {
     }
 
     fn succeeded(&self) {
-        let before = mem::take(&mut *self.state());
-        if before.cause.is_some() {
+        let mut state = self.state();
+        state.failing_since = None;
+        if state.cause.take().is_some() {
             telemetry::breaker_closed(self.operation);
         }
     }
@@ -68,12 +82,15 @@ impl Breaker {
         let trouble = cause.trouble();
         telemetry::store_failed(self.operation, trouble);
         let mut state = self.state();
-        let since = *state.failing_since.get_or_insert(now);
+        state.last_failure = Some(now);
+        let since = *state.failing_since.get_or_insert_with(|| {
+            self.failed.notify_one();
+            now
+        });
         // What only an operator can mend is no blip.
         if state.cause.is_none() && (now - since >= STRETCH || trouble == Trouble::Denied) {
             telemetry::breaker_opened(self.operation, trouble, cause);
             state.cause = Some(cause.to_string());
-            self.opened.notify_one();
         }
     }
 
@@ -95,20 +112,23 @@ mod tests {
     #[test]
     fn a_blip_does_not_open_it() {
         let (breaker, start) = (Breaker::new(Operation::Read), Instant::now());
+        assert!(!breaker.is_on_probation());
         for _ in 0..1_000 {
             assert!(!fails(&breaker, start), "however many fail at once");
         }
         assert!(!fails(&breaker, start + STRETCH / 2));
         breaker.note(&Ok(()));
+        assert!(!breaker.is_failing());
         assert!(!fails(&breaker, start + STRETCH), "a success in between starts the stretch anew");
+        assert!(breaker.is_on_probation());
     }
 
     #[tokio::test]
     async fn a_stretch_of_failures_opens_it_and_one_success_closes_it() {
         let (breaker, start) = (Breaker::new(Operation::Read), Instant::now());
         fails(&breaker, start);
+        breaker.failure().await;
         assert!(fails(&breaker, start + STRETCH));
-        breaker.opened().await;
         assert_eq!(breaker.cause().as_deref(), Some("no answer within 400ms"));
         breaker.note(&Ok(()));
         assert!(!breaker.is_open());

@@ -1,11 +1,14 @@
 //! Couriers: they carry what is in the outboxes to the store, and try again until it is there.
 //!
-//! Small entries and the mark have a courier of their own, so that they do not wait behind large values. What can't be
-//! delivered is tried again by itself, the oldest entry alone while the store is not well. Before a mark is raised
+//! Large values have a courier of their own, so that small entries and the mark do not wait behind them. What can't be
+//! delivered is tried again by itself; while the breaker is open, one entry is the probe. Before a mark is raised
 //! again, the store is asked how far it holds what the mark vouches for: it may have come back empty.
 
 use std::{
     collections::HashSet,
+    iter::Peekable,
+    mem,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -14,15 +17,17 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 
 use super::{
+    breaker::Breaker,
+    budget::{self, within},
     outbox::{Base, Batch, Outbox, Raise, Ticket},
     shared::Shared,
     store::{LARGE_BYTES, Record, StoreError},
 };
-use crate::telemetry;
+use crate::telemetry::{self, Operation};
 
 /// How much may wait for a store that is not there: half of it for small entries and half for large values.
 const QUEUE_BYTES: usize = 64 * 1024 * 1024;
@@ -31,40 +36,53 @@ const QUEUE_BYTES: usize = 64 * 1024 * 1024;
 const BATCH_BYTES: usize = 1024 * 1024;
 
 /// Between attempts: soon after a blip, and no more often than a probe while the store is away.
-const RETRY_DELAYS: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(200)];
+const DELAYS: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(200)];
 
-/// Makes the records that a mark vouches for, from the mark that the store has to the one that it shall have. `None`
-/// when they can't be made.
-pub(super) type Rungs = Box<dyn Fn(Option<u32>, u32) -> BoxFuture<'static, Option<Vec<Record>>> + Send + Sync>;
+/// How long an attempt may take, the first and the last of a row: nobody waits any more, and a store that is slow
+/// beyond its budget is still better written late than never.
+const ATTEMPTS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
+
+/// How long the end of the process waits for a store that does not take what is left.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Makes the records that a mark vouches for, from the mark that the store has to the one that it shall have, each with
+/// the mark that it and those before it can bear. `None` when they can't be made.
+pub(super) type Rungs = Box<dyn Fn(Option<u32>, u32) -> BoxFuture<'static, Option<Vec<(u32, Record)>>> + Send + Sync>;
 
 /// All that is on its way to the store.
 pub(super) struct Post {
-    small: Arc<Outbox>,
-    large: Arc<Outbox>,
+    shared: Arc<Shared>,
+    small: Arc<Lane>,
+    large: Arc<Lane>,
     growths: Arc<AtomicU64>,
     couriers: TaskTracker,
 }
 
-/// What was handed in; it is there when it is served.
+/// What was handed in.
 pub(super) struct Receipt {
-    small: Ticket,
-    large: Ticket,
+    small: (Ticket, usize),
+    large: (Ticket, usize),
+}
+
+/// What a courier carries, and how that goes.
+struct Lane {
+    outbox: Outbox,
+    breaker: Breaker,
 }
 
 impl Post {
     /// Starts the couriers.
     pub(super) fn start(shared: &Arc<Shared>, rungs: Rungs) -> Self {
-        let outbox = || Arc::new(Outbox::new(QUEUE_BYTES / 2));
-        let (small, large) = (outbox(), outbox());
+        let lane =
+            |operation| Arc::new(Lane { outbox: Outbox::new(QUEUE_BYTES / 2), breaker: Breaker::new(operation) });
+        let (small, large) = (lane(Operation::Write), lane(Operation::WriteLarge));
         let (growths, rungs, couriers) = (Arc::default(), Arc::new(rungs), TaskTracker::new());
-        for outbox in [&small, &large] {
-            let (outbox, shared) = (Arc::clone(outbox), Arc::clone(shared));
-            let courier = Courier { outbox, shared, rungs: Arc::clone(&rungs), growths: Arc::clone(&growths) };
+        for lane in [&small, &large] {
+            let (lane, shared) = (Arc::clone(lane), Arc::clone(shared));
+            let courier = Courier { lane, shared, rungs: Arc::clone(&rungs), growths: Arc::clone(&growths) };
             couriers.spawn(courier.run());
         }
-        let outboxes = [Arc::clone(&small), Arc::clone(&large)];
-        tokio::spawn(Arc::clone(shared).probe_writes(move || outboxes.iter().all(|outbox| outbox.is_empty())));
-        Self { small, large, growths, couriers }
+        Self { shared: Arc::clone(shared), small, large, growths, couriers }
     }
 
     /// How often this process has raised the mark in the store.
@@ -72,30 +90,52 @@ impl Post {
         self.growths.load(Ordering::Acquire)
     }
 
-    /// Hands in records, and a mark to raise after them. It takes their time from nobody.
+    /// Hands in records, and a mark to raise.
     pub(super) fn hand_in(&self, records: Vec<Record>, raise: Option<Raise>) -> Receipt {
         let (large, small): (Vec<_>, Vec<_>) = records.into_iter().partition(|record| record.bytes.len() > LARGE_BYTES);
-        let large = if large.is_empty() { 0 } else { self.large.put(large, None) };
-        let small = if small.is_empty() && raise.is_none() { 0 } else { self.small.put(small, raise) };
-        Receipt { small, large }
+        Receipt { small: self.small.put(small, raise), large: self.large.put(large, None) }
     }
 
-    /// Waits until all of it is acknowledged.
+    /// Waits until all of it is acknowledged, no longer than the budget; for a store that fails now and then not for
+    /// long, and for one that has been failing not at all.
     pub(super) async fn served(&self, receipt: Receipt) {
-        tokio::join!(self.small.served(receipt.small), self.large.served(receipt.large));
+        let lanes = [&self.shared.reads, &self.small.breaker, &self.large.breaker];
+        let is_on_probation = lanes.into_iter().any(Breaker::is_on_probation);
+        let budget = if is_on_probation { budget::WRITE_ON_PROBATION } else { budget::WRITE };
+        tokio::join!(self.small.served(receipt.small, budget), self.large.served(receipt.large, budget));
+    }
+
+    /// Why answers do not wait for what they write, if they do not.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.small.breaker.cause().or_else(|| self.large.breaker.cause())
     }
 
     /// Delivers what is left, as long as the store takes it.
     pub(super) async fn close(&self) {
-        self.small.close();
-        self.large.close();
+        self.small.outbox.close();
+        self.large.outbox.close();
         self.couriers.close();
         self.couriers.wait().await;
     }
 }
 
+impl Lane {
+    fn put(&self, records: Vec<Record>, raise: Option<Raise>) -> (Ticket, usize) {
+        let bytes = records.iter().map(Record::cost).sum();
+        let is_nothing = records.is_empty() && raise.is_none();
+        (if is_nothing { 0 } else { self.outbox.put(records, raise) }, bytes)
+    }
+
+    async fn served(&self, (ticket, bytes): (Ticket, usize), budget: Duration) {
+        let budget = budget::with_allowance(budget, bytes);
+        if !self.breaker.is_open() && timeout(budget, self.outbox.served(ticket)).await.is_err() {
+            telemetry::budget_exceeded(Operation::Write);
+        }
+    }
+}
+
 struct Courier {
-    outbox: Arc<Outbox>,
+    lane: Arc<Lane>,
     shared: Arc<Shared>,
     rungs: Arc<Rungs>,
     growths: Arc<AtomicU64>,
@@ -103,50 +143,155 @@ struct Courier {
 
 impl Courier {
     async fn run(self) {
-        let mut delay = RETRY_DELAYS[0];
-        // While the store is not well, one entry is the probe.
-        while let Some(batch) = self.outbox.next(if self.shared.refuses_writes() { 0 } else { BATCH_BYTES }).await {
-            if self.deliver(&batch).await.is_ok() {
-                self.outbox.delivered(&batch);
-                delay = RETRY_DELAYS[0];
+        let (mut delay, mut limit) = (DELAYS[0], ATTEMPTS[0]);
+        while let Some(mut batch) = self.next().await {
+            let is_last = self.lane.outbox.closed_for().is_some_and(|closed| closed >= FAREWELL);
+            if self.deliver(&mut batch, limit).await.is_ok() {
+                self.lane.outbox.delivered(&mut batch);
+                (delay, limit) = (DELAYS[0], ATTEMPTS[0]);
                 continue;
             }
-            self.outbox.returned(batch);
-            if self.outbox.is_closed() {
-                return telemetry::writes_lost(self.outbox.bytes());
+            self.lane.outbox.returned(batch);
+            if is_last {
+                return telemetry::writes_lost(self.lane.outbox.bytes());
             }
             sleep(delay).await;
-            delay = RETRY_DELAYS[1].min(2 * delay);
+            (delay, limit) = (DELAYS[1].min(2 * delay), ATTEMPTS[1].min(2 * limit));
         }
     }
 
-    /// Writes the entries, then the mark that vouches for them.
-    async fn deliver(&self, batch: &Batch) -> Result<(), StoreError> {
-        let mut records = batch.records();
-        let mark = match batch.raise {
-            Some(raise) => self.grow(raise, &mut records).await?,
-            None => None,
-        };
-        self.shared.write(records, mark).await?;
-        if mark.is_some() {
-            self.growths.fetch_add(1, Ordering::Release);
+    /// What is to be delivered next. While the breaker is open that is a single entry; when there is none, what changes
+    /// nothing is written until the breaker closes: the mark as it is.
+    async fn next(&self) -> Option<Batch> {
+        while self.lane.breaker.is_open() {
+            if let Ok(batch) = timeout(DELAYS[1], self.lane.outbox.next(0)).await {
+                return batch;
+            }
+            if let Ok(mark @ Some(_)) = self.mark().await {
+                // What comes of it is noted.
+                let _ = self.write(Vec::new(), mark, ATTEMPTS[0]).await;
+            }
         }
-        Ok(())
+        self.lane.outbox.next(BATCH_BYTES).await
     }
 
-    /// Adds the rungs that the store lacks below a mark. `None` when the mark is there already, or can't be vouched for.
-    async fn grow(&self, raise: Raise, records: &mut Vec<Record>) -> Result<Option<u32>, StoreError> {
-        let mark = match raise.base {
-            Base::Seen { mark, growths } if growths == self.growths.load(Ordering::Acquire) => mark,
-            Base::Seen { .. } | Base::Unknown => self.shared.mark().await?,
-        };
-        if mark >= Some(raise.top) {
-            return Ok(None);
+    async fn deliver(&self, batch: &mut Batch, limit: Duration) -> Result<(), StoreError> {
+        match batch.raise() {
+            None => self.write(batch.records(), None, limit).await,
+            Some(Raise { top, base: Base::Seen { mark, growths } }) if growths == self.growths() => {
+                self.raise(batch.records(), mark, top, Steps::One, limit).await
+            }
+            Some(Raise { top, .. }) => {
+                if !batch.is_bare() {
+                    self.write(batch.records(), None, limit).await?;
+                    self.lane.outbox.delivered(batch);
+                }
+                let mark = self.mark().await?;
+                // A slow store gets on with each step.
+                self.raise(Vec::new(), mark, top, Steps::Several, limit).await
+            }
         }
-        let Some(rungs) = (self.rungs)(mark, raise.top).await else { return Ok(None) };
-        let made: HashSet<&str> = rungs.iter().map(|rung| &*rung.name).collect();
+    }
+
+    /// Writes records and the rungs from a mark to `top`, and raises the mark to what is acknowledged. When the rungs
+    /// can't be made, there is no more to raise it to.
+    async fn raise(
+        &self,
+        mut records: Vec<Record>,
+        mark: Option<u32>,
+        top: u32,
+        steps: Steps,
+        limit: Duration,
+    ) -> Result<(), StoreError> {
+        let rungs = if mark < Some(top) { (self.rungs)(mark, top).await } else { None };
+        let Some(rungs) = rungs else { return self.write(records, None, limit).await };
+        let made: HashSet<&str> = rungs.iter().map(|(_, rung)| &*rung.name).collect();
         records.retain(|record| !made.contains(&*record.name));
-        records.extend(rungs);
-        Ok(Some(raise.top))
+        let mut rungs = rungs.into_iter().peekable();
+        loop {
+            let bytes = match steps {
+                Steps::One => usize::MAX,
+                Steps::Several if self.lane.breaker.is_open() => 0,
+                Steps::Several => BATCH_BYTES,
+            };
+            let reached = step(&mut rungs, bytes, &mut records).map_or(top, |bears| bears.min(top));
+            self.write(mem::take(&mut records), Some(reached), limit).await?;
+            self.growths.fetch_add(1, Ordering::Release);
+            if reached == top {
+                return Ok(());
+            }
+        }
     }
+
+    /// Writes records and, when they are acknowledged, the mark. Whoever waits for it has a budget; when that is spent
+    /// the store is not well, even if it takes everything in the end.
+    async fn write(&self, records: Vec<Record>, mark: Option<u32>, limit: Duration) -> Result<(), StoreError> {
+        if records.is_empty() && mark.is_none() {
+            return Ok(());
+        }
+        let bytes = records.iter().map(Record::cost).sum();
+        let budget = budget::with_allowance(budget::WRITE, bytes);
+        let mut attempt = pin!(within(budget::with_allowance(limit, bytes), async {
+            if !records.is_empty() {
+                self.shared.store.write(records).await?;
+            }
+            match mark {
+                Some(mark) => self.shared.store.raise(mark).await,
+                None => Ok(()),
+            }
+        }));
+        let mut is_in_time = true;
+        let written = loop {
+            if let Ok(written) = timeout(budget, &mut attempt).await {
+                break written;
+            }
+            is_in_time = false;
+            self.lane.breaker.note::<()>(&Err(StoreError::Late(budget)));
+        };
+        if is_in_time || written.is_err() {
+            self.lane.breaker.note(&written);
+        }
+        written
+    }
+
+    /// The mark as it is now.
+    async fn mark(&self) -> Result<Option<u32>, StoreError> {
+        let reading = within(ATTEMPTS[0], self.shared.store.read(Vec::new(), 0)).await;
+        if reading.is_err() {
+            self.lane.breaker.note(&reading);
+        }
+        Ok(reading?.mark)
+    }
+
+    fn growths(&self) -> u64 {
+        self.growths.load(Ordering::Acquire)
+    }
+}
+
+/// How the mark is raised.
+#[derive(Clone, Copy)]
+enum Steps {
+    /// At once, by an answer that waits for it.
+    One,
+    /// As far as a batch bears, and again.
+    Several,
+}
+
+/// Moves rungs to the records, up to so many bytes and at least one. Gives the mark that they bear; `None` when there
+/// are no more.
+fn step(
+    rungs: &mut Peekable<impl Iterator<Item = (u32, Record)>>,
+    bytes: usize,
+    records: &mut Vec<Record>,
+) -> Option<u32> {
+    let mut left = bytes;
+    while let Some((bears, rung)) = rungs.next() {
+        left = left.saturating_sub(rung.cost());
+        records.push(rung);
+        let (_, next) = rungs.peek()?;
+        if next.cost() > left {
+            return Some(bears);
+        }
+    }
+    None
 }

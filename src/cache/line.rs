@@ -1,16 +1,13 @@
 //! A line to a Redis server: one connection at a time, replaced when it breaks or falls silent.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{mem, sync::Arc, time::Duration};
 
 use redis::{
     AsyncConnectionConfig, Client, ErrorKind, Pipeline, RedisError, RedisResult, Value, aio::MultiplexedConnection,
 };
 use tokio::{
-    sync::watch,
-    time::{Instant, sleep},
+    sync::{mpsc, watch},
+    time::{Instant, sleep, timeout},
 };
 
 use super::store::code_of;
@@ -20,15 +17,21 @@ use crate::telemetry;
 const CONNECT: Duration = Duration::from_secs(1);
 
 /// Between attempts to connect.
-const RECONNECT_DELAYS: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(250)];
+const DELAYS: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(250)];
+
+/// How long a connection that is suspected may take to answer a PING: beyond every budget. What is under way may be
+/// before it, at no less than a mebibyte a second.
+const SILENCE: Duration = Duration::from_millis(500);
+const BYTES_PER_MS: usize = 1024;
+
+/// How often a connection that works is renewed, to learn where the server's name leads now.
+const RENEWAL: Duration = Duration::from_secs(2);
 
 /// A line. A clone is the same line.
 #[derive(Clone)]
 pub(super) struct Line {
     state: Arc<watch::Sender<State>>,
-    /// When the first command was sent that nothing has answered since.
-    unanswered: Arc<Mutex<Option<Instant>>>,
-    silence: Duration,
+    concerns: mpsc::Sender<Concern>,
 }
 
 #[derive(Clone)]
@@ -45,44 +48,71 @@ struct Connection {
     way: MultiplexedConnection,
 }
 
+/// What users of a connection have to say of it.
+enum Concern {
+    /// It did not answer while somebody waited, with so many bytes under way.
+    Silent(usize),
+    /// It works, but leads to a server that may no longer be the right one.
+    Stale,
+}
+
 impl Line {
-    /// Connects, and sees to it that there is a connection whenever there can be. One that has answered nothing for
-    /// `silence` is replaced: a peer that is gone without a word would be noticed by nobody else for minutes.
-    pub(super) fn open(client: Client, silence: Duration) -> Self {
-        let line = Self { state: Arc::new(watch::Sender::new(State::Connecting)), unanswered: Arc::default(), silence };
-        tokio::spawn(supervise(client, Arc::clone(&line.state)));
-        line
+    /// Connects, and sees to it that there is a connection whenever there can be.
+    pub(super) fn open(client: Client) -> Self {
+        let state = Arc::new(watch::Sender::new(State::Connecting));
+        // A concern is as good as several.
+        let (concerns, heard) = mpsc::channel(1);
+        tokio::spawn(Supervisor { client, state: Arc::clone(&state), concerns: heard, number: 0 }.run());
+        Self { state, concerns }
     }
 
-    /// Sends commands in one round trip, and gives the answer to each, errors included. When the connection turns out
-    /// to be broken they are sent once more on the next one: all that phipi sends may be repeated.
+    /// Sends commands of about so many bytes, with their answers, in one round trip, and gives the answer to each,
+    /// errors included. When the connection turns out to be broken they are sent once more on the next one: all that
+    /// phipi sends may be repeated.
     ///
     /// It waits without a bound: whoever asks has a budget.
-    pub(super) async fn ask(&self, commands: &Pipeline) -> RedisResult<Vec<RedisResult<Value>>> {
-        self.replace_if_silent();
+    pub(super) async fn ask(&self, commands: &Pipeline, bytes: usize) -> RedisResult<Vec<RedisResult<Value>>> {
         let connection = self.connection(None).await?;
-        match self.ask_on(connection.clone(), commands).await {
-            Err(error) if is_broken(&error) => {
-                self.replace(connection.number);
-                self.ask_on(self.connection(Some(connection.number)).await?, commands).await
+        let number = connection.number;
+        match self.ask_on(connection, commands, bytes).await {
+            Err(error) if code_of(&error).is_none() => {
+                replace(&self.state, number);
+                self.ask_on(self.connection(Some(number)).await?, commands, bytes).await
             }
             answers => answers,
         }
     }
 
-    /// Gives up a connection whose answers make no sense, or that leads to a server which is no longer the right one.
+    /// Gives up the connection, whose answers make no sense.
     pub(super) fn distrust(&self) {
         let number = match &*self.state.borrow() {
             State::Up(connection) => connection.number,
             State::Connecting | State::Down(_) => return,
         };
-        self.replace(number);
+        replace(&self.state, number);
     }
 
-    async fn ask_on(&self, mut connection: Connection, commands: &Pipeline) -> RedisResult<Vec<RedisResult<Value>>> {
-        self.unanswered().get_or_insert_with(Instant::now);
-        let answers: RedisResult<Vec<RedisResult<Value>>> = commands.query_async(&mut connection.way).await;
-        *self.unanswered() = None;
+    /// Has the connection renewed, without a gap, since the server's name may lead elsewhere by now.
+    pub(super) fn renew(&self) {
+        // When there is a concern already, there will be a better one after it.
+        let _ = self.concerns.try_send(Concern::Stale);
+    }
+
+    /// Asks on one connection, as long as it is the one of the line.
+    async fn ask_on(
+        &self,
+        mut connection: Connection,
+        commands: &Pipeline,
+        bytes: usize,
+    ) -> RedisResult<Vec<RedisResult<Value>>> {
+        let waiting = Waiting { line: self, bytes };
+        let mut state = self.state.subscribe();
+        let replaced = state.wait_for(|state| matches!(state, State::Connecting | State::Down(_)));
+        let answers = tokio::select! {
+            answers = commands.query_async(&mut connection.way) => answers,
+            _ = replaced => Err((ErrorKind::Io, "the connection was given up").into()),
+        };
+        waiting.ends();
         answers
     }
 
@@ -100,55 +130,119 @@ impl Line {
             Ok(State::Connecting) | Err(_) => Err((ErrorKind::Io, "there is no connection").into()),
         }
     }
+}
 
-    fn replace_if_silent(&self) {
-        let is_silent = self.unanswered().is_some_and(|since| since.elapsed() > self.silence);
-        if is_silent {
-            *self.unanswered() = None;
-            self.distrust();
-        }
-    }
+/// Somebody who waits for answers. Who goes away without them makes the connection suspect.
+struct Waiting<'a> {
+    line: &'a Line,
+    bytes: usize,
+}
 
-    /// Gives up the connection of this number, if it has not been replaced already.
-    fn replace(&self, number: u64) {
-        self.state.send_if_modified(|state| {
-            let is_up = matches!(state, State::Up(connection) if connection.number == number);
-            if is_up {
-                *state = State::Connecting;
-                telemetry::connection_replaced();
-            }
-            is_up
-        });
-    }
-
-    fn unanswered(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
-        self.unanswered.lock().unwrap_or_else(PoisonError::into_inner)
+impl Waiting<'_> {
+    /// The answers are there.
+    fn ends(self) {
+        mem::forget(self);
     }
 }
 
-/// Connects whenever there is no connection. Where the server is, is asked at each attempt.
-async fn supervise(client: Client, state: Arc<watch::Sender<State>>) {
-    // Commands are bounded by the budgets of those who ask.
-    let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(Some(CONNECT));
-    let (mut delay, mut number) = (RECONNECT_DELAYS[0], 0);
-    loop {
-        match client.get_multiplexed_async_connection_with_config(&config).await {
-            Ok(way) => {
-                (delay, number) = (RECONNECT_DELAYS[0], number + 1);
-                state.send_replace(State::Up(Connection { number, way }));
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        // When there is a concern already, it is looked into.
+        let _ = self.line.concerns.try_send(Concern::Silent(self.bytes));
+    }
+}
+
+/// Gives up the connection of this number, if it has not been replaced already.
+fn replace(state: &watch::Sender<State>, number: u64) {
+    state.send_if_modified(|state| {
+        let is_up = matches!(state, State::Up(connection) if connection.number == number);
+        if is_up {
+            *state = State::Connecting;
+            telemetry::connection_replaced();
+        }
+        is_up
+    });
+}
+
+/// Sees to it that there is a connection whenever there can be.
+struct Supervisor {
+    client: Client,
+    state: Arc<watch::Sender<State>>,
+    concerns: mpsc::Receiver<Concern>,
+    number: u64,
+}
+
+impl Supervisor {
+    async fn run(mut self) {
+        let mut delay = DELAYS[0];
+        loop {
+            match self.connect().await {
+                Ok(connection) => {
+                    self.attend(connection).await;
+                    delay = DELAYS[0];
+                }
+                Err(error) => {
+                    self.state.send_replace(State::Down(error));
+                    sleep(delay).await;
+                    delay = DELAYS[1].min(2 * delay);
+                }
+            }
+        }
+    }
+
+    /// Connects. Where the server is, is asked at each attempt.
+    async fn connect(&mut self) -> RedisResult<Connection> {
+        // Commands are bounded by the budgets of those who ask.
+        let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(Some(CONNECT));
+        let way = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+        self.number += 1;
+        Ok(Connection { number: self.number, way })
+    }
+
+    /// Attends to a connection until it is given up.
+    async fn attend(&mut self, mut connection: Connection) {
+        self.state.send_replace(State::Up(connection.clone()));
+        let mut renewed = Instant::now();
+        let mut state = self.state.subscribe();
+        loop {
+            let concern = tokio::select! {
                 // The sender is at hand: it can't have gone.
-                let _ = state.subscribe().wait_for(|state| matches!(state, State::Connecting)).await;
-            }
-            Err(error) => {
-                state.send_replace(State::Down(error));
-                sleep(delay).await;
-                delay = RECONNECT_DELAYS[1].min(2 * delay);
+                _ = state.wait_for(|state| !matches!(state, State::Up(_))) => return,
+                concern = self.concerns.recv() => concern,
+            };
+            match concern {
+                Some(Concern::Silent(bytes)) => self.examine(connection.clone(), bytes).await,
+                Some(Concern::Stale) if renewed.elapsed() >= RENEWAL => {
+                    renewed = Instant::now();
+                    if let Ok(next) = self.connect().await {
+                        connection = next;
+                        self.state.send_if_modified(|state| {
+                            let is_up = matches!(state, State::Up(_));
+                            if is_up {
+                                *state = State::Up(connection.clone());
+                            }
+                            is_up
+                        });
+                    }
+                }
+                Some(Concern::Stale) => {}
+                // Nobody holds the line any more.
+                None => return,
             }
         }
     }
-}
 
-/// Whether nothing more will come of the connection.
-fn is_broken(error: &RedisError) -> bool {
-    code_of(error).is_none()
+    /// Gives the connection up unless it answers a PING: a peer that is gone without a word would be noticed by nobody
+    /// else for minutes.
+    async fn examine(&self, mut connection: Connection, bytes: usize) {
+        let under_way = Duration::from_millis((bytes / BYTES_PER_MS).try_into().unwrap_or(u64::MAX));
+        let ping = redis::cmd("PING");
+        let answer = timeout(SILENCE + under_way, ping.query_async::<Value>(&mut connection.way)).await;
+        // An error of the server is an answer.
+        let is_alive =
+            answer.is_ok_and(|answer| answer.is_ok() || answer.is_err_and(|error| code_of(&error).is_some()));
+        if !is_alive {
+            replace(&self.state, connection.number);
+        }
+    }
 }

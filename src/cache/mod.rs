@@ -12,6 +12,7 @@
 //! rule, and otherwise behind the answers.
 
 mod breaker;
+mod budget;
 mod courier;
 mod flight;
 mod line;
@@ -64,10 +65,18 @@ pub type Judging<V> = BoxFuture<'static, Verdict<V>>;
 /// Proves that bytes belong under a key.
 pub type Proof<K, V> = Box<dyn Fn(K, Vec<u8>) -> Judging<V> + Send + Sync>;
 
-/// Makes what a mark vouches for, from a mark that is there (if one is) to the one that shall be. It takes from memory
-/// what is there. `None` when it can't be made.
+/// Makes what a mark vouches for, from a mark that is there (if one is) to the one that shall be, in order. It takes
+/// from memory what is there. `None` when it can't be made.
 pub type Growth<K, V> =
-    Box<dyn Fn(Option<u32>, u32, Memory<K, V>) -> BoxFuture<'static, Option<Vec<Fact<K, V>>>> + Send + Sync>;
+    Box<dyn Fn(Option<u32>, u32, Memory<K, V>) -> BoxFuture<'static, Option<Vec<Rung<K, V>>>> + Send + Sync>;
+
+/// One of the entries that a mark vouches for.
+pub struct Rung<K, V> {
+    /// The entry.
+    pub fact: Fact<K, V>,
+    /// The highest mark that it bears, together with all before it.
+    pub bears: u32,
+}
 
 /// Where the cache is, and what it can't know by itself.
 pub struct Settings<K, V> {
@@ -213,17 +222,17 @@ where
         if missing == 0 {
             return Found { entries: local, sight: self.own_sight() };
         }
-        let absent = wants.iter().zip(&local).filter(|(_, entry)| matches!(entry, Entry::Absent));
-        let (keys, bytes): (HashSet<K>, Vec<usize>) = absent.map(|(want, _)| (want.key.clone(), want.bytes)).unzip();
+        let asked = wants.iter().zip(&local).filter(|(_, entry)| !matches!(entry, Entry::Vouched(_)));
+        let (keys, bytes): (HashSet<K>, Vec<usize>) = asked.map(|(want, _)| (want.key.clone(), want.bytes)).unzip();
         let Some(Visit { sight, proven }) = self.visit(keys.into_iter().collect(), bytes.iter().sum()).await else {
-            let asked_in_vain = if self.store.is_some() { missing } else { 0 };
-            telemetry::looked_up(Tier::Shared, 0, asked_in_vain);
+            let in_vain = if self.store.is_some() { missing } else { 0 };
+            telemetry::looked_up(Tier::Shared, 0, in_vain);
             return Found { entries: local, sight: self.own_sight() };
         };
+        // What the store has lost is lost, even if it is remembered here: the answer that noticed repairs it.
         let entries = wants.iter().zip(local).map(|(want, before)| match before {
             Entry::Vouched(value) => Entry::Vouched(value),
-            Entry::Present(value) => Entry::of(Some(value), want.mark <= sight.mark),
-            Entry::Absent => Entry::of(proven.get(&want.key).cloned(), want.mark <= sight.mark),
+            Entry::Present(_) | Entry::Absent => Entry::of(proven.get(&want.key).cloned(), want.mark <= sight.mark),
         });
         let entries: Vec<Entry<V>> = entries.collect();
         let still_missing = entries.iter().filter(|entry| !matches!(entry, Entry::Vouched(_))).count();
@@ -240,19 +249,19 @@ where
     /// It waits for the store no longer than the budget for writing, and not at all when the store did not answer the
     /// lookup: then what is new is written when it is back.
     pub async fn keep(&self, facts: Vec<Fact<K, V>>, top: Option<u32>, sight: Sight) {
-        let mut top = top.filter(|&top| sight.mark < Some(top));
+        // What the store does not tell it may have lost.
+        let mut top = top.filter(|&top| sight.growths.is_none() || sight.mark < Some(top));
         if let Some(index) = top
             && !self.grow(index).await
         {
             top = None;
         }
-        if let Some(Tiers { shared, post }) = &self.store {
+        if let Some(Tiers { post, .. }) = &self.store {
             let base = sight.growths.map_or(Base::Unknown, |growths| Base::Seen { mark: sight.mark, growths });
             let records: Vec<Record> = facts.iter().filter_map(|fact| record(&self.prefix, fact)).collect();
-            let bytes = records.iter().map(|record| record.bytes.len()).sum();
             let receipt = post.hand_in(records, top.map(|top| Raise { top, base }));
             if sight.growths.is_some() {
-                shared.patiently(bytes, post.served(receipt)).await;
+                post.served(receipt).await;
             }
         }
         // Not before: who hears that an entry is cached may rely on it.
@@ -264,8 +273,12 @@ where
 
     /// How the store is.
     pub fn condition(&self) -> Condition {
-        let [reads, writes] = self.store.as_ref().map(|tiers| tiers.shared.troubles()).unwrap_or_default();
-        Condition { location: self.location.clone(), reads, writes }
+        let store = self.store.as_ref();
+        Condition {
+            location: self.location.clone(),
+            reads: store.and_then(|store| store.shared.reads.cause()),
+            writes: store.and_then(|store| store.post.trouble()),
+        }
     }
 
     /// Waits until what is on its way is in the store, as long as the store takes it.
@@ -285,7 +298,7 @@ where
         }
         let Some(rungs) = (self.growth)(from, top, self.memory.clone()).await else { return false };
         for rung in rungs {
-            self.memory.insert(rung.key, rung.value);
+            self.memory.insert(rung.fact.key, rung.fact.value);
         }
         *grown = Some(top);
         true
@@ -340,7 +353,10 @@ where
     let (growth, memory, prefix) = (Arc::clone(growth), memory.clone(), Arc::<str>::from(prefix));
     Box::new(move |from, top| {
         let (rungs, prefix) = (growth(from, top, memory.clone()), Arc::clone(&prefix));
-        Box::pin(async move { Some(rungs.await?.iter().filter_map(|rung| record(&prefix, rung)).collect()) })
+        Box::pin(async move {
+            let records = rungs.await?.into_iter().map(|rung| Some((rung.bears, record(&prefix, &rung.fact)?)));
+            records.collect()
+        })
     })
 }
 

@@ -6,9 +6,13 @@
 use std::{
     collections::{HashSet, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 
 use super::store::Record;
 use crate::telemetry;
@@ -52,14 +56,23 @@ impl Raise {
 #[derive(Debug)]
 pub(super) struct Batch {
     records: Vec<(Ticket, Record)>,
-    pub(super) raise: Option<Raise>,
-    /// Who holds a ticket up to this one is served when the batch is delivered.
-    served: Ticket,
+    raise: Option<(Ticket, Raise)>,
 }
 
 impl Batch {
     pub(super) fn records(&self) -> Vec<Record> {
         self.records.iter().map(|(_, record)| record.clone()).collect()
+    }
+
+    /// The mark to raise, which vouches for none of the records: those that a mark vouches for are made when it is
+    /// raised.
+    pub(super) fn raise(&self) -> Option<Raise> {
+        self.raise.map(|(_, raise)| raise)
+    }
+
+    /// Whether there are no records in it.
+    pub(super) fn is_bare(&self) -> bool {
+        self.records.is_empty()
     }
 }
 
@@ -79,7 +92,7 @@ struct Queue {
     names: HashSet<String>,
     bytes: usize,
     last: Ticket,
-    is_closed: bool,
+    closed: Option<Instant>,
     /// Whether it has dropped something since it was empty.
     is_dropping: bool,
 }
@@ -90,8 +103,7 @@ impl Outbox {
         Self { queue: Mutex::default(), bound, arrived: Notify::new(), served: watch::Sender::new(0) }
     }
 
-    /// Takes records in, and a mark to raise after them and after all that came before. When there is no room, the
-    /// oldest are dropped.
+    /// Takes records in, and a mark to raise. When there is no room, the oldest are dropped.
     pub(super) fn put(&self, records: Vec<Record>, raise: Option<Raise>) -> Ticket {
         let mut queue = self.queue();
         queue.last += 1;
@@ -99,30 +111,27 @@ impl Outbox {
         for record in records {
             // Values never change: what waits already is what came now.
             if queue.names.insert(record.name.clone()) {
-                queue.bytes += record.bytes.len();
-                telemetry::queue_grew(record.bytes.len());
+                queue.bytes += record.cost();
+                telemetry::queue_grew(record.cost());
                 queue.waiting.push_back((ticket, record));
             }
         }
         if let Some(raise) = raise {
-            queue.raise = Some(match queue.raise {
-                Some((first, before)) => (first, before.and(raise)),
-                None => (ticket, raise),
-            });
+            queue.add((ticket, raise));
         }
         while queue.bytes > self.bound
             && let Some((_, oldest)) = queue.waiting.pop_front()
         {
             queue.forget(&oldest);
-            telemetry::write_dropped(oldest.bytes.len(), queue.is_dropping);
+            telemetry::write_dropped(oldest.cost(), queue.is_dropping);
             queue.is_dropping = true;
         }
         self.arrived.notify_one();
         ticket
     }
 
-    /// The oldest records, up to so many bytes and at least one; with the last of them the mark. Waits for some; `None`
-    /// when the outbox is closed and empty.
+    /// The mark, and the oldest records up to so many bytes and at least one. Waits for some; `None` when the outbox is
+    /// closed and empty.
     pub(super) async fn next(&self, bytes: usize) -> Option<Batch> {
         loop {
             {
@@ -131,7 +140,7 @@ impl Outbox {
                     return Some(queue.take(bytes));
                 }
                 queue.is_dropping = false;
-                if queue.is_closed {
+                if queue.closed.is_some() {
                     return None;
                 }
             }
@@ -139,24 +148,24 @@ impl Outbox {
         }
     }
 
-    /// The batch is acknowledged.
-    pub(super) fn delivered(&self, batch: &Batch) {
+    /// What is in the batch is acknowledged; nothing is under way any more.
+    pub(super) fn delivered(&self, batch: &mut Batch) {
         let mut queue = self.queue();
-        for (_, record) in &batch.records {
-            queue.forget(record);
+        for (_, record) in batch.records.drain(..) {
+            queue.forget(&record);
         }
+        let waiting = [queue.waiting.front().map(|(ticket, _)| *ticket), queue.raise.map(|(ticket, _)| ticket)];
+        let served = waiting.into_iter().flatten().min().map_or(queue.last, |first| first - 1);
         drop(queue);
-        self.served.send_replace(batch.served);
+        self.served.send_replace(served);
     }
 
     /// The batch could not be written: it waits again, before all that came later. The store may be another one when
     /// it is back, so what it held is no longer known.
     pub(super) fn returned(&self, batch: Batch) {
         let mut queue = self.queue();
-        if let Some(raise) = batch.raise {
-            let raise = Raise { base: Base::Unknown, ..raise };
-            let raise = queue.raise.map_or(raise, |(_, later)| raise.and(later));
-            queue.raise = Some((batch.served, raise));
+        if let Some((ticket, raise)) = batch.raise {
+            queue.add((ticket, Raise { base: Base::Unknown, ..raise }));
         }
         for record in batch.records.into_iter().rev() {
             queue.waiting.push_front(record);
@@ -171,23 +180,18 @@ impl Outbox {
 
     /// Nothing more comes: when it is empty there is no next batch.
     pub(super) fn close(&self) {
-        self.queue().is_closed = true;
+        self.queue().closed.get_or_insert_with(Instant::now);
         self.arrived.notify_one();
+    }
+
+    /// For how long it has been closed, if it is.
+    pub(super) fn closed_for(&self) -> Option<Duration> {
+        self.queue().closed.map(|closed| closed.elapsed())
     }
 
     /// How much waits or is under way.
     pub(super) fn bytes(&self) -> usize {
         self.queue().bytes
-    }
-
-    /// Whether there is nothing to deliver.
-    pub(super) fn is_empty(&self) -> bool {
-        let queue = self.queue();
-        queue.names.is_empty() && queue.raise.is_none()
-    }
-
-    pub(super) fn is_closed(&self) -> bool {
-        self.queue().is_closed
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -197,25 +201,29 @@ impl Outbox {
 }
 
 impl Queue {
+    fn add(&mut self, (ticket, raise): (Ticket, Raise)) {
+        self.raise = Some(match self.raise {
+            Some((other_ticket, other)) => (ticket.min(other_ticket), raise.and(other)),
+            None => (ticket, raise),
+        });
+    }
+
     fn take(&mut self, bytes: usize) -> Batch {
         let (mut records, mut taken) = (Vec::new(), 0);
         while let Some((_, next)) = self.waiting.front()
-            && (records.is_empty() || taken + next.bytes.len() <= bytes)
+            && (records.is_empty() || taken + next.cost() <= bytes)
         {
-            taken += next.bytes.len();
+            taken += next.cost();
             records.extend(self.waiting.pop_front());
         }
-        let raise = self.raise.take_if(|_| self.waiting.is_empty()).map(|(_, raise)| raise);
-        let unserved = [self.waiting.front().map(|(ticket, _)| *ticket), self.raise.map(|(ticket, _)| ticket)];
-        let served = unserved.into_iter().flatten().min().map_or(self.last, |first| first - 1);
-        Batch { records, raise, served }
+        Batch { records, raise: self.raise.take() }
     }
 
     /// A record waits no longer.
     fn forget(&mut self, record: &Record) {
         self.names.remove(&record.name);
-        self.bytes -= record.bytes.len();
-        telemetry::queue_shrank(record.bytes.len());
+        self.bytes -= record.cost();
+        telemetry::queue_shrank(record.cost());
     }
 }
 
@@ -223,8 +231,11 @@ impl Queue {
 mod tests {
     use super::*;
 
-    fn record(name: &str, length: usize) -> Record {
-        Record { name: name.into(), bytes: vec![0; length].into(), pinned: false }
+    /// A record that costs so many bytes.
+    fn record(name: &str, cost: usize) -> Record {
+        let mut record = Record { name: name.into(), bytes: [].into(), pinned: false };
+        record.bytes = vec![0; cost - record.cost()].into();
+        record
     }
 
     fn raise(top: u32, mark: Option<u32>, growths: u64) -> Raise {
@@ -240,37 +251,49 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_mark_leaves_with_the_last_of_the_entries() {
-        let outbox = Outbox::new(1_000);
-        let first = outbox.put(vec![record("a", 10), record("b", 10)], Some(raise(300, None, 0)));
-        let second = outbox.put(vec![record("c", 10)], Some(raise(200, Some(7), 0)));
+    async fn what_came_meanwhile_leaves_together() {
+        let outbox = Outbox::new(10_000);
+        let first = outbox.put(vec![record("a", 1_000), record("b", 1_000)], Some(raise(300, None, 0)));
+        let mut batch = outbox.next(1_500).await.unwrap();
+        assert_eq!((names(&batch), batch.raise()), (vec!["a".into()], Some(raise(300, None, 0))));
+        let second = outbox.put(vec![record("c", 1_000)], Some(raise(200, Some(7), 0)));
+        outbox.delivered(&mut batch);
+        assert!(!is_served(&outbox, first), "b is still to be delivered");
 
-        let batch = outbox.next(20).await.unwrap();
-        assert_eq!((names(&batch), batch.raise), (vec!["a".into(), "b".into()], None));
-        outbox.delivered(&batch);
-        assert!(!is_served(&outbox, first), "its mark is still to be raised");
-
-        let batch = outbox.next(20).await.unwrap();
-        assert_eq!((names(&batch), batch.raise), (vec!["c".into()], Some(raise(300, None, 0))));
-        outbox.delivered(&batch);
+        let mut batch = outbox.next(2_000).await.unwrap();
+        assert_eq!((names(&batch), batch.raise()), (vec!["b".into(), "c".into()], Some(raise(200, Some(7), 0))));
+        outbox.delivered(&mut batch);
         assert!(is_served(&outbox, second));
         outbox.close();
-        assert!(outbox.next(20).await.is_none());
+        assert!(outbox.next(2_000).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn who_asks_for_what_is_under_way_is_served_with_it() {
+        let outbox = Outbox::new(10_000);
+        outbox.put(vec![record("a", 1_000)], None);
+        let mut batch = outbox.next(1_000).await.unwrap();
+        let second = outbox.put(vec![record("a", 1_000)], None);
+        outbox.delivered(&mut batch);
+        assert!(is_served(&outbox, second));
     }
 
     #[tokio::test]
     async fn what_could_not_be_written_comes_first_again_and_its_base_is_read_anew() {
-        let outbox = Outbox::new(1_000);
-        outbox.put(vec![record("a", 10)], Some(raise(300, Some(5), 0)));
-        let batch = outbox.next(20).await.unwrap();
-        let later = outbox.put(vec![record("b", 10), record("a", 10)], Some(raise(400, Some(5), 0)));
+        let outbox = Outbox::new(10_000);
+        let first = outbox.put(vec![record("a", 1_000)], Some(raise(300, Some(5), 0)));
+        let batch = outbox.next(1_000).await.unwrap();
+        let later = outbox.put(vec![record("b", 1_000), record("a", 1_000)], Some(raise(400, Some(5), 0)));
         outbox.returned(batch);
 
-        let batch = outbox.next(100).await.unwrap();
-        assert_eq!(names(&batch), ["a", "b"], "and nothing twice");
-        assert_eq!(batch.raise, Some(Raise { top: 400, base: Base::Unknown }));
-        assert!(!is_served(&outbox, later));
-        outbox.delivered(&batch);
+        let mut batch = outbox.next(1_000).await.unwrap();
+        assert_eq!(names(&batch), ["a"], "and nothing twice");
+        assert_eq!(batch.raise, Some((first, Raise { top: 400, base: Base::Unknown })));
+        outbox.delivered(&mut batch);
+        assert!(is_served(&outbox, first) && !is_served(&outbox, later));
+        let mut batch = outbox.next(1_000).await.unwrap();
+        assert_eq!(names(&batch), ["b"]);
+        outbox.delivered(&mut batch);
         assert!(is_served(&outbox, later));
     }
 
@@ -282,19 +305,19 @@ mod tests {
 
     #[tokio::test]
     async fn it_never_holds_more_than_its_bound_and_drops_the_oldest() {
-        let outbox = Outbox::new(100);
-        outbox.put(vec![record("under way", 60)], None);
-        let under_way = outbox.next(100).await.unwrap();
-        outbox.put(vec![record("oldest", 30)], None);
-        outbox.put(vec![record("newer", 30)], None);
-        assert_eq!(outbox.bytes(), 90);
-        outbox.put(vec![record("too large", 101)], None);
-        assert_eq!(outbox.bytes(), 60, "what is under way can't be dropped");
+        let outbox = Outbox::new(1_000);
+        outbox.put(vec![record("under way", 600)], None);
+        let under_way = outbox.next(1_000).await.unwrap();
+        outbox.put(vec![record("oldest", 300)], None);
+        outbox.put(vec![record("newer", 300)], None);
+        assert_eq!(outbox.bytes(), 900);
+        outbox.put(vec![record("too large", 1_001)], None);
+        assert_eq!(outbox.bytes(), 600, "what is under way can't be dropped");
         outbox.returned(under_way);
-        outbox.put(vec![record("newest", 40)], None);
-        let batch = outbox.next(1_000).await.unwrap();
+        outbox.put(vec![record("newest", 400)], None);
+        let mut batch = outbox.next(1_000).await.unwrap();
         assert_eq!(names(&batch), ["under way", "newest"]);
-        outbox.delivered(&batch);
+        outbox.delivered(&mut batch);
         assert_eq!(outbox.bytes(), 0);
     }
 }

@@ -1,14 +1,11 @@
 //! The shared tier in Redis 6.2 or later, with plain commands alone: GET's plural, SET, ZADD GT, ZSCORE.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
-use redis::{Client, ErrorKind, FromRedisValue, Pipeline, RedisResult, Value};
+use redis::{Client, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, Value};
 
 use super::{
     line::Line,
@@ -18,10 +15,6 @@ use crate::telemetry;
 
 /// The member of the sorted set that holds the mark: a score that ZADD GT never lowers.
 const MARK_MEMBER: &str = "n";
-
-/// When a connection is taken for dead: beyond every budget, of small entries and of the largest.
-const SILENCE: Duration = Duration::from_millis(500);
-const LARGE_SILENCE: Duration = Duration::from_millis(1500);
 
 /// A Redis server, by one line for what is small and one for what would hold it up.
 #[derive(Clone)]
@@ -35,21 +28,25 @@ pub(super) struct Redis {
 impl Redis {
     /// Begins to connect: a server that is down now may be up later.
     pub(super) fn open(server: &Client, mark: String) -> Self {
-        let (small, large) = (Line::open(server.clone(), SILENCE), Line::open(server.clone(), LARGE_SILENCE));
+        let (small, large) = (Line::open(server.clone()), Line::open(server.clone()));
         Self { small, large, mark: mark.into(), mark_is_taken: Arc::default() }
     }
 
     /// The mark is read before the entries and again after them, and the lower is taken: it only ever rises, so that
     /// no digit that was damaged on its way makes it vouch for more than it does.
+    ///
+    /// When no entry is wanted, the same commands are sent, so that who may do that may do the rest.
     pub(super) async fn read(&self, names: &[String], bytes: usize) -> Result<Reading, StoreError> {
         let mut commands = Pipeline::new();
         commands.zscore(&*self.mark, MARK_MEMBER);
-        if !names.is_empty() {
-            commands.mget(names);
+        if names.is_empty() {
+            commands.cmd("MGET").arg(&*self.mark);
+        } else {
+            commands.cmd("MGET").arg(names);
         }
         commands.zscore(&*self.mark, MARK_MEMBER);
         let line = self.line(bytes);
-        let answers = line.ask(commands.ignore_errors()).await?;
+        let answers = line.ask(commands.ignore_errors(), bytes).await?;
         let reading = self.reading(answers, names.len());
         if reading.as_ref().is_err_and(|error| code_of(error).is_none()) {
             line.distrust();
@@ -62,25 +59,26 @@ impl Redis {
         for record in records {
             commands.set(&record.name, &*record.bytes);
         }
-        self.change(self.line(records.iter().map(|record| record.bytes.len()).sum()), commands).await
+        self.change(commands, records.iter().map(Record::cost).sum()).await
     }
 
     pub(super) async fn raise(&self, mark: u32) -> Result<(), StoreError> {
         let mut commands = Pipeline::new();
         commands.cmd("ZADD").arg(&*self.mark).arg("GT").arg(mark).arg(MARK_MEMBER);
-        match self.change(&self.small, commands).await {
+        match self.change(commands, 0).await {
             Err(StoreError::Redis(error)) if self.is_taken(&error) => Ok(()),
             raised => raised,
         }
     }
 
-    /// Sends commands that change something; the first error is that of all.
-    async fn change(&self, line: &Line, mut commands: Pipeline) -> Result<(), StoreError> {
-        for answer in line.ask(commands.ignore_errors()).await? {
+    /// Sends commands of so many bytes that change something; the first error is that of all.
+    async fn change(&self, mut commands: Pipeline, bytes: usize) -> Result<(), StoreError> {
+        let line = self.line(bytes);
+        for answer in line.ask(commands.ignore_errors(), bytes).await? {
             if let Err(error) = answer {
                 if code_of(&error).as_deref() == Some("READONLY") {
                     // After a failover the name may lead to the new primary.
-                    line.distrust();
+                    line.renew();
                 }
                 return Err(error.into());
             }
@@ -92,25 +90,22 @@ impl Redis {
         if bytes > LARGE_BYTES { &self.large } else { &self.small }
     }
 
-    /// Makes sense of the answers to the question for the mark, for `count` entries if there are any, and for the mark.
+    /// Makes sense of the answers to the question for the mark, for `count` entries, and for the mark.
     fn reading(&self, answers: Vec<RedisResult<Value>>, count: usize) -> RedisResult<Reading> {
-        let mut answers = answers.into_iter().peekable();
-        let before = self.mark_of(answers.next())?;
-        let values = match answers.next_if(|_| count > 0) {
-            Some(values) => Vec::<Option<Vec<u8>>>::from_redis_value(values?)?,
-            None => Vec::new(),
-        };
-        let after = self.mark_of(answers.next())?;
-        if values.len() != count {
+        let [before, values, after] = <[_; 3]>::try_from(answers)
+            .map_err(|_| RedisError::from((ErrorKind::Parse, "not as many answers as questions")))?;
+        let mark = self.mark_of(before)?.min(self.mark_of(after)?);
+        let mut values = Vec::<Option<Vec<u8>>>::from_redis_value(values?)?;
+        if values.len() != count.max(1) {
             return Err((ErrorKind::Parse, "not as many values as were asked for").into());
         }
-        Ok(Reading { mark: before.min(after), values })
+        values.truncate(count);
+        Ok(Reading { mark, values })
     }
 
     /// A score as a mark. One that no `raise` can have written is taken for what it claims: entries are proven in any
     /// case, and it could never be lowered again.
-    fn mark_of(&self, answer: Option<RedisResult<Value>>) -> RedisResult<Option<u32>> {
-        let answer = answer.unwrap_or_else(|| Err((ErrorKind::Parse, "an answer is missing").into()));
+    fn mark_of(&self, answer: RedisResult<Value>) -> RedisResult<Option<u32>> {
         let score = match answer {
             Err(error) if self.is_taken(&error) => None,
             answer => Option::<f64>::from_redis_value(answer?)?,
@@ -120,7 +115,7 @@ impl Redis {
     }
 
     /// Whether the key of the mark holds something else, which is told once: then there is no mark.
-    fn is_taken(&self, error: &redis::RedisError) -> bool {
+    fn is_taken(&self, error: &RedisError) -> bool {
         let is_taken = code_of(error).as_deref() == Some("WRONGTYPE");
         if is_taken && !self.mark_is_taken.swap(true, Ordering::Relaxed) {
             telemetry::mark_is_taken(&self.mark);

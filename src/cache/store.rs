@@ -24,6 +24,14 @@ pub(super) struct Record {
     pub(super) pinned: bool,
 }
 
+impl Record {
+    /// About how many bytes of memory it takes while it waits, and no fewer than it takes on its way.
+    pub(super) fn cost(&self) -> usize {
+        const OVERHEAD: usize = 128;
+        OVERHEAD + 2 * self.name.len() + self.bytes.len()
+    }
+}
+
 /// What one visit to the store brought: the mark, and for each name its bytes if it was there.
 #[derive(Debug)]
 pub(super) struct Reading {

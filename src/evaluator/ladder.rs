@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::entry::{Key, Value};
 use crate::{
-    cache::{Fact, Growth, Memory},
+    cache::{self, Growth, Memory},
     math::{decimal::LIMB_BYTES, residue::Prime, rung::Rung},
     telemetry,
     workers::{MakeWay, Workers},
@@ -24,13 +24,13 @@ pub(super) fn growth(workers: Arc<Workers>, prime: Prime) -> Growth<Key, Value> 
                 let mut rungs: Vec<Arc<Rung>> = numbers.clone().map_while(|r| remembered(r, &memory)).collect();
                 let first = rungs.last().map_or(numbers.start, |rung| rung.number() + 1);
                 rungs.extend(Rung::ladder(first..numbers.end, &prime)?.into_iter().map(Arc::new));
-                Some(rungs.into_iter().map(fact).collect())
+                Some(rungs.into_iter().map(entry).collect())
             };
-            let facts: Option<Vec<_>> = workers.run(limbs, make).await.ok()?;
-            if facts.is_none() {
+            let rungs: Option<Vec<_>> = workers.run(limbs, make).await.ok()?;
+            if rungs.is_none() {
                 telemetry::evaluation_wrong(&"the ladder");
             }
-            facts
+            rungs
         })
     })
 }
@@ -42,7 +42,8 @@ fn remembered(r: u32, memory: &Memory<Key, Value>) -> Option<Arc<Rung>> {
     }
 }
 
-fn fact(rung: Arc<Rung>) -> Fact<Key, Value> {
-    let key = Key::Rung(rung.number());
-    Value::Rung(rung).fact(key)
+/// A rung as the cache keeps it: with those before it, it bears all indices up to the next.
+fn entry(rung: Arc<Rung>) -> cache::Rung<Key, Value> {
+    let number = rung.number();
+    cache::Rung { fact: Value::Rung(rung).fact(Key::Rung(number)), bears: (number + 1) * Rung::SPACING - 1 }
 }

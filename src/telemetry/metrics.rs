@@ -41,7 +41,7 @@ impl Metrics {
         let metrics = Self {
             lookups: register_int_counter_vec!(
                 "phipi_cache_lookups_total",
-                "Entries looked up, by tier and outcome; what the local tier misses is asked of the shared one.",
+                "Entries looked up, by tier and outcome; what the local tier misses is up to the shared one.",
                 &["tier", "outcome"]
             )?,
             failures: register_int_counter_vec!(
@@ -102,6 +102,8 @@ impl Metrics {
         }
         for operation in [Operation::Read, Operation::Write] {
             self.budgets.with_label_values(&[operation.label()]);
+        }
+        for operation in [Operation::Read, Operation::Write, Operation::WriteLarge] {
             self.breakers.with_label_values(&[operation.label()]);
             for trouble in Trouble::ALL {
                 self.failures.with_label_values(&[operation.label(), trouble.label()]);
@@ -124,6 +126,7 @@ impl Operation {
         match self {
             Self::Read => "read",
             Self::Write => "write",
+            Self::WriteLarge => "write_large",
         }
     }
 }

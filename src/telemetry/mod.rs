@@ -49,6 +49,8 @@ pub enum Operation {
     Read,
     /// Keeping.
     Write,
+    /// Keeping what is too large to go with the rest.
+    WriteLarge,
 }
 
 /// Why the store did not do what it should, by kind.
@@ -74,6 +76,9 @@ pub fn breaker_opened(operation: Operation, trouble: Trouble, cause: &impl Displ
     let effect = match operation {
         Operation::Read => format!("the store can't be read: {cause}; answers are computed until it can"),
         Operation::Write => format!("the store can't be written: {cause}; what is new waits until it can"),
+        Operation::WriteLarge => {
+            format!("large values can't be written to the store: {cause}; they wait until they can")
+        }
     };
     if trouble == Trouble::Denied {
         error!("cache: {effect}");
@@ -88,6 +93,7 @@ pub fn breaker_closed(operation: Operation) {
     match operation {
         Operation::Read => info!("cache: the store is read again"),
         Operation::Write => info!("cache: the store is written again"),
+        Operation::WriteLarge => info!("cache: large values are written to the store again"),
     }
 }
 

@@ -157,10 +157,10 @@ fn make_room(change: &Transaction<'_>, records: &[Record], max_pages: u32) -> ru
     let pages = |record: &Record| u32::try_from(record.bytes.len() / PAGE_CONTENT).unwrap_or(u32::MAX / 2) + 3;
     let wanted = records.iter().map(pages).fold(0, u32::saturating_add);
     let pragma = |name| change.pragma_query_value(None, name, |row| row.get::<_, u32>(0));
-    while (pragma("page_count")? - pragma("freelist_count")?).saturating_add(wanted) > max_pages {
-        let deleted =
-            change.execute("DELETE FROM entry WHERE rowid = (SELECT min(rowid) FROM entry WHERE NOT pinned)", [])?;
-        if deleted == 0 {
+    loop {
+        let needed = (pragma("page_count")? - pragma("freelist_count")?).saturating_add(wanted);
+        let lacking = needed.saturating_sub(max_pages);
+        if lacking == 0 || !delete_oldest(change, lacking)? {
             break;
         }
     }
@@ -170,6 +170,24 @@ fn make_room(change: &Transaction<'_>, records: &[Record], max_pages: u32) -> ru
     }
     // SQLite takes the size of the file for the bound if that is larger, so it comes after the shrinking.
     change.pragma(None, "max_page_count", max_pages, |_| Ok(()))
+}
+
+/// Deletes as many of the oldest entries that are not pinned as fill about so many pages, and one at least. False when
+/// there are none.
+fn delete_oldest(change: &Transaction<'_>, pages: u32) -> rusqlite::Result<bool> {
+    let mut oldest = change
+        .prepare_cached("SELECT rowid, length(name) + length(value) FROM entry WHERE NOT pinned ORDER BY rowid")?;
+    let mut oldest = oldest.query([])?;
+    let mut missing = i64::from(pages) * i64::from(PAGE_BYTES);
+    let mut last = None;
+    while missing > 0
+        && let Some(row) = oldest.next()?
+    {
+        last = Some(row.get::<_, i64>(0)?);
+        missing -= row.get::<_, i64>(1)?;
+    }
+    let deleted = change.execute("DELETE FROM entry WHERE NOT pinned AND rowid <= ?1", [last])?;
+    Ok(deleted > 0)
 }
 
 fn insert(change: &Transaction<'_>, records: &[Record]) -> rusqlite::Result<()> {
