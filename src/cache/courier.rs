@@ -183,7 +183,8 @@ impl Courier {
             }
             Some(Raise { top, .. }) => {
                 if !batch.is_bare() {
-                    self.write(batch.records(), None, limit).await?;
+                    // Nothing is well before the mark is raised too.
+                    self.carry(batch.records(), None, limit).await?;
                     self.lane.outbox.delivered(batch);
                 }
                 let mark = self.mark().await?;
@@ -223,11 +224,19 @@ impl Courier {
         }
     }
 
-    /// Writes records and, when they are acknowledged, the mark. Whoever waits for it has a budget; when that is spent
-    /// the store is not well, even if it takes everything in the end.
+    /// Writes records and, when they are acknowledged, the mark. A store that does so in time is well.
     async fn write(&self, records: Vec<Record>, mark: Option<u32>, limit: Duration) -> Result<(), StoreError> {
+        if self.carry(records, mark, limit).await? == Punctuality::InTime {
+            self.lane.breaker.note(&Ok(()));
+        }
+        Ok(())
+    }
+
+    /// The same, without a word of success. Whoever waits for it has a budget; when that is spent the store is not
+    /// well, even if it takes everything in the end.
+    async fn carry(&self, records: Vec<Record>, mark: Option<u32>, limit: Duration) -> Result<Punctuality, StoreError> {
         if records.is_empty() && mark.is_none() {
-            return Ok(());
+            return Ok(Punctuality::Unknown);
         }
         let bytes = records.iter().map(Record::cost).sum();
         let budget = budget::with_allowance(budget::WRITE, bytes);
@@ -240,18 +249,18 @@ impl Courier {
                 None => Ok(()),
             }
         }));
-        let mut is_in_time = true;
+        let mut punctuality = Punctuality::InTime;
         let written = loop {
             if let Ok(written) = timeout(budget, &mut attempt).await {
                 break written;
             }
-            is_in_time = false;
+            punctuality = Punctuality::Late;
             self.lane.breaker.note::<()>(&Err(StoreError::Late(budget)));
         };
-        if is_in_time || written.is_err() {
+        if written.is_err() {
             self.lane.breaker.note(&written);
         }
-        written
+        written.map(|()| punctuality)
     }
 
     /// The mark as it is now.
@@ -266,6 +275,15 @@ impl Courier {
     fn growths(&self) -> u64 {
         self.growths.load(Ordering::Acquire)
     }
+}
+
+/// Whether the store acknowledged within the budget.
+#[derive(PartialEq, Eq)]
+enum Punctuality {
+    InTime,
+    Late,
+    /// It was not asked for anything.
+    Unknown,
 }
 
 /// How the mark is raised.

@@ -183,6 +183,32 @@ fn a_mark_is_raised_after_its_rungs_alone() {
 }
 
 #[test]
+fn a_rung_that_the_store_has_lost_is_repaired_by_who_remembers_it_too() {
+    undisturbed(|| {
+        let redis = RedisServer::start();
+        let service = Service::start(&redis.url());
+        assert!(!service.fib_cached(200));
+        let () = redis.connection().del("phipi:1:fib:rung:1").unwrap();
+        assert!(!service.fib_cached(213), "above the mark");
+        assert!(Service::start(&redis.url()).fib_cached(213), "the mark does not rise over a gap");
+    });
+}
+
+#[test]
+fn a_mark_that_was_lost_in_an_outage_is_raised_by_an_answer_below_it() {
+    let mut redis = RedisServer::start();
+    let services = [(); 2].map(|()| Service::start(&redis.url()).expecting_warnings());
+    assert!(!services[0].fib_cached(1_000));
+    eventually("the other process has seen the mark", || services[1].fib_cached(10));
+    redis.kill();
+    assert!(!services[1].fib_cached(500), "it has not seen the rung");
+    redis.restart();
+    eventually("the mark is raised", || redis.keys().contains(&"phipi:1:fib:top".to_owned()));
+    eventually("nothing waits", || services[1].metric("phipi_cache_queue_bytes") == 0);
+    undisturbed(|| assert!(Service::start(&redis.url()).fib_cached(500)));
+}
+
+#[test]
 fn a_store_that_comes_back_empty_gets_the_whole_ladder() {
     undisturbed(|| {
         let redis = RedisServer::start();

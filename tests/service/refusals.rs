@@ -82,6 +82,7 @@ fn what_only_an_operator_can_mend_is_told_at_the_start() {
         ("CONFIG SET requirepass secret", "it asks for a password"),
         ("ACL SETUSER default resetkeys", "the user lacks a right"),
         ("ACL SETUSER default -zscore", "the user lacks a right"),
+        ("ACL SETUSER default -mget", "the user lacks a right"),
     ];
     for (command, words) in rows {
         let redis = RedisServer::start();
@@ -92,6 +93,30 @@ fn what_only_an_operator_can_mend_is_told_at_the_start() {
         assert!(service.log().contains("ERROR"), "{}", service.log());
         assert_eq!(service.fib(213), (fibonacci(213), false));
         assert_eq!(service.fib(213), (fibonacci(213), true), "it serves on");
+    }
+}
+
+#[test]
+fn a_right_that_is_missing_is_told_once() {
+    for right in ["mget", "zscore", "set", "zadd"] {
+        let redis = RedisServer::start();
+        redis.run(&format!("ACL SETUSER default -{right}"));
+        let service = Service::start(&redis.url()).expecting_warnings();
+        let failures = || service.metric("phipi_cache_store_failures_total");
+        assert!(!service.fib_cached(213));
+        service.logs(right);
+        // New answers and probes go on failing, and nothing else looks like the end of it.
+        let (before, mut n) = (failures(), 1_000);
+        eventually("it has failed again and again", || {
+            n += 1;
+            service.fib(n);
+            service.pi_cached(n);
+            failures() > before + 10
+        });
+        let log = service.log();
+        let told = log.lines().filter(|line| line.contains("ERROR") && line.contains(right)).count();
+        assert!((1..=2).contains(&told), "of reads, of writes or of both, once each: {log}");
+        assert!(!log.contains("again"), "{log}");
     }
 }
 
