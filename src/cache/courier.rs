@@ -32,8 +32,8 @@ use crate::telemetry::{self, Operation};
 /// How much may wait for a store that is not there: half of it for small entries and half for large values.
 const QUEUE_BYTES: usize = 64 * 1024 * 1024;
 
-/// What leaves together, unless a single entry is larger.
-const BATCH_BYTES: usize = 1024 * 1024;
+/// What leaves together, unless a single entry is larger: no more than may go with what is small.
+const BATCH_BYTES: usize = LARGE_BYTES;
 
 /// Between attempts: soon after a blip, and no more often than a probe while the store is away.
 const DELAYS: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(200)];
@@ -145,14 +145,17 @@ impl Courier {
     async fn run(self) {
         let (mut delay, mut limit) = (DELAYS[0], ATTEMPTS[0]);
         while let Some(mut batch) = self.next().await {
-            let is_last = self.lane.outbox.closed_for().is_some_and(|closed| closed >= FAREWELL);
+            let closed = self.lane.outbox.closed_for();
+            if closed.is_some() {
+                limit = ATTEMPTS[0];
+            }
             if self.deliver(&mut batch, limit).await.is_ok() {
                 self.lane.outbox.delivered(&mut batch);
                 (delay, limit) = (DELAYS[0], ATTEMPTS[0]);
                 continue;
             }
             self.lane.outbox.returned(batch);
-            if is_last {
+            if closed >= Some(FAREWELL) {
                 return telemetry::writes_lost(self.lane.outbox.bytes());
             }
             sleep(delay).await;

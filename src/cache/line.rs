@@ -1,6 +1,6 @@
 //! A line to a Redis server: one connection at a time, replaced when it breaks or falls silent.
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{mem, pin::pin, sync::Arc, time::Duration};
 
 use redis::{
     AsyncConnectionConfig, Client, ErrorKind, Pipeline, RedisError, RedisResult, Value, aio::MultiplexedConnection,
@@ -19,10 +19,10 @@ const CONNECT: Duration = Duration::from_secs(1);
 /// Between attempts to connect.
 const DELAYS: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(250)];
 
-/// How long a connection that is suspected may take to answer a PING: beyond every budget. What is under way may be
-/// before it, at no less than a mebibyte a second.
+/// When a connection that has not answered is suspected, at the latest, and how long it may then take to answer a PING:
+/// beyond every budget. What is under way may be before it, at no less than 4 MiB a second.
 const SILENCE: Duration = Duration::from_millis(500);
-const BYTES_PER_MS: usize = 1024;
+const BYTES_PER_MS: usize = 4 * 1024;
 
 /// How often a connection that works is renewed, to learn where the server's name leads now.
 const RENEWAL: Duration = Duration::from_secs(2);
@@ -107,13 +107,23 @@ impl Line {
     ) -> RedisResult<Vec<RedisResult<Value>>> {
         let waiting = Waiting { line: self, bytes };
         let mut state = self.state.subscribe();
-        let replaced = state.wait_for(|state| matches!(state, State::Connecting | State::Down(_)));
-        let answers = tokio::select! {
-            answers = commands.query_async(&mut connection.way) => answers,
-            _ = replaced => Err((ErrorKind::Io, "the connection was given up").into()),
+        let mut replaced = pin!(state.wait_for(|state| matches!(state, State::Connecting | State::Down(_))));
+        let mut answers = pin!(commands.query_async(&mut connection.way));
+        let answers = loop {
+            tokio::select! {
+                answers = &mut answers => break answers,
+                _ = &mut replaced => break Err((ErrorKind::Io, "the connection was given up").into()),
+                () = sleep(SILENCE) => self.suspect(bytes),
+            }
         };
         waiting.ends();
         answers
+    }
+
+    /// Has the connection examined, which did not answer in time with so many bytes under way.
+    fn suspect(&self, bytes: usize) {
+        // When there is a concern already, it is looked into.
+        let _ = self.concerns.try_send(Concern::Silent(bytes));
     }
 
     /// The connection that is up, other than the one of number `but`; waits for an attempt that is under way.
@@ -147,8 +157,7 @@ impl Waiting<'_> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        // When there is a concern already, it is looked into.
-        let _ = self.line.concerns.try_send(Concern::Silent(self.bytes));
+        self.line.suspect(self.bytes);
     }
 }
 
