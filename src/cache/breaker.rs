@@ -27,7 +27,7 @@ pub(super) struct Breaker {
 #[derive(Debug, Default)]
 struct State {
     last_failure: Option<Instant>,
-    /// When the first of the failures was seen that no success has followed.
+    /// When the first visit began that failed and that no success has followed.
     failing_since: Option<Instant>,
     /// Why it is open, if it is.
     cause: Option<String>,
@@ -62,12 +62,17 @@ impl Breaker {
         self.failed.notified().await;
     }
 
-    /// Notes what came of a visit.
-    pub(super) fn note<T>(&self, outcome: &Result<T, StoreError>) {
+    /// Notes what came of a visit that began at a time.
+    pub(super) fn note<T>(&self, began: Instant, outcome: &Result<T, StoreError>) {
         match outcome {
             Ok(_) => self.succeeded(),
-            Err(cause) => self.failed(cause, Instant::now()),
+            Err(cause) => self.failed(began, cause, Instant::now()),
         }
+    }
+
+    /// Notes that a visit takes longer than it should, though something may still come of it.
+    pub(super) fn is_slow(&self) {
+        self.state().last_failure = Some(Instant::now());
     }
 
     fn succeeded(&self) {
@@ -78,14 +83,14 @@ impl Breaker {
         }
     }
 
-    fn failed(&self, cause: &StoreError, now: Instant) {
+    fn failed(&self, began: Instant, cause: &StoreError, now: Instant) {
         let trouble = cause.trouble();
         telemetry::store_failed(self.operation, trouble);
         let mut state = self.state();
         state.last_failure = Some(now);
         let since = *state.failing_since.get_or_insert_with(|| {
             self.failed.notify_one();
-            now
+            began
         });
         // What only an operator can mend is no blip.
         if state.cause.is_none() && (now - since >= STRETCH || trouble == Trouble::Denied) {
@@ -105,7 +110,7 @@ mod tests {
     use super::*;
 
     fn fails(breaker: &Breaker, now: Instant) -> bool {
-        breaker.failed(&StoreError::Late(STRETCH), now);
+        breaker.failed(now, &StoreError::Late(STRETCH), now);
         breaker.is_open()
     }
 
@@ -117,7 +122,7 @@ mod tests {
             assert!(!fails(&breaker, start), "however many fail at once");
         }
         assert!(!fails(&breaker, start + STRETCH / 2));
-        breaker.note(&Ok(()));
+        breaker.note(start, &Ok(()));
         assert!(!breaker.is_failing());
         assert!(!fails(&breaker, start + STRETCH), "a success in between starts the stretch anew");
         assert!(breaker.is_on_probation());
@@ -130,7 +135,7 @@ mod tests {
         breaker.failure().await;
         assert!(fails(&breaker, start + STRETCH));
         assert_eq!(breaker.cause().as_deref(), Some("no answer within 400ms"));
-        breaker.note(&Ok(()));
+        breaker.note(start, &Ok(()));
         assert!(!breaker.is_open());
         assert!(!fails(&breaker, start + 2 * STRETCH), "a new stretch begins");
     }

@@ -6,8 +6,6 @@
 
 use std::{
     collections::HashSet,
-    iter::Peekable,
-    mem,
     pin::pin,
     sync::{
         Arc,
@@ -17,7 +15,7 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::TaskTracker;
 
 use super::{
@@ -27,7 +25,7 @@ use super::{
     shared::Shared,
     store::{LARGE_BYTES, Record, StoreError},
 };
-use crate::telemetry::{self, Operation};
+use crate::telemetry::{self, Operation, Trouble};
 
 /// How much may wait for a store that is not there: half of it for small entries and half for large values.
 const QUEUE_BYTES: usize = 64 * 1024 * 1024;
@@ -45,9 +43,10 @@ const ATTEMPTS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)
 /// How long the end of the process waits for a store that does not take what is left.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// Makes the records that a mark vouches for, from the mark that the store has to the one that it shall have, each with
-/// the mark that it and those before it can bear. `None` when they can't be made.
-pub(super) type Rungs = Box<dyn Fn(Option<u32>, u32) -> BoxFuture<'static, Option<Vec<(u32, Record)>>> + Send + Sync>;
+/// Makes the records that a mark vouches for, from the mark that the store has to the one that it shall have, or as far
+/// as so many bytes of them go; with the mark that they bear. `None` when they can't be made.
+pub(super) type Rungs =
+    Box<dyn Fn(Option<u32>, u32, usize) -> BoxFuture<'static, Option<(Vec<Record>, u32)>> + Send + Sync>;
 
 /// All that is on its way to the store.
 pub(super) struct Post {
@@ -60,8 +59,15 @@ pub(super) struct Post {
 
 /// What was handed in.
 pub(super) struct Receipt {
-    small: (Ticket, usize),
-    large: (Ticket, usize),
+    small: Part,
+    large: Part,
+}
+
+/// What of it goes which way.
+struct Part {
+    ticket: Ticket,
+    bytes: usize,
+    has_raise: bool,
 }
 
 /// What a courier carries, and how that goes.
@@ -99,10 +105,8 @@ impl Post {
     /// Waits until all of it is acknowledged, no longer than the budget; for a store that fails now and then not for
     /// long, and for one that has been failing not at all.
     pub(super) async fn served(&self, receipt: Receipt) {
-        let lanes = [&self.shared.reads, &self.small.breaker, &self.large.breaker];
-        let is_on_probation = lanes.into_iter().any(Breaker::is_on_probation);
-        let budget = if is_on_probation { budget::WRITE_ON_PROBATION } else { budget::WRITE };
-        tokio::join!(self.small.served(receipt.small, budget), self.large.served(receipt.large, budget));
+        let reads = &self.shared.reads;
+        tokio::join!(self.small.served(receipt.small, reads), self.large.served(receipt.large, reads));
     }
 
     /// Why answers do not wait for what they write, if they do not.
@@ -120,15 +124,21 @@ impl Post {
 }
 
 impl Lane {
-    fn put(&self, records: Vec<Record>, raise: Option<Raise>) -> (Ticket, usize) {
-        let bytes = records.iter().map(Record::cost).sum();
-        let is_nothing = records.is_empty() && raise.is_none();
-        (if is_nothing { 0 } else { self.outbox.put(records, raise) }, bytes)
+    fn put(&self, records: Vec<Record>, raise: Option<Raise>) -> Part {
+        let (bytes, has_raise) = (records.iter().map(Record::cost).sum(), raise.is_some());
+        let is_nothing = records.is_empty() && !has_raise;
+        let ticket = if is_nothing { 0 } else { self.outbox.put(records, raise) };
+        Part { ticket, bytes, has_raise }
     }
 
-    async fn served(&self, (ticket, bytes): (Ticket, usize), budget: Duration) {
-        let budget = budget::with_allowance(budget, bytes);
-        if !self.breaker.is_open() && timeout(budget, self.outbox.served(ticket)).await.is_err() {
+    async fn served(&self, part: Part, reads: &Breaker) {
+        if self.breaker.is_open() {
+            return;
+        }
+        let is_on_probation = self.breaker.is_on_probation() || reads.is_on_probation();
+        let budget = if is_on_probation { budget::WRITE_ON_PROBATION } else { budget::WRITE };
+        let delivery = self.outbox.served(part.ticket, part.has_raise);
+        if timeout(budget::with_allowance(budget, part.bytes), delivery).await.is_err() {
             telemetry::budget_exceeded(Operation::Write);
         }
     }
@@ -144,103 +154,84 @@ struct Courier {
 impl Courier {
     async fn run(self) {
         let (mut delay, mut limit) = (DELAYS[0], ATTEMPTS[0]);
-        while let Some(mut batch) = self.next().await {
+        while let Some(batch) = self.next().await {
             let closed = self.lane.outbox.closed_for();
             if closed.is_some() {
                 limit = ATTEMPTS[0];
             }
-            if self.deliver(&mut batch, limit).await.is_ok() {
-                self.lane.outbox.delivered(&mut batch);
-                (delay, limit) = (DELAYS[0], ATTEMPTS[0]);
-                continue;
+            let began = Instant::now();
+            match self.deliver(&batch, limit).await {
+                Ok(reached) => {
+                    self.lane.outbox.delivered(&batch, reached);
+                    delay = DELAYS[0];
+                    limit = (2 * began.elapsed()).clamp(ATTEMPTS[0], ATTEMPTS[1]);
+                }
+                Err(_) if closed >= Some(FAREWELL) => {
+                    self.lane.outbox.returned(batch);
+                    return telemetry::writes_lost(self.lane.outbox.bytes());
+                }
+                Err(error) => {
+                    self.lane.outbox.returned(batch);
+                    sleep(delay).await;
+                    delay = DELAYS[1].min(2 * delay);
+                    // A refusal says nothing of how long an attempt may take.
+                    if error.trouble() == Trouble::Late {
+                        limit = ATTEMPTS[1].min(2 * limit);
+                    }
+                }
             }
-            self.lane.outbox.returned(batch);
-            if closed >= Some(FAREWELL) {
-                return telemetry::writes_lost(self.lane.outbox.bytes());
-            }
-            sleep(delay).await;
-            (delay, limit) = (DELAYS[1].min(2 * delay), ATTEMPTS[1].min(2 * limit));
         }
     }
 
-    /// What is to be delivered next. While the breaker is open that is a single entry; when there is none, what changes
-    /// nothing is written until the breaker closes: the mark as it is.
+    /// What is to be delivered next; while the breaker is open a single entry. When nothing has come of the last
+    /// attempt, and there is nothing else to try, what changes nothing is written until something comes of it.
     async fn next(&self) -> Option<Batch> {
-        while self.lane.breaker.is_open() {
-            if let Ok(batch) = timeout(DELAYS[1], self.lane.outbox.next(0)).await {
+        while self.lane.breaker.is_failing() {
+            let bytes = if self.lane.breaker.is_open() { 0 } else { BATCH_BYTES };
+            if let Ok(batch) = timeout(DELAYS[1], self.lane.outbox.next(bytes)).await {
                 return batch;
             }
-            if let Ok(mark @ Some(_)) = self.mark().await {
-                // What comes of it is noted.
-                let _ = self.write(Vec::new(), mark, ATTEMPTS[0]).await;
-            }
+            let began = Instant::now();
+            self.lane.breaker.note(began, &within(ATTEMPTS[0], self.shared.store.touch()).await);
         }
         self.lane.outbox.next(BATCH_BYTES).await
     }
 
-    async fn deliver(&self, batch: &mut Batch, limit: Duration) -> Result<(), StoreError> {
-        match batch.raise() {
-            None => self.write(batch.records(), None, limit).await,
-            Some(Raise { top, base: Base::Seen { mark, growths } }) if growths == self.growths() => {
-                self.raise(batch.records(), mark, top, Steps::One, limit).await
-            }
-            Some(Raise { top, .. }) => {
-                if !batch.is_bare() {
-                    // Nothing is well before the mark is raised too.
-                    self.carry(batch.records(), None, limit).await?;
-                    self.lane.outbox.delivered(batch);
-                }
-                let mark = self.mark().await?;
-                // A slow store gets on with each step.
-                self.raise(Vec::new(), mark, top, Steps::Several, limit).await
-            }
-        }
-    }
-
-    /// Writes records and the rungs from a mark to `top`, and raises the mark to what is acknowledged. When the rungs
-    /// can't be made, there is no more to raise it to.
-    async fn raise(
-        &self,
-        mut records: Vec<Record>,
-        mark: Option<u32>,
-        top: u32,
-        steps: Steps,
-        limit: Duration,
-    ) -> Result<(), StoreError> {
-        let rungs = if mark < Some(top) { (self.rungs)(mark, top).await } else { None };
-        let Some(rungs) = rungs else { return self.write(records, None, limit).await };
-        let made: HashSet<&str> = rungs.iter().map(|(_, rung)| &*rung.name).collect();
-        records.retain(|record| !made.contains(&*record.name));
-        let mut rungs = rungs.into_iter().peekable();
-        loop {
-            let bytes = match steps {
-                Steps::One => usize::MAX,
-                Steps::Several if self.lane.breaker.is_open() => 0,
-                Steps::Several => BATCH_BYTES,
+    /// Writes the records of a batch and the rungs below its mark, and when they are acknowledged raises the mark. Gives
+    /// what it was raised to.
+    ///
+    /// When a lookup has just told how far the store is, it goes all the way, since an answer waits for it; else a
+    /// step, so that a slow store gets on, and what came meanwhile leaves with the next one.
+    async fn deliver(&self, batch: &Batch, limit: Duration) -> Result<Option<u32>, StoreError> {
+        let (mut records, mut reached) = (batch.records(), None);
+        if let Some(Raise { top, base }) = batch.raise() {
+            let (mark, bytes) = match base {
+                Base::Seen { mark, growths } if growths == self.growths.load(Ordering::Acquire) => (mark, usize::MAX),
+                Base::Seen { .. } | Base::Unknown => (self.mark().await?, BATCH_BYTES),
             };
-            let reached = step(&mut rungs, bytes, &mut records).map_or(top, |bears| bears.min(top));
-            self.write(mem::take(&mut records), Some(reached), limit).await?;
-            self.growths.fetch_add(1, Ordering::Release);
-            if reached == top {
-                return Ok(());
+            if mark < Some(top)
+                && let Some((rungs, bears)) = (self.rungs)(mark, top, bytes).await
+            {
+                let made: HashSet<&str> = rungs.iter().map(|rung| &*rung.name).collect();
+                records.retain(|record| !made.contains(&*record.name));
+                records.extend(rungs);
+                reached = Some(bears);
             }
         }
+        self.write(records, reached, limit).await?;
+        if reached.is_some() {
+            self.growths.fetch_add(1, Ordering::Release);
+        }
+        Ok(reached)
     }
 
-    /// Writes records and, when they are acknowledged, the mark. A store that does so in time is well.
+    /// Writes records and, when they are acknowledged, the mark. A store that takes longer than answers wait is slow;
+    /// one that takes longer than the limit has failed.
     async fn write(&self, records: Vec<Record>, mark: Option<u32>, limit: Duration) -> Result<(), StoreError> {
-        if self.carry(records, mark, limit).await? == Punctuality::InTime {
-            self.lane.breaker.note(&Ok(()));
-        }
-        Ok(())
-    }
-
-    /// The same, without a word of success. Whoever waits for it has a budget; when that is spent the store is not
-    /// well, even if it takes everything in the end.
-    async fn carry(&self, records: Vec<Record>, mark: Option<u32>, limit: Duration) -> Result<Punctuality, StoreError> {
         if records.is_empty() && mark.is_none() {
-            return Ok(Punctuality::Unknown);
+            return Ok(());
         }
+        let began = Instant::now();
         let bytes = records.iter().map(Record::cost).sum();
         let budget = budget::with_allowance(budget::WRITE, bytes);
         let mut attempt = pin!(within(budget::with_allowance(limit, bytes), async {
@@ -252,67 +243,23 @@ impl Courier {
                 None => Ok(()),
             }
         }));
-        let mut punctuality = Punctuality::InTime;
         let written = loop {
             if let Ok(written) = timeout(budget, &mut attempt).await {
                 break written;
             }
-            punctuality = Punctuality::Late;
-            self.lane.breaker.note::<()>(&Err(StoreError::Late(budget)));
+            self.lane.breaker.is_slow();
         };
-        if written.is_err() {
-            self.lane.breaker.note(&written);
-        }
-        written.map(|()| punctuality)
+        self.lane.breaker.note(began, &written);
+        written
     }
 
     /// The mark as it is now.
     async fn mark(&self) -> Result<Option<u32>, StoreError> {
+        let began = Instant::now();
         let reading = within(ATTEMPTS[0], self.shared.store.read(Vec::new(), 0)).await;
         if reading.is_err() {
-            self.lane.breaker.note(&reading);
+            self.lane.breaker.note(began, &reading);
         }
         Ok(reading?.mark)
     }
-
-    fn growths(&self) -> u64 {
-        self.growths.load(Ordering::Acquire)
-    }
-}
-
-/// Whether the store acknowledged within the budget.
-#[derive(PartialEq, Eq)]
-enum Punctuality {
-    InTime,
-    Late,
-    /// It was not asked for anything.
-    Unknown,
-}
-
-/// How the mark is raised.
-#[derive(Clone, Copy)]
-enum Steps {
-    /// At once, by an answer that waits for it.
-    One,
-    /// As far as a batch bears, and again.
-    Several,
-}
-
-/// Moves rungs to the records, up to so many bytes and at least one. Gives the mark that they bear; `None` when there
-/// are no more.
-fn step(
-    rungs: &mut Peekable<impl Iterator<Item = (u32, Record)>>,
-    bytes: usize,
-    records: &mut Vec<Record>,
-) -> Option<u32> {
-    let mut left = bytes;
-    while let Some((bears, rung)) = rungs.next() {
-        left = left.saturating_sub(rung.cost());
-        records.push(rung);
-        let (_, next) = rungs.peek()?;
-        if next.cost() > left {
-            return Some(bears);
-        }
-    }
-    None
 }

@@ -24,6 +24,9 @@ const DELAYS: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(
 const SILENCE: Duration = Duration::from_millis(500);
 const BYTES_PER_MS: usize = 4 * 1024;
 
+/// On a network that is slower than that, as much patience leads to the end of what was sent in vain before.
+const MOST_PATIENCE: u32 = 16;
+
 /// How often a connection that works is renewed, to learn where the server's name leads now.
 const RENEWAL: Duration = Duration::from_secs(2);
 
@@ -62,7 +65,7 @@ impl Line {
         let state = Arc::new(watch::Sender::new(State::Connecting));
         // A concern is as good as several.
         let (concerns, heard) = mpsc::channel(1);
-        tokio::spawn(Supervisor { client, state: Arc::clone(&state), concerns: heard, number: 0 }.run());
+        tokio::spawn(Supervisor { client, state: Arc::clone(&state), concerns: heard, number: 0, patience: 1 }.run());
         Self { state, concerns }
     }
 
@@ -179,6 +182,8 @@ struct Supervisor {
     state: Arc<watch::Sender<State>>,
     concerns: mpsc::Receiver<Concern>,
     number: u64,
+    /// By how much more silence is borne, the more connections in a row were given up for it.
+    patience: u32,
 }
 
 impl Supervisor {
@@ -217,11 +222,11 @@ impl Supervisor {
             let concern = tokio::select! {
                 // The sender is at hand: it can't have gone.
                 _ = state.wait_for(|state| !matches!(state, State::Up(_))) => return,
-                concern = self.concerns.recv() => concern,
+                Some(concern) = self.concerns.recv() => concern,
             };
             match concern {
-                Some(Concern::Silent(bytes)) => self.examine(connection.clone(), bytes).await,
-                Some(Concern::Stale) if renewed.elapsed() >= RENEWAL => {
+                Concern::Silent(bytes) => self.examine(connection.clone(), bytes).await,
+                Concern::Stale if renewed.elapsed() >= RENEWAL => {
                     renewed = Instant::now();
                     if let Ok(next) = self.connect().await {
                         connection = next;
@@ -234,23 +239,25 @@ impl Supervisor {
                         });
                     }
                 }
-                Some(Concern::Stale) => {}
-                // Nobody holds the line any more.
-                None => return,
+                Concern::Stale => {}
             }
         }
     }
 
     /// Gives the connection up unless it answers a PING: a peer that is gone without a word would be noticed by nobody
     /// else for minutes.
-    async fn examine(&self, mut connection: Connection, bytes: usize) {
+    async fn examine(&mut self, mut connection: Connection, bytes: usize) {
         let under_way = Duration::from_millis((bytes / BYTES_PER_MS).try_into().unwrap_or(u64::MAX));
         let ping = redis::cmd("PING");
-        let answer = timeout(SILENCE + under_way, ping.query_async::<Value>(&mut connection.way)).await;
+        let answer =
+            timeout(self.patience * (SILENCE + under_way), ping.query_async::<Value>(&mut connection.way)).await;
         // An error of the server is an answer.
         let is_alive =
             answer.is_ok_and(|answer| answer.is_ok() || answer.is_err_and(|error| code_of(&error).is_some()));
-        if !is_alive {
+        if is_alive {
+            self.patience = 1;
+        } else {
+            self.patience = MOST_PATIENCE.min(2 * self.patience);
             replace(&self.state, connection.number);
         }
     }

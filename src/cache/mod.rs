@@ -65,17 +65,17 @@ pub type Judging<V> = BoxFuture<'static, Verdict<V>>;
 /// Proves that bytes belong under a key.
 pub type Proof<K, V> = Box<dyn Fn(K, Vec<u8>) -> Judging<V> + Send + Sync>;
 
-/// Makes what a mark vouches for, from a mark that is there (if one is) to the one that shall be, in order. It takes
-/// from memory what is there. `None` when it can't be made.
+/// Makes what a mark vouches for, from a mark that is there (if one is) to the one that shall be, or as far as so many
+/// bytes of entries go, and one at least. It takes from memory what is there. `None` when it can't be made.
 pub type Growth<K, V> =
-    Box<dyn Fn(Option<u32>, u32, Memory<K, V>) -> BoxFuture<'static, Option<Vec<Rung<K, V>>>> + Send + Sync>;
+    Box<dyn Fn(Option<u32>, u32, usize, Memory<K, V>) -> BoxFuture<'static, Option<Rungs<K, V>>> + Send + Sync>;
 
-/// One of the entries that a mark vouches for.
-pub struct Rung<K, V> {
-    /// The entry.
-    pub fact: Fact<K, V>,
-    /// The highest mark that it bears, together with all before it.
-    pub bears: u32,
+/// The entries that a mark vouches for, from another mark on.
+pub struct Rungs<K, V> {
+    /// The entries.
+    pub facts: Vec<Fact<K, V>>,
+    /// The mark that they bear.
+    pub bear: u32,
 }
 
 /// Where the cache is, and what it can't know by itself.
@@ -296,9 +296,9 @@ where
         if from >= Some(top) {
             return true;
         }
-        let Some(rungs) = (self.growth)(from, top, self.memory.clone()).await else { return false };
-        for rung in rungs {
-            self.memory.insert(rung.fact.key, rung.fact.value);
+        let Some(rungs) = (self.growth)(from, top, usize::MAX, self.memory.clone()).await else { return false };
+        for rung in rungs.facts {
+            self.memory.insert(rung.key, rung.value);
         }
         *grown = Some(top);
         true
@@ -351,11 +351,11 @@ where
     V: Clone + Send + Sync + 'static,
 {
     let (growth, memory, prefix) = (Arc::clone(growth), memory.clone(), Arc::<str>::from(prefix));
-    Box::new(move |from, top| {
-        let (rungs, prefix) = (growth(from, top, memory.clone()), Arc::clone(&prefix));
+    Box::new(move |from, top, bytes| {
+        let (rungs, prefix) = (growth(from, top, bytes, memory.clone()), Arc::clone(&prefix));
         Box::pin(async move {
-            let records = rungs.await?.into_iter().map(|rung| Some((rung.bears, record(&prefix, &rung.fact)?)));
-            records.collect()
+            let Rungs { facts, bear } = rungs.await?;
+            Some((facts.iter().map(|fact| record(&prefix, fact)).collect::<Option<_>>()?, bear))
         })
     })
 }

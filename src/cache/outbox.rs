@@ -69,11 +69,15 @@ impl Batch {
     pub(super) fn raise(&self) -> Option<Raise> {
         self.raise.map(|(_, raise)| raise)
     }
+}
 
-    /// Whether there are no records in it.
-    pub(super) fn is_bare(&self) -> bool {
-        self.records.is_empty()
-    }
+/// What is acknowledged.
+#[derive(Clone, Copy, Default)]
+struct Served {
+    /// All records of tickets up to this one.
+    records: Ticket,
+    /// The marks of tickets up to this one.
+    raises: Ticket,
 }
 
 /// The queue of a courier.
@@ -81,7 +85,7 @@ pub(super) struct Outbox {
     queue: Mutex<Queue>,
     bound: usize,
     arrived: Notify,
-    served: watch::Sender<Ticket>,
+    served: watch::Sender<Served>,
 }
 
 #[derive(Default)]
@@ -100,7 +104,7 @@ struct Queue {
 impl Outbox {
     /// An outbox that holds up to `bound` bytes.
     pub(super) fn new(bound: usize) -> Self {
-        Self { queue: Mutex::default(), bound, arrived: Notify::new(), served: watch::Sender::new(0) }
+        Self { queue: Mutex::default(), bound, arrived: Notify::new(), served: watch::Sender::default() }
     }
 
     /// Takes records in, and a mark to raise. When there is no room, the oldest are dropped.
@@ -148,14 +152,23 @@ impl Outbox {
         }
     }
 
-    /// What is in the batch is acknowledged; nothing is under way any more.
-    pub(super) fn delivered(&self, batch: &mut Batch) {
+    /// What is in the batch is acknowledged, and the mark is raised as far as its top or to `reached`: then what is left
+    /// of the way waits again. Nothing is under way any more.
+    pub(super) fn delivered(&self, batch: &Batch, reached: Option<u32>) {
         let mut queue = self.queue();
-        for (_, record) in batch.records.drain(..) {
-            queue.forget(&record);
+        for (_, record) in &batch.records {
+            queue.forget(record);
         }
-        let waiting = [queue.waiting.front().map(|(ticket, _)| *ticket), queue.raise.map(|(ticket, _)| ticket)];
-        let served = waiting.into_iter().flatten().min().map_or(queue.last, |first| first - 1);
+        if let Some((ticket, raise)) = batch.raise
+            && reached.is_some_and(|reached| reached < raise.top)
+        {
+            queue.add((ticket, Raise { base: Base::Unknown, ..raise }));
+        }
+        let before = |first: Option<Ticket>| first.map_or(queue.last, |first| first - 1);
+        let served = Served {
+            records: before(queue.waiting.front().map(|(ticket, _)| *ticket)),
+            raises: before(queue.raise.map(|(ticket, _)| ticket)),
+        };
         drop(queue);
         self.served.send_replace(served);
     }
@@ -172,10 +185,12 @@ impl Outbox {
         }
     }
 
-    /// Waits until all that was handed in up to `ticket` is acknowledged or dropped.
-    pub(super) async fn served(&self, ticket: Ticket) {
+    /// Waits until all records that were handed in up to `ticket` are acknowledged or dropped, and if `and_raised` the
+    /// marks too.
+    pub(super) async fn served(&self, ticket: Ticket, and_raised: bool) {
+        let is_served = |served: &Served| served.records >= ticket && (!and_raised || served.raises >= ticket);
         // The sender lives as long as this.
-        let _ = self.served.subscribe().wait_for(|&served| served >= ticket).await;
+        let _ = self.served.subscribe().wait_for(is_served).await;
     }
 
     /// Nothing more comes: when it is empty there is no next batch.
@@ -246,24 +261,27 @@ mod tests {
         batch.records().into_iter().map(|record| record.name).collect()
     }
 
-    fn is_served(outbox: &Outbox, ticket: Ticket) -> bool {
-        *outbox.served.borrow() >= ticket
+    /// Whether the records of a ticket are acknowledged, and whether its mark is.
+    fn is_served(outbox: &Outbox, ticket: Ticket) -> (bool, bool) {
+        let served = *outbox.served.borrow();
+        (served.records >= ticket, served.raises >= ticket)
     }
 
     #[tokio::test]
     async fn what_came_meanwhile_leaves_together() {
         let outbox = Outbox::new(10_000);
         let first = outbox.put(vec![record("a", 1_000), record("b", 1_000)], Some(raise(300, None, 0)));
-        let mut batch = outbox.next(1_500).await.unwrap();
+        let batch = outbox.next(1_500).await.unwrap();
         assert_eq!((names(&batch), batch.raise()), (vec!["a".into()], Some(raise(300, None, 0))));
         let second = outbox.put(vec![record("c", 1_000)], Some(raise(200, Some(7), 0)));
-        outbox.delivered(&mut batch);
-        assert!(!is_served(&outbox, first), "b is still to be delivered");
+        outbox.delivered(&batch, Some(300));
+        assert_eq!(is_served(&outbox, first), (false, true), "b is still to be delivered");
+        assert_eq!(is_served(&outbox, second), (false, false), "and the later mark to be raised");
 
-        let mut batch = outbox.next(2_000).await.unwrap();
+        let batch = outbox.next(2_000).await.unwrap();
         assert_eq!((names(&batch), batch.raise()), (vec!["b".into(), "c".into()], Some(raise(200, Some(7), 0))));
-        outbox.delivered(&mut batch);
-        assert!(is_served(&outbox, second));
+        outbox.delivered(&batch, Some(200));
+        assert_eq!(is_served(&outbox, second), (true, true));
         outbox.close();
         assert!(outbox.next(2_000).await.is_none());
     }
@@ -272,10 +290,10 @@ mod tests {
     async fn who_asks_for_what_is_under_way_is_served_with_it() {
         let outbox = Outbox::new(10_000);
         outbox.put(vec![record("a", 1_000)], None);
-        let mut batch = outbox.next(1_000).await.unwrap();
+        let batch = outbox.next(1_000).await.unwrap();
         let second = outbox.put(vec![record("a", 1_000)], None);
-        outbox.delivered(&mut batch);
-        assert!(is_served(&outbox, second));
+        outbox.delivered(&batch, None);
+        assert_eq!(is_served(&outbox, second), (true, true));
     }
 
     #[tokio::test]
@@ -286,15 +304,32 @@ mod tests {
         let later = outbox.put(vec![record("b", 1_000), record("a", 1_000)], Some(raise(400, Some(5), 0)));
         outbox.returned(batch);
 
-        let mut batch = outbox.next(1_000).await.unwrap();
+        let batch = outbox.next(1_000).await.unwrap();
         assert_eq!(names(&batch), ["a"], "and nothing twice");
         assert_eq!(batch.raise, Some((first, Raise { top: 400, base: Base::Unknown })));
-        outbox.delivered(&mut batch);
-        assert!(is_served(&outbox, first) && !is_served(&outbox, later));
-        let mut batch = outbox.next(1_000).await.unwrap();
+        outbox.delivered(&batch, None);
+        assert_eq!((is_served(&outbox, first), is_served(&outbox, later)), ((true, true), (false, true)));
+        let batch = outbox.next(1_000).await.unwrap();
         assert_eq!(names(&batch), ["b"]);
-        outbox.delivered(&mut batch);
-        assert!(is_served(&outbox, later));
+        outbox.delivered(&batch, None);
+        assert_eq!(is_served(&outbox, later), (true, true));
+    }
+
+    #[tokio::test]
+    async fn a_mark_on_its_way_holds_up_nobody_but_those_who_wait_for_it() {
+        let outbox = Outbox::new(10_000);
+        let raised = outbox.put(vec![record("a", 1_000)], Some(raise(300, None, 0)));
+        let batch = outbox.next(1_000).await.unwrap();
+        let later = outbox.put(vec![record("b", 1_000)], None);
+        outbox.delivered(&batch, Some(127));
+        assert_eq!(is_served(&outbox, raised), (true, false), "it has not reached its top");
+        let batch = outbox.next(1_000).await.unwrap();
+        assert_eq!((names(&batch), batch.raise()), (vec!["b".into()], Some(Raise { top: 300, base: Base::Unknown })));
+        outbox.delivered(&batch, Some(255));
+        assert_eq!(is_served(&outbox, later), (true, false), "who waits for no mark is served");
+        let batch = outbox.next(1_000).await.unwrap();
+        outbox.delivered(&batch, Some(300));
+        assert_eq!(is_served(&outbox, later), (true, true));
     }
 
     #[test]
@@ -315,9 +350,9 @@ mod tests {
         assert_eq!(outbox.bytes(), 600, "what is under way can't be dropped");
         outbox.returned(under_way);
         outbox.put(vec![record("newest", 400)], None);
-        let mut batch = outbox.next(1_000).await.unwrap();
+        let batch = outbox.next(1_000).await.unwrap();
         assert_eq!(names(&batch), ["under way", "newest"]);
-        outbox.delivered(&mut batch);
+        outbox.delivered(&batch, None);
         assert_eq!(outbox.bytes(), 0);
     }
 }

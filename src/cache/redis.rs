@@ -63,8 +63,17 @@ impl Redis {
     }
 
     pub(super) async fn raise(&self, mark: u32) -> Result<(), StoreError> {
+        self.raise_by(&["GT"], mark).await
+    }
+
+    /// The mark rises to 0, if there is one.
+    pub(super) async fn touch(&self) -> Result<(), StoreError> {
+        self.raise_by(&["XX", "GT"], 0).await
+    }
+
+    async fn raise_by(&self, manner: &[&str], mark: u32) -> Result<(), StoreError> {
         let mut commands = Pipeline::new();
-        commands.cmd("ZADD").arg(&*self.mark).arg("GT").arg(mark).arg(MARK_MEMBER);
+        commands.cmd("ZADD").arg(&*self.mark).arg(manner).arg(mark).arg(MARK_MEMBER);
         match self.change(commands, 0).await {
             Err(StoreError::Redis(error)) if self.is_taken(&error) => Ok(()),
             raised => raised,

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{
     breaker::Breaker,
@@ -37,24 +37,30 @@ impl Shared {
         if self.reads.is_open() {
             return None;
         }
-        let limit = budget::with_allowance(budget::READ, bytes);
-        let reading = within(limit, self.store.read(names, bytes)).await;
+        let reading = self.visit(names, bytes, budget::with_allowance(budget::READ, bytes)).await;
         if let Err(StoreError::Late(_)) = reading {
             telemetry::budget_exceeded(Operation::Read);
         }
-        self.reads.note(&reading);
         reading.ok()
+    }
+
+    async fn visit(&self, names: Vec<String>, bytes: usize, limit: Duration) -> Result<Reading, StoreError> {
+        let began = Instant::now();
+        let reading = within(limit, self.store.read(names, bytes)).await;
+        self.reads.note(began, &reading);
+        reading
     }
 
     /// Greets the store; and whenever it has failed, visits it until something comes of that. So a blip is soon known
     /// for one, and a failure for what it is, however little is asked meanwhile.
     async fn watch(self: Arc<Self>) {
-        self.reads.note(&within(GREETING, self.store.read(Vec::new(), 0)).await);
+        // What comes of a visit is noted.
+        let _ = self.visit(Vec::new(), 0, GREETING).await;
         loop {
             self.reads.failure().await;
             while self.reads.is_failing() {
                 sleep(PROBE_INTERVAL).await;
-                self.reads.note(&within(budget::READ, self.store.read(Vec::new(), 0)).await);
+                let _ = self.visit(Vec::new(), 0, budget::READ).await;
             }
         }
     }

@@ -2,37 +2,51 @@
 //!
 //! The cache raises the mark; here are the rungs that the mark vouches for.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use super::entry::{Key, Value};
 use crate::{
-    cache::{self, Growth, Memory},
+    cache::{Fact, Growth, Memory, Rungs},
     math::{decimal::LIMB_BYTES, residue::Prime, rung::Rung},
     telemetry,
     workers::{MakeWay, Workers},
 };
 
-/// Makes the rungs above one mark, up to the one of another index: those that memory has are taken from there, and the
-/// others are evaluated, from the first that it lacks.
+/// Makes the rungs above one mark, up to the one of another index or as far as so many bytes go: those that memory has
+/// are taken from there, and the others are evaluated, from the first that it lacks.
 pub(super) fn growth(workers: Arc<Workers>, prime: Prime) -> Growth<Key, Value> {
-    Box::new(move |mark, top, memory| {
+    Box::new(move |mark, top, bytes, memory| {
         let workers = Arc::clone(&workers);
-        let numbers = mark.map_or(0, |mark| mark / Rung::SPACING + 1)..top / Rung::SPACING + 1;
+        let (numbers, bear) = step(mark, top, bytes);
         Box::pin(async move {
             let limbs = numbers.clone().map(Rung::stored_bytes).sum::<usize>() / LIMB_BYTES;
             let make = move |_: &MakeWay| {
                 let mut rungs: Vec<Arc<Rung>> = numbers.clone().map_while(|r| remembered(r, &memory)).collect();
                 let first = rungs.last().map_or(numbers.start, |rung| rung.number() + 1);
                 rungs.extend(Rung::ladder(first..numbers.end, &prime)?.into_iter().map(Arc::new));
-                Some(rungs.into_iter().map(entry).collect())
+                Some(Rungs { facts: rungs.into_iter().map(fact).collect(), bear })
             };
-            let rungs: Option<Vec<_>> = workers.run(limbs, make).await.ok()?;
+            let rungs = workers.run(limbs, make).await.ok()?;
             if rungs.is_none() {
                 telemetry::evaluation_wrong(&"the ladder");
             }
             rungs
         })
     })
+}
+
+/// The numbers of the rungs above a mark, up to the one of `top` or as far as so many bytes go, and one at least; and
+/// the index that they bear.
+fn step(mark: Option<u32>, top: u32, bytes: usize) -> (Range<u32>, u32) {
+    let first = mark.map_or(0, |mark| mark / Rung::SPACING + 1);
+    let end = top / Rung::SPACING + 1;
+    let mut taken = 0_usize;
+    let fit = (first..end).take_while(|&r| {
+        taken = taken.saturating_add(Rung::stored_bytes(r));
+        r == first || taken <= bytes
+    });
+    let next = fit.last().map_or(end, |last| last + 1);
+    (first..next, if next == end { top } else { next * Rung::SPACING - 1 })
 }
 
 fn remembered(r: u32, memory: &Memory<Key, Value>) -> Option<Arc<Rung>> {
@@ -42,8 +56,31 @@ fn remembered(r: u32, memory: &Memory<Key, Value>) -> Option<Arc<Rung>> {
     }
 }
 
-/// A rung as the cache keeps it: with those before it, it bears all indices up to the next.
-fn entry(rung: Arc<Rung>) -> cache::Rung<Key, Value> {
-    let number = rung.number();
-    cache::Rung { fact: Value::Rung(rung).fact(Key::Rung(number)), bears: (number + 1) * Rung::SPACING - 1 }
+fn fact(rung: Arc<Rung>) -> Fact<Key, Value> {
+    let key = Key::Rung(rung.number());
+    Value::Rung(rung).fact(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_lead_to_the_top_without_a_gap() {
+        for (start, top, bytes) in [(None, 100_000, 64 * 1024), (Some(127), 128, 1), (Some(500), 5_000, 0)] {
+            let mut mark = start;
+            let mut next = start.map_or(0, |mark| mark / Rung::SPACING + 1);
+            while mark < Some(top) {
+                let (numbers, bears) = step(mark, top, bytes);
+                assert_eq!(numbers.start, next, "after {mark:?}");
+                assert_eq!(bears.min(top) / Rung::SPACING + 1, numbers.end, "the rungs bear {bears}");
+                let size: usize = numbers.clone().map(Rung::stored_bytes).sum();
+                assert!(numbers.len() == 1 || size <= bytes, "{size} bytes");
+                (mark, next) = (Some(bears), numbers.end);
+            }
+            assert_eq!(mark, Some(top));
+        }
+        assert_eq!(step(Some(300), 310, 0), (3..3, 310), "on a known rung the mark alone rises");
+        assert_eq!(step(None, 100_000, usize::MAX), (0..782, 100_000));
+    }
 }

@@ -68,6 +68,11 @@ impl RedisServer {
         self.folder.path().join("redis.sock")
     }
 
+    /// The mark of the ladder.
+    pub fn mark(&self) -> Option<u32> {
+        self.connection().zscore(format!("{PREFIX}1:fib:top"), "n").unwrap()
+    }
+
     /// Where it keeps its files.
     pub fn folder(&self) -> &Path {
         self.folder.path()

@@ -315,6 +315,8 @@ fn is_kept(store: &Store, times: &Times, records: &[Record]) {
     let during = times.begun..times.restored;
     let new: Vec<_> = records.iter().filter(|record| record.is_new() && during.contains(&record.answered)).collect();
     assert!(new.len() > SAMPLE, "new values are asked for during the fault");
+    let highest = records.iter().flat_map(|record| &record.questions.indices).max().copied();
+    eventually("the mark is where it was", || store.redis.mark() >= highest.map(|n| n.min(100_000)));
     let fresh = Service::start(&store.redis.url());
     for record in new.iter().step_by(new.len() / SAMPLE) {
         let answers = fresh.ask(&client(), &record.questions).unwrap();

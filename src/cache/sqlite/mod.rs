@@ -87,6 +87,16 @@ impl Sqlite {
             })
             .await
     }
+
+    pub(super) async fn touch(&self) -> Result<(), StoreError> {
+        self.writer
+            .run(move |connection| {
+                let change = begin(connection)?;
+                change.execute("UPDATE mark SET n = n", [])?;
+                Ok(change.commit()?)
+            })
+            .await
+    }
 }
 
 /// A handle on a thread of its own, since SQLite blocks.
