@@ -14,8 +14,9 @@ use crate::telemetry::{self, Operation, Trouble};
 /// (0.6 s) nobody waits after the first second.
 const STRETCH: Duration = Duration::from_millis(400);
 
-/// For so long after a failure a store is not trusted with the patience that a good one has.
-const PROBATION: Duration = Duration::from_secs(1);
+/// For so long after a failure a store is not trusted with the patience that a good one has: one that fails now and then
+/// is found out only by what it costs.
+const PROBATION: Duration = Duration::from_secs(5);
 
 /// The breaker of one kind of visit. The log is told when it opens and when it closes, and of nothing between.
 pub(super) struct Breaker {

@@ -105,8 +105,10 @@ impl Post {
     /// Waits until all of it is acknowledged, no longer than the budget; for a store that fails now and then not for
     /// long, and for one that has been failing not at all.
     pub(super) async fn served(&self, receipt: Receipt) {
-        let reads = &self.shared.reads;
-        tokio::join!(self.small.served(receipt.small, reads), self.large.served(receipt.large, reads));
+        let breakers = [&self.shared.reads, &self.small.breaker, &self.large.breaker];
+        let is_on_probation = breakers.into_iter().any(Breaker::is_on_probation);
+        let budget = if is_on_probation { budget::WRITE_ON_PROBATION } else { budget::WRITE };
+        tokio::join!(self.small.served(receipt.small, budget), self.large.served(receipt.large, budget));
     }
 
     /// Why answers do not wait for what they write, if they do not.
@@ -131,12 +133,10 @@ impl Lane {
         Part { ticket, bytes, has_raise }
     }
 
-    async fn served(&self, part: Part, reads: &Breaker) {
+    async fn served(&self, part: Part, budget: Duration) {
         if self.breaker.is_open() {
             return;
         }
-        let is_on_probation = self.breaker.is_on_probation() || reads.is_on_probation();
-        let budget = if is_on_probation { budget::WRITE_ON_PROBATION } else { budget::WRITE };
         let delivery = self.outbox.served(part.ticket, part.has_raise);
         if timeout(budget::with_allowance(budget, part.bytes), delivery).await.is_err() {
             telemetry::budget_exceeded(Operation::Write);
