@@ -72,7 +72,7 @@ impl Breaker {
     }
 
     /// Notes that a visit takes longer than it should, though something may still come of it.
-    pub(super) fn is_slow(&self) {
+    pub(super) fn note_slowness(&self) {
         self.state().last_failure = Some(Instant::now());
     }
 

@@ -247,7 +247,7 @@ impl Courier {
             if let Ok(written) = timeout(budget, &mut attempt).await {
                 break written;
             }
-            self.lane.breaker.is_slow();
+            self.lane.breaker.note_slowness();
         };
         self.lane.breaker.note(began, &written);
         written

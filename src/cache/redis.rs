@@ -1,4 +1,4 @@
-//! The shared tier in Redis 6.2 or later, with plain commands alone: GET's plural, SET, ZADD GT, ZSCORE.
+//! The shared tier in Redis 6.2 or later, with plain commands alone: MGET, SET, ZADD GT, ZSCORE, PING.
 
 use std::sync::{
     Arc,
