@@ -245,8 +245,8 @@ fn nobody_waits_for_a_store_that_hangs_once_the_breaker_is_open() {
         service.pi_cached(terms);
         if start.elapsed() > Duration::from_secs(1) {
             let (asked, waited) = (u64::from(terms - 1_000_000), waited() - before);
-            // The probes alone wait, one each 200 ms and 50 ms long.
-            assert!(waited <= 6 && asked > 4 * waited, "{waited} of {asked} waited");
+            // One that came while the breaker was closed for a moment may have.
+            assert!(waited <= 2 && asked > 20, "{waited} of {asked} waited");
             break;
         }
     }
