@@ -5,6 +5,7 @@ use std::{
     error::Error,
     io::{self, ErrorKind, IsTerminal, Write},
     process::ExitCode,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -115,19 +116,15 @@ async fn serve(settings: Serve) -> Result<()> {
     let public = listen(settings.listen, "--listen").await?;
     let admin = listen(settings.admin_listen, "--admin-listen").await?;
     let prime = Prime::draw(getrandom::u64)?;
-    let evaluator = Evaluator::open(
-        location,
-        settings.cache_prefix.clone(),
-        settings.max_n,
-        Workers::start(fib::limb_count(settings.max_n))?,
-        prime,
-    )?;
+    let workers = Arc::new(Workers::start(fib::limb_count(settings.max_n))?);
+    let prefix = settings.cache_prefix.clone();
+    let evaluator = Evaluator::open(location, prefix, settings.max_n, Arc::clone(&workers), prime)?;
     let asked_to_stop = asked_to_stop()?;
     print([
         format!("listening on http://{}\n", public.local_addr()?),
         format!("admin on http://{}\n", admin.local_addr()?),
     ])?;
-    Ok(http::serve(public, admin, evaluator, settings.origins(), asked_to_stop).await?)
+    Ok(http::serve(public, admin, evaluator, workers, settings.origins(), asked_to_stop).await?)
 }
 
 async fn listen(address: std::net::SocketAddr, flag: &str) -> Result<TcpListener> {

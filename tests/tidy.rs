@@ -13,7 +13,7 @@ const ROOMS: [(&str, &[&str]); 8] = [
     ("cache", &["telemetry"]),
     ("evaluator", &["telemetry", "math", "workers", "cache"]),
     ("graphql", &["telemetry", "math", "evaluator"]),
-    ("http", &["telemetry", "evaluator", "graphql"]),
+    ("http", &["telemetry", "workers", "evaluator", "graphql"]),
     ("cli", &["telemetry", "math", "cache", "http"]),
 ];
 

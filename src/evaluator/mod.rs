@@ -64,10 +64,9 @@ impl Evaluator {
         location: Location,
         prefix: String,
         max_n: Index,
-        workers: Workers,
+        workers: Arc<Workers>,
         prime: Prime,
     ) -> io::Result<Arc<Self>> {
-        let workers = Arc::new(workers);
         let provers = Arc::clone(&workers);
         let proof = move |key: Key, bytes: Vec<u8>| -> cache::Judging<Value> {
             let provers = Arc::clone(&provers);
@@ -95,6 +94,12 @@ impl Evaluator {
             max_n,
             tasks: TaskTracker::new(),
         }))
+    }
+
+    /// The largest index that is served.
+    #[must_use]
+    pub fn max_n(&self) -> Index {
+        self.max_n
     }
 
     /// A client's index.

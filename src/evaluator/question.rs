@@ -124,6 +124,15 @@ impl Answers {
         }
     }
 
+    /// Whether the answer to a question is there, and was cached.
+    #[must_use]
+    pub fn is_cached(&self, question: Question) -> bool {
+        match question {
+            Question::Fib(n) => self.fib(n).is_ok_and(|answer| answer.cached),
+            Question::Pi(terms) => self.pi(terms).is_ok_and(|answer| answer.cached),
+        }
+    }
+
     fn get(&self, question: Question) -> Result<Answer<Value>, Failure> {
         let answer = self.found.get(&question).ok_or(Failure::Internal)?;
         Ok(Answer { value: answer.value.clone()?, cached: answer.cached })

@@ -17,8 +17,14 @@ pub enum Code {
     OperationResolutionFailure,
     /// The request is not what the transport asks for.
     BadRequest,
+    /// The document or its operation is more than one request may ask for.
+    QueryTooComplex,
+    /// No document is registered under the name: the client sends it again, together with the document.
+    PersistedQueryNotFound,
     /// Too much is being evaluated.
     Overloaded,
+    /// The request took longer than any may.
+    DeadlineExceeded,
     /// Something that should not happen.
     Internal,
 }
@@ -33,7 +39,10 @@ impl Code {
             Self::ValidationFailed => "GRAPHQL_VALIDATION_FAILED",
             Self::OperationResolutionFailure => "OPERATION_RESOLUTION_FAILURE",
             Self::BadRequest => "BAD_REQUEST",
+            Self::QueryTooComplex => "QUERY_TOO_COMPLEX",
+            Self::PersistedQueryNotFound => "PERSISTED_QUERY_NOT_FOUND",
             Self::Overloaded => "OVERLOADED",
+            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::Internal => "INTERNAL_SERVER_ERROR",
         }
     }
@@ -71,7 +80,7 @@ impl Fault {
 }
 
 /// Cuts a message that repeats what a client sent, which may be long.
-pub(super) fn shorten(message: &mut String) {
+fn shorten(message: &mut String) {
     const BYTES: usize = 300;
     if message.len() > BYTES {
         message.truncate(message.floor_char_boundary(BYTES));
@@ -95,10 +104,35 @@ impl From<OutOfRange> for Fault {
     }
 }
 
-/// The error of a whole request.
-impl From<Fault> for ServerError {
-    fn from(fault: Fault) -> Self {
-        let extensions = Some(fault.extensions());
-        Self { extensions, ..Self::new(fault.message, None) }
+/// Why an operation was not executed.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    /// The kind of its errors.
+    pub(super) code: Code,
+    /// One at least.
+    pub(super) errors: Vec<ServerError>,
+}
+
+impl Refusal {
+    /// A refusal with errors of this kind.
+    pub(super) fn new(code: Code, mut errors: Vec<ServerError>) -> Self {
+        errors.iter_mut().for_each(|error| complete(error, code));
+        Self { code, errors }
+    }
+}
+
+impl From<Fault> for Refusal {
+    fn from(Fault { code, message }: Fault) -> Self {
+        Self::new(code, vec![ServerError::new(message, None)])
+    }
+}
+
+/// Makes an error of the library fit for a client: with a code, this one unless it has its own, and no longer than need
+/// be.
+pub(super) fn complete(error: &mut ServerError, code: Code) {
+    shorten(&mut error.message);
+    let extensions = error.extensions.get_or_insert_default();
+    if extensions.get("code").is_none() {
+        extensions.set("code", code.as_str());
     }
 }

@@ -1,94 +1,116 @@
 //! The GraphQL schema and its execution. It knows of no transport.
 //!
-//! Execution is held for one moment: when every root field of the request has asked its question, all questions go to
-//! the evaluator together, so that a request sees the cache as it was at one lookup.
+//! A request goes one way: its [`documents`] are parsed, [`guard`]ed and validated, once for each text; an
+//! [`operation`] is chosen and its variables are coerced; the [`plan`] says what it asks, and its [`cost`] is weighed;
+//! then all questions of the request go to the evaluator together, so that it sees the cache as it was at one lookup; and
+//! with the answers at hand the library executes the plan, whose outcome is the [`response`].
 
 mod code;
-mod document;
-mod round;
+mod cost;
+mod documents;
+mod guard;
+mod operation;
+mod plan;
+mod request;
+mod response;
 mod types;
 
-use std::{pin::pin, sync::Arc, task::Poll};
+use std::{collections::BTreeSet, sync::Arc};
 
 use async_graphql::{
-    BatchRequest, BatchResponse, EmptyMutation, EmptySubscription, Name, PathSegment, Request, Response,
-    SDLExportOptions, Value,
+    EmptyMutation, EmptySubscription, Name, PathSegment, SDLExportOptions, SchemaBuilder, ServerError, ValidationMode,
+    Value,
 };
-use futures_util::{future::join_all, poll};
+use futures_util::future::join_all;
 
-pub use self::code::{Code, Fault};
-use self::{round::Round, types::Query};
-use crate::evaluator::Evaluator;
+use self::{
+    code::Refusal,
+    cost::{Budget, Cost},
+    documents::{Documents, of_document},
+    plan::Plan,
+    response::Outcome,
+    types::Query,
+};
+pub use self::{
+    code::{Code, Fault},
+    request::{Batch, PersistedQuery, Request},
+    response::{Response, Text},
+};
+use crate::evaluator::{Answers, Evaluator};
 
 type Schema = async_graphql::Schema<Query, EmptyMutation, EmptySubscription>;
 
 /// The schema, ready to execute requests.
 pub struct Api {
+    documents: Documents,
+    /// Executes what was validated before.
     schema: Schema,
     evaluator: Arc<Evaluator>,
+}
+
+/// A plan that the budget has admitted.
+struct Admitted {
+    plan: Plan,
+    /// What it costs, if the client asked.
+    cost: Option<Cost>,
 }
 
 impl Api {
     /// A schema answered by `evaluator`.
     #[must_use]
     pub fn new(evaluator: Arc<Evaluator>) -> Self {
-        Self { schema: schema(), evaluator }
+        let schema = builder().validation_mode(ValidationMode::Fast).finish();
+        Self { documents: Documents::new(), schema, evaluator }
     }
 
-    /// Executes a request or a batch. All of its fields see the cache as of one lookup. The answer is always there:
-    /// failures are in its errors, each with a code.
-    pub async fn execute(&self, batch: BatchRequest) -> BatchResponse {
-        let round = Arc::new(Round::default());
-        let one = |request| self.execute_one(request, Arc::clone(&round));
-        let all = async {
-            match batch {
-                BatchRequest::Single(request) => BatchResponse::Single(one(request).await),
-                BatchRequest::Batch(requests) => BatchResponse::Batch(join_all(requests.into_iter().map(one)).await),
-            }
-        };
-        let mut execution = pin!(all);
-        // The resolvers of root fields ask the round and wait; execution awaits nothing else. Fields that were not yet
-        // polled are polled before any is polled again, so when a poll brings no new question, all have asked.
-        loop {
-            let asked = round.asked();
-            match poll!(&mut execution) {
-                Poll::Ready(response) => return response,
-                Poll::Pending if round.asked() == asked => break,
-                Poll::Pending => {}
-            }
+    /// Executes the operations of one request, which share its budget and see the cache as of one lookup. There is a
+    /// response to each: failures are in its errors, each with a code. With `tells_cost` they say what they cost.
+    pub async fn execute(&self, requests: Vec<Request>, tells_cost: bool) -> Vec<Response> {
+        let mut budget = Budget::new(self.evaluator.max_n());
+        let mut operations = Vec::with_capacity(requests.len());
+        for request in requests {
+            operations.push(self.admit(request, &mut budget, tells_cost).await);
         }
-        round.answer(self.evaluator.answer(round.questions()).await);
-        execution.await
+        let questions: BTreeSet<_> =
+            operations.iter().flatten().flat_map(|admitted| admitted.plan.questions.iter().copied()).collect();
+        let answers = if questions.is_empty() { Answers::default() } else { self.evaluator.answer(questions).await };
+        let answers = Arc::new(answers);
+        let responses = operations.into_iter().map(async |operation| match operation {
+            Ok(admitted) => self.run(admitted, Arc::clone(&answers)).await,
+            Err(refusal) => refusal.into(),
+        });
+        join_all(responses).await
     }
 
-    async fn execute_one(&self, request: Request, round: Arc<Round>) -> Response {
-        let request = match document::prepare(request) {
-            Ok(request) => request.data(round).data(Arc::clone(&self.evaluator)),
-            Err(fault) => return Response::from_errors(vec![fault.into()]),
-        };
-        let mut response = self.schema.execute(request).await;
-        give_codes(&mut response);
-        null_failed_roots(&mut response);
-        response
+    async fn admit(&self, request: Request, budget: &mut Budget, tells_cost: bool) -> Result<Admitted, Refusal> {
+        let document = self.documents.of(&request).await?;
+        let operation = operation::choose(document.parsed(), request.operation_name.as_deref())?;
+        let variables = operation::coerce(operation, request.variables)?;
+        let plan = Plan::of(document.parsed(), operation, &variables, &self.evaluator)?;
+        let cost = budget.admit(&plan)?;
+        Ok(Admitted { plan, cost: tells_cost.then_some(cost) })
     }
-}
 
-/// What has no code of its own was refused by validation, before execution began, or is no one's plan.
-fn give_codes(response: &mut Response) {
-    let code = if response.data == Value::Null { Code::ValidationFailed } else { Code::Internal };
-    for error in &mut response.errors {
-        code::shorten(&mut error.message);
-        let extensions = error.extensions.get_or_insert_default();
-        if extensions.get("code").is_none() {
-            extensions.set("code", code.as_str());
-        }
+    /// Executes a plan whose questions are answered.
+    async fn run(&self, Admitted { plan, cost }: Admitted, answers: Arc<Answers>) -> Response {
+        let is_cached = !plan.questions.is_empty() && plan.questions.iter().all(|&asked| answers.is_cached(asked));
+        let request = of_document(plan.document).data(answers).data(Arc::clone(&self.evaluator));
+        let response = self.schema.execute(request).await;
+        let (mut data, mut errors) = (response.data, response.errors);
+        errors.iter_mut().for_each(|error| code::complete(error, Code::Internal));
+        // In the order of the document, whichever field was done first.
+        errors.sort_by_key(|error| error.locations.first().copied());
+        null_failed_roots(&mut data, &errors);
+        // The schema may change with the next version of this program.
+        let is_immutable = is_cached && errors.is_empty() && !plan.introspects;
+        Response { outcome: Outcome::Executed { data, shape: plan.shape, errors, is_immutable }, cost }
     }
 }
 
 /// A field below a root that fails is never nullable, so its root is null. (The library leaves out the field alone.)
-fn null_failed_roots(response: &mut Response) {
-    let Value::Object(data) = &mut response.data else { return };
-    for error in &response.errors {
+fn null_failed_roots(data: &mut Value, errors: &[ServerError]) {
+    let Value::Object(data) = data else { return };
+    for error in errors {
         if let [PathSegment::Field(root), _, ..] = &error.path[..] {
             data.insert(Name::new(root), Value::Null);
         }
@@ -98,10 +120,11 @@ fn null_failed_roots(response: &mut Response) {
 /// The schema in the schema definition language.
 #[must_use]
 pub fn sdl() -> String {
-    schema()
+    builder()
+        .finish()
         .sdl_with_options(SDLExportOptions::new().prefer_single_line_descriptions().use_space_ident().indent_width(2))
 }
 
-fn schema() -> Schema {
-    Schema::new(Query, EmptyMutation, EmptySubscription)
+fn builder() -> SchemaBuilder<Query, EmptyMutation, EmptySubscription> {
+    Schema::build(Query, EmptyMutation, EmptySubscription)
 }

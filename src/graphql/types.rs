@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, InputValueError, InputValueResult, Object, Result, Scalar, ScalarType, Value};
+use bytes::Bytes;
 
-use super::{
-    code::{Code, Fault},
-    round::Round,
-};
+use super::code::{Code, Fault};
 use crate::{
-    evaluator::{Answer, Evaluator, Question},
+    evaluator::{Answer, Answers, Evaluator},
     math::{
         decimal::Decimal,
         fib::Index,
@@ -17,29 +15,29 @@ use crate::{
     },
 };
 
-/// Digits on their way out.
-pub(super) struct BigInt(String);
+/// Digits on their way out, which may be millions: they are shared, and not copied.
+pub(super) struct BigInt(Bytes);
 
 /// An integer of any size in decimal. Always a string: a JSON number loses digits beyond 2^53 in JavaScript.
 #[Scalar]
 impl ScalarType for BigInt {
     fn parse(value: Value) -> InputValueResult<Self> {
         match value {
-            Value::String(digits) => Ok(Self(digits)),
+            Value::String(digits) => Ok(Self(digits.into())),
             other => Err(InputValueError::expected_type(other)),
         }
     }
 
     fn to_value(&self) -> Value {
-        Value::String(self.0.clone())
+        Value::Binary(self.0.clone())
     }
 }
 
 /// How many digits `leading` and `trailing` give when not told.
 pub(super) const DEFAULT_DIGITS: i64 = 20;
 
-/// The roots. A number in an argument is an `i64`, whose range is checked here or in `document`: the library's own
-/// check drops the field from the answer.
+/// The roots, which are answered before they run. A number in an argument is an `i64`, whose range is checked here or
+/// before: the library's own check drops the field from the answer.
 pub(super) struct Query;
 
 /// Fibonacci numbers, exact to the last digit, and π from the Basel series, correctly rounded. Both remember what
@@ -54,8 +52,7 @@ impl Query {
     ) -> Option<Result<Fibonacci>> {
         let evaluator = context.data_unchecked::<Arc<Evaluator>>();
         let index = evaluator.index(n);
-        let answers = round(context).ask(index.clone().ok().map(Question::Fib)).await;
-        let answer = index.map_err(Fault::from).and_then(|index| Ok((index, answers.fib(index)?)));
+        let answer = index.map_err(Fault::from).and_then(|index| Ok((index, answers(context).fib(index)?)));
         Some(answer.map(|(index, answer)| Fibonacci { index, answer }).map_err(Fault::into_error))
     }
 
@@ -68,8 +65,7 @@ impl Query {
     ) -> Option<Result<PiApproximation>> {
         let evaluator = context.data_unchecked::<Arc<Evaluator>>();
         let terms = evaluator.terms(terms);
-        let answers = round(context).ask(terms.clone().ok().map(Question::Pi)).await;
-        let answer = terms.map_err(Fault::from).and_then(|terms| Ok((terms, answers.pi(terms)?)));
+        let answer = terms.map_err(Fault::from).and_then(|terms| Ok((terms, answers(context).pi(terms)?)));
         Some(answer.map(|(terms, answer)| PiApproximation { terms, answer }).map_err(Fault::into_error))
     }
 }
@@ -89,7 +85,7 @@ impl Fibonacci {
 
     /// All digits of F(n). For large n ask for `leading` and `trailing` instead: F(10,000,000) has two million digits.
     async fn result(&self, context: &Context<'_>) -> Result<BigInt> {
-        Ok(BigInt(self.text(context, usize::MAX, ToString::to_string).await?))
+        Ok(BigInt(self.text(context, usize::MAX, ToString::to_string).await?.into()))
     }
 
     /// Whether F(n) was known before this request. Once F(n) was answered, every F(m) with m up to n and 100,000 is.
@@ -165,8 +161,8 @@ impl PiApproximation {
     }
 }
 
-fn round<'a>(context: &Context<'a>) -> &'a Round {
-    context.data_unchecked::<Arc<Round>>()
+fn answers<'a>(context: &Context<'a>) -> &'a Answers {
+    context.data_unchecked::<Arc<Answers>>()
 }
 
 /// A number of digits.

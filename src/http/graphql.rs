@@ -2,113 +2,162 @@
 
 use std::sync::Arc;
 
-use async_graphql::{BatchRequest, Request, ServerError, Variables};
-use async_graphql_axum::{GraphQLBatchRequest, rejection::GraphQLRejection};
 use axum::{
-    Json,
-    body::{Body, Bytes},
-    extract::{self, FromRequest, Query, State, rejection::QueryRejection},
+    body::Bytes,
+    extract::{self, FromRequest, Query, State},
     http::{
-        HeaderMap, Method, StatusCode,
-        header::{ACCEPT, CONTENT_TYPE},
+        HeaderMap, Method, StatusCode, Uri,
+        header::{CONTENT_ENCODING, CONTENT_TYPE},
     },
     response::{IntoResponse, Response},
 };
+use futures_util::TryStreamExt;
 use serde::Deserialize;
-use serde_json::json;
+use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{Service, pages};
-use crate::graphql::{Code, Fault};
+use super::{
+    BODY_TIME, REQUEST_TIME, Service,
+    compression::{SHORT_BYTES, compressed},
+    kept::Asked,
+    negotiation::{Coding, Media},
+    pages,
+    refusal::{self, Refusal},
+    reply::{Form, Lifetime, Reply},
+};
+use crate::graphql::{self, Batch, Code, Request, Text};
 
-/// A request in the query of a URL. `variables` is JSON.
+/// A request in the query of a URL. `variables` and `extensions` are JSON.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Parameters {
+struct Parameters {
     query: Option<String>,
     operation_name: Option<String>,
     variables: Option<String>,
+    extensions: Option<String>,
 }
 
 /// `GET /graphql`: GraphiQL for a browser, else the request in the query of the URL.
-pub(super) async fn get(
-    State(service): State<Arc<Service>>,
-    headers: HeaderMap,
-    parameters: Result<Query<Parameters>, QueryRejection>,
-) -> Result<Response, BadRequest> {
-    if accepts(&headers, "text/html") {
-        return Ok(pages::graphiql().into_response());
-    }
-    let Query(parameters) =
-        parameters.map_err(|rejection| BadRequest::new(rejection.status(), rejection.body_text()))?;
-    let Some(query) = parameters.query else {
-        return Err(BadRequest::new(
-            StatusCode::BAD_REQUEST,
-            "the parameter query is missing: send /graphql?query={…}",
-        ));
+pub(super) async fn get(State(service): State<Arc<Service>>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    let Some(form) = Form::choose(&headers, &[Media::Json, Media::Html, Media::GraphqlResponse]) else {
+        return not_acceptable();
     };
-    let mut request = Request::new(query);
-    request.operation_name = parameters.operation_name;
-    if let Some(variables) = parameters.variables.filter(|text| !text.is_empty()) {
-        request.variables = serde_json::from_str::<Variables>(&variables).map_err(|error| {
-            BadRequest::new(StatusCode::BAD_REQUEST, format!("the parameter variables is not a JSON object: {error}"))
-        })?;
+    if form.media == Media::Html {
+        return pages::graphiql().into_response();
     }
-    Ok(answer(&service, BatchRequest::Single(request)).await)
+    let text = Bytes::copy_from_slice(uri.query().unwrap_or_default().as_bytes());
+    let asked = Asked { form, text, is_post: false };
+    let reply = service.reply(asked, |_| in_url(&uri), Instant::now() + REQUEST_TIME).await;
+    reply.map_or_else(|refusal| refusal.into_errors(form.media), |reply| reply.respond(&method, &headers))
 }
 
 /// `POST /graphql`: a request or an array of requests in JSON.
-pub(super) async fn post(
-    State(service): State<Arc<Service>>,
-    request: extract::Request,
-) -> Result<Response, BadRequest> {
-    if !is_json(request.headers()) {
-        let message = "send the request as JSON, with the header Content-Type: application/json";
-        return Err(BadRequest::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
-    }
-    let (head, body) = request.into_parts();
-    // The library reads without a limit: it is given what was read within ours.
-    let body = Bytes::from_request(extract::Request::from_parts(head.clone(), body), &()).await;
-    let body = body.map_err(|rejection| BadRequest::new(rejection.status(), rejection.body_text()))?;
-    let request = extract::Request::from_parts(head, Body::from(body));
-    let batch = GraphQLBatchRequest::<GraphQLRejection>::from_request(request, &()).await.map_err(|rejection| {
-        BadRequest::new(StatusCode::BAD_REQUEST, format!("the body is not a GraphQL request in JSON: {}", rejection.0))
-    })?;
-    Ok(answer(&service, batch.into_inner()).await)
+pub(super) async fn post(State(service): State<Arc<Service>>, request: extract::Request) -> Response {
+    let deadline = Instant::now() + REQUEST_TIME;
+    let Some(form) = Form::choose(request.headers(), &[Media::Json, Media::GraphqlResponse]) else {
+        return not_acceptable();
+    };
+    let answer = async {
+        is_json(request.headers())?;
+        let text = body_of(request).await?;
+        let asked = Asked { form, text, is_post: true };
+        service.reply(asked, |text| Ok(Batch::from_json(text)?), deadline).await
+    };
+    let headers = HeaderMap::new();
+    answer.await.map_or_else(|refusal| refusal.into_errors(form.media), |reply| reply.respond(&Method::POST, &headers))
 }
 
 /// For a method that `/graphql` does not take.
-pub(super) async fn method_not_allowed(method: Method) -> BadRequest {
-    BadRequest::new(StatusCode::METHOD_NOT_ALLOWED, format!("/graphql takes POST and GET, not {method}"))
+pub(super) async fn method_not_allowed(method: Method) -> Response {
+    let message = format!("/graphql takes POST and GET, not {method}");
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, message).into_errors(Media::Json)
 }
 
-async fn answer(service: &Service, batch: BatchRequest) -> Response {
-    Json(service.api.execute(batch).await).into_response()
+fn not_acceptable() -> Response {
+    let message = "an answer is application/json or application/graphql-response+json: name one in the header Accept";
+    Refusal::new(StatusCode::NOT_ACCEPTABLE, message).into_errors(Media::Json)
 }
 
-/// A request that never reached the schema.
-pub(super) struct BadRequest {
-    status: StatusCode,
-    fault: Fault,
-}
+impl Service {
+    /// The answer to a request, which `read` reads if its answer is not kept.
+    async fn reply(
+        &self,
+        asked: Asked,
+        read: impl FnOnce(&[u8]) -> Result<Batch, Refusal>,
+        deadline: Instant,
+    ) -> Result<Reply, Refusal> {
+        if let Some(kept) = self.kept.get(&asked) {
+            return Ok(kept);
+        }
+        let batch = read(&asked.text)?;
+        let answer = timeout_at(deadline, self.answer(batch, asked.form)).await;
+        let reply = answer.map_err(|_| Refusal::deadline())??;
+        self.kept.keep(&asked, &reply);
+        Ok(reply)
+    }
 
-impl BadRequest {
-    fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, fault: Fault::new(Code::BadRequest, message) }
+    async fn answer(&self, batch: Batch, form: Form) -> Result<Reply, Refusal> {
+        let (requests, is_one) = match batch {
+            Batch::One(request) => (vec![request], true),
+            Batch::Many(requests) => (requests, false),
+        };
+        let responses = self.api.execute(requests, form.tells_cost).await;
+        let is_immutable = responses.iter().all(graphql::Response::is_immutable);
+        let (text, refusal) = match &responses[..] {
+            [response] if is_one => (Text::of_response(response), response.refusal()),
+            responses => (Text::of_batch(responses), None),
+        };
+        let status = refusal.map_or(StatusCode::OK, |code: Code| refusal::status(code, form.media));
+        let lifetime = if is_immutable { Lifetime::Immutable } else { Lifetime::Passing };
+        let pieces = text.into_pieces();
+        let length: usize = pieces.iter().map(Bytes::len).sum();
+        let coding = if length <= SHORT_BYTES { Coding::Identity } else { form.coding };
+        let pieces = match coding {
+            Coding::Identity => pieces,
+            coding => {
+                let pieces = compressed(coding, Arc::clone(&self.workers), pieces.into_iter());
+                pieces.try_collect().await.map_err(|_| Refusal::internal())?
+            }
+        };
+        Ok(Reply { status, form: Form { coding, ..form }, lifetime, pieces: pieces.into() })
     }
 }
 
-impl IntoResponse for BadRequest {
-    fn into_response(self) -> Response {
-        let error = ServerError::from(self.fault);
-        (self.status, Json(json!({ "errors": [error] }))).into_response()
+/// The request in a URL.
+fn in_url(uri: &Uri) -> Result<Batch, Refusal> {
+    let wrong = |message: String| Refusal::new(StatusCode::BAD_REQUEST, message);
+    let Query(Parameters { query, operation_name, variables, extensions }) =
+        Query::try_from_uri(uri).map_err(|rejection| wrong(rejection.body_text()))?;
+    if query.is_none() && extensions.is_none() {
+        return Err(wrong("the parameter query is missing: send /graphql?query={…}".into()));
+    }
+    let request = Request::from_parameters(query, operation_name, variables.as_deref(), extensions.as_deref())?;
+    Ok(Batch::One(request))
+}
+
+/// The whole body, within its bounds.
+async fn body_of(request: extract::Request) -> Result<Bytes, Refusal> {
+    match timeout(BODY_TIME, Bytes::from_request(request, &())).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(rejection)) => Err(Refusal::new(rejection.status(), rejection.body_text())),
+        Err(_) => Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time: send it at once")),
     }
 }
 
-fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
-    headers.get_all(ACCEPT).iter().filter_map(|accept| accept.to_str().ok()).any(|accept| accept.contains(media_type))
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()?.split(';').next());
-    content_type.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
+/// Refuses a body that is not JSON in UTF-8, as it is.
+fn is_json(headers: &HeaderMap) -> Result<(), Refusal> {
+    let refused = |message: &str| Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mut parts = content_type.split(';').map(str::trim);
+    if !parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("application/json")) {
+        return refused("send the request as JSON, with the header Content-Type: application/json");
+    }
+    let charsets =
+        parts.filter_map(|part| part.split_once('=')).filter(|(name, _)| name.eq_ignore_ascii_case("charset"));
+    if !charsets.map(|(_, charset)| charset.trim_matches('"')).all(|charset| charset.eq_ignore_ascii_case("utf-8")) {
+        return refused("send the request in UTF-8, with the header Content-Type: application/json; charset=utf-8");
+    }
+    if headers.get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+        return refused("send the request as it is, without a Content-Encoding");
+    }
+    Ok(())
 }

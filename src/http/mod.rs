@@ -4,9 +4,13 @@
 //! to stop.
 
 mod admin;
+mod compression;
 mod graphql;
+mod kept;
+mod negotiation;
 mod pages;
-mod problem;
+mod refusal;
+mod reply;
 mod rest;
 
 use std::{pin::pin, sync::Arc, time::Duration};
@@ -23,13 +27,20 @@ use tokio::{net::TcpListener, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
-use crate::{evaluator::Evaluator, graphql::Api, telemetry};
+use self::kept::Kept;
+use crate::{evaluator::Evaluator, graphql::Api, telemetry, workers::Workers};
 
 /// How long open requests may take once the process was asked to stop.
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// The longest request: far more than a document with a hundred aliases.
 const BODY_BYTES: usize = 1024 * 1024;
+
+/// How long a body may take to come.
+const BODY_TIME: Duration = Duration::from_secs(20);
+
+/// How long a request may take, from its head to its answer.
+const REQUEST_TIME: Duration = Duration::from_secs(30);
 
 /// How long a browser may remember what a preflight allowed; browsers cap it at less.
 const PREFLIGHT_AGE: Duration = Duration::from_hours(24);
@@ -38,6 +49,8 @@ const PREFLIGHT_AGE: Duration = Duration::from_hours(24);
 struct Service {
     api: Api,
     evaluator: Arc<Evaluator>,
+    workers: Arc<Workers>,
+    kept: Kept,
 }
 
 /// The addresses that browsers may call from.
@@ -57,11 +70,13 @@ pub async fn serve(
     public: TcpListener,
     admin: TcpListener,
     evaluator: Arc<Evaluator>,
+    workers: Arc<Workers>,
     origins: Origins,
     shutdown: impl Future<Output = ()>,
 ) -> std::io::Result<()> {
     let draining = CancellationToken::new();
-    let service = Arc::new(Service { api: Api::new(Arc::clone(&evaluator)), evaluator: Arc::clone(&evaluator) });
+    let api = Api::new(Arc::clone(&evaluator));
+    let service = Arc::new(Service { api, evaluator: Arc::clone(&evaluator), workers, kept: Kept::new() });
     // Answers are small and whole: nothing is gained by holding them back.
     let public = public.tap_io(|stream| drop(stream.set_nodelay(true)));
     let clients =
@@ -108,8 +123,8 @@ fn router(service: Arc<Service>, origins: Origins) -> Router {
         .route("/schema.graphql", get(pages::schema))
         .route("/fib/{n}", get(rest::fib))
         .route("/pi/{terms}", get(rest::pi))
-        .fallback(problem::not_found)
-        .method_not_allowed_fallback(problem::method_not_allowed)
+        .fallback(refusal::not_found)
+        .method_not_allowed_fallback(refusal::method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(cors)
         .with_state(service)

@@ -4,10 +4,14 @@ use std::sync::LazyLock;
 
 use async_graphql::http::GraphiQLSource;
 use axum::{
-    http::header::{CONTENT_TYPE, VARY},
+    http::{
+        HeaderValue,
+        header::{CACHE_CONTROL, CONTENT_TYPE, VARY},
+    },
     response::{Html, IntoResponse, Redirect},
 };
 
+use super::{negotiation::Media, reply::NO_STORE};
 use crate::graphql::sdl;
 
 static GRAPHIQL: LazyLock<String> =
@@ -22,10 +26,10 @@ pub(super) async fn root() -> Redirect {
 
 /// `GET /schema.graphql`.
 pub(super) async fn schema() -> impl IntoResponse {
-    ([(CONTENT_TYPE, "text/plain; charset=utf-8")], SCHEMA.as_str())
+    ([(CONTENT_TYPE, HeaderValue::from_static(Media::Text.content_type())), (CACHE_CONTROL, NO_STORE)], SCHEMA.as_str())
 }
 
 /// GraphiQL, for exploring the API.
 pub(super) fn graphiql() -> impl IntoResponse {
-    ([(VARY, "accept")], Html(GRAPHIQL.as_str()))
+    ([(VARY, HeaderValue::from_static("accept")), (CACHE_CONTROL, NO_STORE)], Html(GRAPHIQL.as_str()))
 }

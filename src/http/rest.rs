@@ -1,21 +1,28 @@
 //! `GET /fib/{n}` and `GET /pi/{terms}`, for clients without GraphQL.
 
-use std::{collections::BTreeSet, convert::Infallible, sync::Arc};
+use std::{collections::BTreeSet, convert::Infallible, iter, sync::Arc};
 
 use axum::{
-    body::Body,
+    body::{Body, Bytes},
     extract::{Path, State, rejection::PathRejection},
     http::{
-        HeaderMap,
-        header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, VARY},
+        HeaderMap, HeaderValue, Method, StatusCode,
+        header::{CONTENT_ENCODING, CONTENT_LENGTH},
     },
     response::{IntoResponse, Response},
 };
 use futures_util::stream;
+use tokio::time::timeout;
 
-use super::{Service, problem::Problem};
+use super::{
+    REQUEST_TIME, Service,
+    compression::{SHORT_BYTES, compressed},
+    negotiation::{Coding, Media},
+    refusal::Refusal,
+    reply::{Form, Lifetime, head},
+};
 use crate::{
-    evaluator::{Answer, Answers, Decimal, Question},
+    evaluator::{Answer, Answers, Question},
     graphql::{Code, Fault},
 };
 
@@ -23,62 +30,92 @@ use crate::{
 pub(super) async fn fib(
     State(service): State<Arc<Service>>,
     n: Result<Path<String>, PathRejection>,
+    method: Method,
     headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let (evaluator, n) = (&service.evaluator, text_of(n)?);
-    let index = n.parse().map_err(|_| evaluator.not_an_index(format!("{n:?}"))).and_then(|n| evaluator.index(n))?;
-    let Answer { value, cached } = service.ask(Question::Fib(index)).await.fib(index).map_err(Fault::from)?;
-    Ok(if wants_text(&headers) { digits(value, "", "", TEXT) } else { digits(value, &before(cached), "}", JSON) })
+) -> Response {
+    let answer = async {
+        let (evaluator, n) = (&service.evaluator, text_of(n)?);
+        let index = n.parse().map_err(|_| evaluator.not_an_index(format!("{n:?}"))).and_then(|n| evaluator.index(n))?;
+        let form = form(&headers)?;
+        let answer = service.ask(Question::Fib(index)).await?.fib(index).map_err(Fault::from)?;
+        let (value, length) = (Arc::clone(&answer.value), answer.value.digit_count());
+        let digits = (0..).map_while(move |at| value.chunk(at));
+        Ok(service.stream(form, answer.cached, length, digits, &method, &headers))
+    };
+    answer.await.unwrap_or_else(Refusal::into_problem)
 }
 
 /// The approximation of π.
 pub(super) async fn pi(
     State(service): State<Arc<Service>>,
     terms: Result<Path<String>, PathRejection>,
+    method: Method,
     headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let (evaluator, terms) = (&service.evaluator, text_of(terms)?);
-    let terms =
-        terms.parse().map_err(|_| evaluator.not_terms(format!("{terms:?}"))).and_then(|n| evaluator.terms(n))?;
-    let Answer { value, cached } = service.ask(Question::Pi(terms)).await.pi(terms).map_err(Fault::from)?;
-    Ok(if wants_text(&headers) {
-        ([(CONTENT_TYPE, TEXT), (VARY, "accept")], value.to_string()).into_response()
-    } else {
-        ([(CONTENT_TYPE, JSON), (VARY, "accept")], format!("{}{value}}}", before(cached))).into_response()
-    })
+) -> Response {
+    let answer = async {
+        let (evaluator, terms) = (&service.evaluator, text_of(terms)?);
+        let terms =
+            terms.parse().map_err(|_| evaluator.not_terms(format!("{terms:?}"))).and_then(|n| evaluator.terms(n))?;
+        let form = form(&headers)?;
+        let Answer { value, cached } = service.ask(Question::Pi(terms)).await?.pi(terms).map_err(Fault::from)?;
+        let digits = value.to_string();
+        Ok(service.stream(form, cached, digits.len(), iter::once(digits), &method, &headers))
+    };
+    answer.await.unwrap_or_else(Refusal::into_problem)
 }
 
-const TEXT: &str = "text/plain; charset=utf-8";
-const JSON: &str = "application/json";
+fn form(headers: &HeaderMap) -> Result<Form, Refusal> {
+    let message = "an answer is application/json or text/plain: name one in the header Accept";
+    let form = Form::choose(headers, &[Media::Json, Media::Text]);
+    let form = form.ok_or_else(|| Refusal::new(StatusCode::NOT_ACCEPTABLE, message))?;
+    // What it costs is told in GraphQL alone.
+    Ok(Form { tells_cost: false, ..form })
+}
 
 impl Service {
-    async fn ask(&self, question: Question) -> Answers {
-        self.evaluator.answer(BTreeSet::from([question])).await
+    async fn ask(&self, question: Question) -> Result<Answers, Refusal> {
+        let answer = self.evaluator.answer(BTreeSet::from([question]));
+        timeout(REQUEST_TIME, answer).await.map_err(|_| Refusal::deadline())
+    }
+
+    /// The answer with these digits, so many in all; in JSON they are a number of any length.
+    fn stream(
+        &self,
+        form: Form,
+        cached: bool,
+        digits: usize,
+        pieces: impl Iterator<Item = String> + Send + 'static,
+        method: &Method,
+        headers: &HeaderMap,
+    ) -> Response {
+        let (before, after) = match form.media {
+            Media::Text => (String::new(), ""),
+            Media::Json | Media::GraphqlResponse | Media::Html => (format!(r#"{{"cached":{cached},"result":"#), "}"),
+        };
+        let length = before.len() + digits + after.len();
+        let coding = if length <= SHORT_BYTES { Coding::Identity } else { form.coding };
+        let lifetime = if cached { Lifetime::Immutable } else { Lifetime::Passing };
+        let (mut head, is_known) = head(Form { coding, ..form }, lifetime, method, headers);
+        if is_known {
+            return (StatusCode::NOT_MODIFIED, head).into_response();
+        }
+        let pieces = iter::once(before).chain(pieces).chain(iter::once(after.to_owned()));
+        let pieces = pieces.filter(|piece| !piece.is_empty()).map(Bytes::from);
+        let body = match coding.name() {
+            None => {
+                head.insert(CONTENT_LENGTH, length.into());
+                Body::from_stream(stream::iter(pieces.map(Ok::<_, Infallible>)))
+            }
+            Some(name) => {
+                head.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
+                Body::from_stream(compressed(coding, Arc::clone(&self.workers), pieces))
+            }
+        };
+        (head, body).into_response()
     }
 }
 
 fn text_of(segment: Result<Path<String>, PathRejection>) -> Result<String, Fault> {
     let Path(text) = segment.map_err(|rejection| Fault::new(Code::BadRequest, rejection.body_text()))?;
     Ok(text)
-}
-
-/// An answer up to its value, which is a JSON number of any length.
-fn before(cached: bool) -> String {
-    format!(r#"{{"cached":{cached},"result":"#)
-}
-
-fn digits(value: Arc<Decimal>, before: &str, after: &'static str, content_type: &'static str) -> Response {
-    let length = before.len() + value.digit_count() + after.len();
-    let pieces = std::iter::once(before.to_owned())
-        .chain((0..).map_while(move |at| value.chunk(at)))
-        .chain(std::iter::once(after.to_owned()))
-        .filter(|piece| !piece.is_empty());
-    let body = Body::from_stream(stream::iter(pieces.map(Ok::<_, Infallible>)));
-    let headers = [(CONTENT_TYPE, content_type), (VARY, "accept")];
-    (headers, [(CONTENT_LENGTH, length.to_string())], body).into_response()
-}
-
-fn wants_text(headers: &HeaderMap) -> bool {
-    let media_type = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()?.split([',', ';']).next());
-    media_type.is_some_and(|first| first.trim().eq_ignore_ascii_case("text/plain"))
 }

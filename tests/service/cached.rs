@@ -84,12 +84,12 @@ fn all_fields_see_the_cache_as_of_one_lookup() {
 fn a_large_batch_is_one_request_too() {
     let service = Service::start("memory:");
     let operation = |first: u32| {
-        let fields: String = (0..40).map(|k| format!("f{k}: fib(n: {}) {{ cached }} ", first + k)).collect();
+        let fields: String = (0..100).map(|k| format!("f{k}: fib(n: {}) {{ cached }} ", first + k)).collect();
         serde_json::json!({"query": format!("{{ {fields} }}")})
     };
-    let answers = service.post(&Value::Array((0..40).map(|k| operation(5_000 - 100 * k)).collect()));
+    let answers = service.post(&Value::Array((0..10).map(|k| operation(5_000 - 100 * k)).collect()));
     assert!(!answers.to_string().contains("true"), "as of one lookup, before any was answered");
-    assert_eq!(answers.to_string().matches("false").count(), 1_600);
+    assert_eq!(answers.to_string().matches("false").count(), 1_000);
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! The contract with GraphQL clients: answers, errors and their codes, the schema.
 
+use std::thread;
+
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::{
     oracle::fibonacci,
-    service::{Service, get, program},
+    service::{Service, client, get, program},
 };
 
 const SCHEMA: &str = include_str!("../../schema.graphql");
@@ -160,23 +163,178 @@ fn nothing_long_is_sent_back() {
 #[test]
 fn a_large_request_does_not_overload_an_idle_server() {
     let service = Service::start("memory:");
-    let fields: String = (0..200).map(|k| format!("f{k}: fib(n: {}) {{ cached }} ", 20_000 + 130 * k)).collect();
+    let fields: String = (0..100).map(|k| format!("f{k}: fib(n: {}) {{ cached }} ", 20_000 + 130 * k)).collect();
     let answer = service.query(&format!("{{ {fields} }}"));
     assert_eq!(answer["errors"], Value::Null, "{answer}");
-    assert!(service.fib_cached(20_000 + 130 * 199));
+    assert!(service.fib_cached(20_000 + 130 * 99));
 }
 
 #[test]
-fn what_is_too_much_is_refused_and_the_rest_is_answered() {
+fn what_is_too_much_at_once_is_refused_and_the_rest_is_answered() {
     let service = Service::start("memory:");
-    // 100 results of a megabyte: more than may wait.
-    let fields: String = (0..100).map(|k| format!("f{k}: fib(n: {}) {{ cached }} ", 9_999_000 + k)).collect();
-    let answer = service.query(&format!("{{ {fields} pi(terms: 0) {{ result }} }}"));
-    let first = &answer["errors"][0];
-    assert_eq!(first["extensions"]["code"], "OVERLOADED");
-    assert_eq!(first["message"], "the server has too much to evaluate; ask for less, or try again in a second");
-    assert_eq!(answer["data"]["f0"], Value::Null);
-    assert_eq!(answer["data"]["pi"]["result"], 0.0);
+    // 160 results of a megabyte: more than may wait.
+    let document = |client: u32| {
+        let fields = (0..4).map(|k| format!("f{k}: fib(n: {}) {{ leading }} ", 9_999_000 + 4 * client + k));
+        format!("{{ {} pi(terms: 0) {{ result }} }}", fields.collect::<String>())
+    };
+    let (service, document) = (&service, &document);
+    let answers: Vec<Value> = thread::scope(|scope| {
+        let asked: Vec<_> = (0..40).map(|client| scope.spawn(move || service.query(&document(client)))).collect();
+        asked.into_iter().map(|client| client.join().unwrap()).collect()
+    });
+    assert!(answers.iter().all(|answer| answer["data"]["pi"]["result"] == 0.0), "a short answer waits for no long one");
+    let refused: Vec<&Value> = answers.iter().filter(|answer| !answer["errors"].is_null()).collect();
+    assert!((1..40).contains(&refused.len()), "some, and not all: {}", refused.len());
+    for answer in refused {
+        let first = &answer["errors"][0];
+        assert_eq!(first["extensions"]["code"], "OVERLOADED");
+        assert_eq!(first["message"], "the server has too much to evaluate; ask for less, or try again in a second");
+        assert_eq!(answer["data"][first["path"][0].as_str().unwrap()], Value::Null);
+    }
+}
+
+#[test]
+fn fields_come_in_the_order_of_the_document_each_once() {
+    let service = Service::start("memory:");
+    let text = |document: &str| {
+        let body = serde_json::to_string(&json!({"query": document, "variables": {"yes": true, "no": false}})).unwrap();
+        let mut answer = client().post(service.url("/graphql")).header("Content-Type", "application/json").send(body);
+        answer.as_mut().unwrap().body_mut().read_to_string().unwrap()
+    };
+    let rows = [
+        (
+            "{ pi(terms: 0) { terms } __typename late: fib(n: 99999) { leading(digits: 1) } bad: fib(n: -1) { n } }",
+            r#"{"data":{"pi":{"terms":0},"__typename":"Query","late":{"leading":"1"},"bad":null},"errors":"#,
+        ),
+        (
+            "{ fib(n: 7) { n ...f } ... on Query { fib(n: 7) { result n } } } fragment f on Fibonacci { trailing n cached }",
+            r#"{"data":{"fib":{"n":7,"trailing":"13","cached":true,"result":"13"}}}"#,
+        ),
+        (
+            "query($yes: Boolean!, $no: Boolean!) { a: fib(n: 8) @skip(if: $yes) { n } b: fib(n: 8) @include(if: $yes) { n }
+             ... @include(if: $no) { c: __typename } fib(n: 9) { n @include(if: $no) } }",
+            r#"{"data":{"b":{"n":8},"fib":{}}}"#,
+        ),
+        ("{ fib(n: 5) @skip(if: true) { n } }", r#"{"data":{}}"#),
+        (
+            "{ fib(n: 5) { leading(digits: -1) } b: fib(n: -2) { n } a: fib(n: -1) { n } }",
+            r#"{"data":{"fib":null,"b":null,"a":null},"errors":[{"message":"digits must"#,
+        ),
+        (
+            r#"{ __type(name: "Query") { kind fields { name args { name } } name } }"#,
+            r#"{"data":{"__type":{"kind":"OBJECT","fields":[{"name":"fib","args":[{"name":"n"}]},"#,
+        ),
+    ];
+    for (document, expected) in rows {
+        let answer = text(document);
+        assert!(answer.starts_with(expected), "{document}: {answer}");
+    }
+    let answer = service.query("{ a: fib(n: 5) { n } a: fib(n: 6) { n } }");
+    assert_eq!(error(&answer).0, "GRAPHQL_VALIDATION_FAILED", "one key, two fields: {answer}");
+}
+
+#[test]
+fn an_operation_may_cost_as_much_as_four_of_the_longest_answers() {
+    let service = Service::start_with("memory:", &["--max-n", "1000"]);
+    let fields = |count: u32, selection: &str| -> String {
+        (0..count).map(|k| format!("f{k}: fib(n: {}) {{ {selection} }} ", 1_000 - k)).collect()
+    };
+    let cost = |document: &str, headers: bool| {
+        let mut request = client().post(service.url("/graphql"));
+        if headers {
+            request = request.header("X-Phipi-Cost", "1");
+        }
+        request.send_json(json!({ "query": document })).unwrap().body_mut().read_json::<Value>().unwrap()
+    };
+    // F(1000) … F(997) have 209 digits, F(996) has 208: the budget is 836.
+    let answer = service.query(&format!("{{ {} }}", fields(5, "cached")));
+    let expected = "a request may evaluate 836 digits at most, but this operation would evaluate 1044: ask for fewer or \
+                    smaller numbers, or for leading and trailing digits";
+    assert_eq!(error(&answer), ("QUERY_TOO_COMPLEX", expected));
+    assert_eq!(answer.get("data"), None);
+    assert!(!service.fib_cached(996), "what is refused is not evaluated");
+    let answer = cost(&format!("{{ {} pi(terms: 7) {{ result }} }}", fields(4, "cached")), true);
+    assert_eq!(answer["extensions"], json!({"cost": {"evaluate": 836, "render": 0}}));
+    let answer =
+        cost("{ a: fib(n: 1000) { result leading(digits: 9) trailing(digits: 1000) } b: fib(n: 1000) { n } }", true);
+    assert_eq!(answer["extensions"], json!({"cost": {"evaluate": 209, "render": 209 + 9 + 209}}));
+    assert_eq!(cost("{ fib(n: 1000) { result } }", false)["extensions"], Value::Null);
+    let answer = cost("{ fib(n: 1000) @skip(if: true) { result } b: fib(n: -1) { result } }", true);
+    assert_eq!(answer["extensions"], json!({"cost": {"evaluate": 0, "render": 0}}), "{answer}");
+
+    let answer =
+        service.query("{ a: fib(n: 1000) { x: result y: result z: result } b: fib(n: 1000) { x: result y: result } }");
+    assert!(
+        error(&answer).1.contains("may render 836 digits at most, but this operation would render 1045"),
+        "{answer}"
+    );
+
+    // The operations of a batch share the budget, and what they ask in common is evaluated once.
+    let operation = |n: u32| json!({"query": format!("{{ fib(n: {n}) {{ result }} }}")});
+    let answers =
+        service.post(&json!([operation(900), operation(900), operation(901), operation(902), operation(903)]));
+    assert_eq!(answers[3]["data"]["fib"]["result"], fibonacci(902));
+    let expected = "may render 836 digits at most, but this operation would render 189, with 753 for those before it";
+    assert!(error(&answers[4]).1.contains(expected), "{}", answers[4]);
+}
+
+#[test]
+fn a_document_is_bounded_whatever_brings_it() {
+    let service = Service::start("memory:");
+    let level = |k: usize| format!("fragment f{k} on Fibonacci {{ ...f{} ...f{} }} ", k + 1, k + 1);
+    let bomb: String = (0..20).map(level).collect();
+    let rows = [
+        (format!("{{ fib(n: 5) {{ ...f0 }} }} {bomb} fragment f20 on Fibonacci {{ n }}"), "fields, counting"),
+        (format!("{{ {} }}", "a: __typename ".repeat(101)), "at most 100 aliases, but this one has 101"),
+        (format!("{{ {} }}", "__typename ".repeat(1_001)), "at most 1000 fields"),
+        (format!("{{ __typename {} }}", "@x ".repeat(101)), "at most 100 directives"),
+        (format!("{}n{}", "{a".repeat(100_000), "}".repeat(100_000)), "at most 131072 bytes"),
+        (format!("{}n{}", "{a".repeat(1_000), "}".repeat(1_000)), "levels of brackets"),
+    ];
+    for (document, message) in rows {
+        for answer in [service.query(&document), service.post(&json!([{"query": document}]))[0].clone()] {
+            let (code, told) = error(&answer);
+            assert_eq!((code, told.contains(message)), ("QUERY_TOO_COMPLEX", true), "{told}");
+        }
+    }
+    let answer = service.query("{ ...a } fragment a on Query { ...b } fragment b on Query { ...a }");
+    assert_eq!(error(&answer).0, "GRAPHQL_VALIDATION_FAILED");
+    let many = service.query(&format!("{{ {} }}", "nonsense ".repeat(1_000)));
+    assert_eq!(many["errors"].as_array().unwrap().len(), 10, "errors are bounded too");
+}
+
+#[test]
+fn a_persisted_query_is_registered_and_found_again() {
+    let service = Service::start("memory:");
+    let document = "query($n: Int!) { fib(n: $n) { result } }";
+    let hash: String = Sha256::digest(document).iter().map(|byte| format!("{byte:02x}")).collect();
+    let named = |hash: &str| json!({"persistedQuery": {"version": 1, "sha256Hash": hash}});
+    let asked = json!({"extensions": named(&hash), "variables": {"n": 10}});
+    assert_eq!(error(&service.post(&asked)), ("PERSISTED_QUERY_NOT_FOUND", "PersistedQueryNotFound"));
+
+    let wrong = json!({"query": "{ __typename }", "extensions": named(&hash)});
+    assert_eq!(error(&service.post(&wrong)).0, "BAD_REQUEST", "a name that is another document's");
+    for hash in ["", "abc", &"x".repeat(64)] {
+        assert_eq!(error(&service.post(&json!({"extensions": named(hash)}))).0, "BAD_REQUEST", "{hash:?} is no hash");
+    }
+    let invalid = "{ nonsense }";
+    let name: String = Sha256::digest(invalid).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(
+        error(&service.post(&json!({"query": invalid, "extensions": named(&name)}))).0,
+        "GRAPHQL_VALIDATION_FAILED"
+    );
+    assert_eq!(error(&service.post(&json!({"extensions": named(&name)}))).0, "PERSISTED_QUERY_NOT_FOUND");
+
+    let registered = json!({"query": document, "extensions": named(&hash), "variables": {"n": 10}});
+    assert_eq!(service.post(&registered), json!({"data": {"fib": {"result": "55"}}}));
+    assert_eq!(service.post(&asked), json!({"data": {"fib": {"result": "55"}}}));
+    let get = |hash: &str| {
+        let request = client().get(service.url("/graphql")).query("variables", r#"{"n": 11}"#);
+        let mut answer = request.query("extensions", named(hash).to_string()).call().unwrap();
+        answer.body_mut().read_json::<Value>().unwrap()
+    };
+    assert_eq!(get(&hash.to_uppercase()), json!({"data": {"fib": {"result": "89"}}}));
+    assert_eq!(error(&get(&"0".repeat(64))).0, "PERSISTED_QUERY_NOT_FOUND");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The contract with HTTP clients: GET and POST of GraphQL, REST, pages, CORS.
 
+use std::io::Read;
+
 use serde_json::{Value, json};
 
 use crate::{
@@ -114,6 +116,166 @@ fn wrong_methods_media_types_and_sizes_are_refused() {
         assert_eq!(post(media_type, document).status(), 415, "{media_type}");
     }
     assert_eq!(post("application/json; charset=utf-8", document).status(), 200);
+}
+
+/// A POST of a small document that accepts `accept`, with its status, content type and answer.
+fn accepting(service: &Service, accept: &str, document: &str) -> (u16, String, Value) {
+    let request = client().post(service.url("/graphql")).header("Accept", accept);
+    let mut response = request.send_json(json!({ "query": document })).unwrap();
+    let content_type = response.headers()["content-type"].to_str().unwrap().to_owned();
+    (response.status().as_u16(), content_type, response.body_mut().read_json().unwrap())
+}
+
+#[test]
+fn the_form_of_an_answer_is_negotiated() {
+    const JSON: &str = "application/json; charset=utf-8";
+    const GRAPHQL: &str = "application/graphql-response+json; charset=utf-8";
+    let service = Service::start("memory:");
+    let rows = [
+        ("*/*", "{ __typename }", 200, JSON),
+        ("application/graphql-response+json", "{ __typename }", 200, GRAPHQL),
+        ("application/graphql-response+json;q=0.5, application/json", "{ __typename }", 200, JSON),
+        // A field that fails is an answer; a document that is no document is none.
+        ("application/graphql-response+json", "{ fib(n: -1) { n } }", 200, GRAPHQL),
+        ("application/graphql-response+json", "{ nonsense }", 400, GRAPHQL),
+        ("application/graphql-response+json", "{", 400, GRAPHQL),
+        ("application/json", "{ nonsense }", 200, JSON),
+        ("text/html, image/png", "{ __typename }", 406, JSON),
+    ];
+    for (accept, document, status, content_type) in rows {
+        let (told, form, answer) = accepting(&service, accept, document);
+        assert_eq!((told, &*form), (status, content_type), "{accept}: {document}");
+        let is_executed = answer.get("data").is_some();
+        assert_eq!(is_executed, status == 200 && !document.contains("nonsense"), "no data where nothing ran: {answer}");
+    }
+    let page = client().get(service.url("/fib/5")).header("Accept", "image/png").call().unwrap();
+    assert_eq!(page.status(), 406);
+}
+
+#[test]
+fn what_is_no_json_in_utf_8_is_no_request() {
+    let service = Service::start("memory:");
+    let post = |content_type: &str, body: &[u8]| {
+        let request = client().post(service.url("/graphql")).header("Content-Type", content_type);
+        request.send(body).unwrap().status().as_u16()
+    };
+    let document = br#"{"query": "{ __typename }"}"#;
+    assert_eq!(post("application/json;charset=\"UTF-8\"", document), 200);
+    assert_eq!(post("application/json; charset=utf-16", document), 415);
+    assert_eq!(post("application/json", b"{\"query\": \"{ __typename } # \xff\"}"), 400);
+    for body in [&b""[..], b"[]", br#"["{ __typename }"]"#, br#"{"query": "{ __typename }", "variables": [5]}"#] {
+        assert_eq!(post("application/json", body), 400, "{}", String::from_utf8_lossy(body));
+    }
+    let request = client().post(service.url("/graphql")).header("Content-Type", "application/json");
+    assert_eq!(request.header("Content-Encoding", "gzip").send(document).unwrap().status(), 415);
+    let eleven = Value::Array(vec![json!({"query": "{ __typename }"}); 11]);
+    assert_eq!(service.post(&eleven)["errors"][0]["message"], "a batch has 1 to 10 requests, but this one has 11");
+}
+
+/// The headers and the body of a GET.
+fn getting(url: &str, headers: &[(&str, &str)]) -> (u16, ureq::http::HeaderMap, Vec<u8>) {
+    let mut request = client().get(url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let mut response = request.call().unwrap();
+    let body = response.body_mut().with_config().limit(100_000_000).read_to_vec().unwrap();
+    (response.status().as_u16(), response.headers().clone(), body)
+}
+
+#[test]
+fn what_can_never_change_is_kept_by_whoever_asks() {
+    const IMMUTABLE: &str = "public, max-age=31536000, immutable";
+    let service = Service::start("memory:");
+    for path in ["/graphql?query=%7Bfib(n:300)%7Bcached%20result%7D%7D", "/fib/299999", "/pi/299"] {
+        let url = service.url(path);
+        let (_, headers, first) = getting(&url, &[]);
+        assert_eq!(headers["cache-control"], "no-store", "{path}: it was not cached");
+        assert_eq!(headers.get("etag"), None, "{path}");
+
+        let (status, headers, body) = getting(&url, &[]);
+        assert_eq!((status, &headers["cache-control"]), (200, &IMMUTABLE.parse().unwrap()), "{path}");
+        assert_ne!(first, body, "{path}: only now it is cached");
+        let varies = headers.get_all("vary").iter().map(|line| line.to_str().unwrap()).collect::<Vec<_>>().join(", ");
+        assert!(varies.contains("accept, accept-encoding, x-phipi-cost"), "{path}: {varies}");
+        let tag = headers["etag"].to_str().unwrap();
+        assert_eq!(getting(&url, &[]).2, body, "{path}: the same bytes again");
+        for known in [tag, "*", &format!("\"other\", W/{tag}")] {
+            let (status, headers, body) = getting(&url, &[("If-None-Match", known)]);
+            assert_eq!((status, &headers["etag"], &body[..]), (304, &tag.parse().unwrap(), &[][..]), "{path}: {known}");
+        }
+        let (status, headers, _) = getting(&url, &[("If-None-Match", tag), ("Accept", "text/plain, */*;q=0.1")]);
+        let another = if path.starts_with("/graphql") { 304 } else { 200 };
+        assert_eq!(status, another, "{path}: plain text is another form");
+        assert_eq!(headers["etag"] == tag, another == 304, "{path}");
+    }
+    for path in [
+        "/graphql?query=%7Bfib(n:300)%7Bcached%7Dpi(terms:-1)%7Bcached%7D%7D",
+        "/graphql?query=%7B__typename%7D",
+        "/graphql?query=%7Bfib(n:300)%7Bcached%7D__schema%7BqueryType%7Bname%7D%7D%7D",
+        "/graphql?query=%7Bnonsense%7D",
+        "/fib/-1",
+        "/nowhere",
+    ] {
+        let (_, headers, _) = getting(&service.url(path), &[]);
+        assert_eq!((&headers["cache-control"], headers.get("etag")), (&"no-store".parse().unwrap(), None), "{path}");
+    }
+    let post = || client().post(service.url("/graphql")).send_json(json!({"query": "{ fib(n: 300) { result } }"}));
+    post().unwrap();
+    assert_eq!(post().unwrap().headers()["cache-control"], "no-store");
+}
+
+#[test]
+fn the_same_request_in_another_form_has_another_answer() {
+    let service = Service::start("memory:");
+    let url = service.url("/graphql?query=%7Bfib(n:30)%7Bresult%7D%7D");
+    let cost: [&[(&str, &str)]; 2] = [&[], &[("X-Phipi-Cost", "1")]];
+    for _ in 0..3 {
+        let [plain, costly] = cost.map(|headers| json(&String::from_utf8(getting(&url, headers).2).unwrap()));
+        assert_eq!(plain, json!({"data": {"fib": {"result": "832040"}}}));
+        assert_eq!(costly["extensions"], json!({"cost": {"evaluate": 6, "render": 6}}));
+        let (_, headers, _) = getting(&url, &[("Accept", "application/graphql-response+json")]);
+        assert!(headers["content-type"].to_str().unwrap().starts_with("application/graphql-response+json"));
+    }
+}
+
+#[test]
+fn long_answers_are_compressed() {
+    let service = Service::start("memory:");
+    let expected = fibonacci(300_000);
+    let graphql = format!(r#"{{"data":{{"fib":{{"result":"{expected}"}}}}}}"#);
+    for (path, answer) in [
+        ("/graphql?query=%7Bfib(n:300000)%7Bresult%7D%7D", graphql),
+        ("/fib/300000", format!(r#"{{"cached":true,"result":{expected}}}"#)),
+    ] {
+        getting(&service.url(path), &[]);
+        for (accepted, coding) in [("gzip", Some("gzip")), ("gzip, br", Some("br")), ("identity", None)] {
+            for _ in 0..2 {
+                let (_, headers, body) = getting(&service.url(path), &[("Accept-Encoding", accepted)]);
+                assert_eq!(headers.get("content-encoding").map(|value| value.to_str().unwrap()), coding, "{path}");
+                let text = match coding {
+                    None => body,
+                    Some(coding) => {
+                        assert!(body.len() < answer.len() / 2 + 1_000, "{coding}: {} of {}", body.len(), answer.len());
+                        decoded(coding, &body)
+                    }
+                };
+                assert!(text == answer.as_bytes(), "{path} as {coding:?}");
+            }
+        }
+    }
+    let (_, headers, _) = getting(&service.url("/fib/4000"), &[("Accept-Encoding", "br")]);
+    assert_eq!(headers.get("content-encoding"), None, "what is short stays as it is");
+}
+
+fn decoded(coding: &str, body: &[u8]) -> Vec<u8> {
+    let mut text = Vec::new();
+    match coding {
+        "gzip" => flate2::read::GzDecoder::new(body).read_to_end(&mut text),
+        _ => brotli::Decompressor::new(body, 4096).read_to_end(&mut text),
+    }
+    .unwrap();
+    text
 }
 
 #[test]

@@ -1,0 +1,98 @@
+//! What operations cost, in digits of Fibonacci numbers, and what a request may spend. (An approximation of π takes
+//! nanoseconds and has 17 digits: the bound on aliases is enough for it.)
+
+use std::collections::BTreeSet;
+
+use async_graphql::parser::types::{Selection, SelectionSet};
+
+use super::{
+    code::{Code, Fault},
+    plan::{Plan, int},
+    types::DEFAULT_DIGITS,
+};
+use crate::{
+    evaluator::Question,
+    math::fib::{self, Index},
+};
+
+/// A request may ask for so many of the longest answers.
+const LONGEST_ANSWERS: usize = 4;
+
+/// No request may ask for more digits: 64 MB of text, and a second of two cores.
+const MOST_DIGITS: usize = 64_000_000;
+
+/// What an operation costs, exactly.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Digits to evaluate or to look up, over the distinct indices.
+    pub evaluate: usize,
+    /// Digits that the answer holds.
+    pub render: usize,
+}
+
+/// What is left to the operations of a request.
+pub(super) struct Budget {
+    limit: usize,
+    spent: Cost,
+    asked: BTreeSet<Question>,
+}
+
+impl Budget {
+    /// The budget of a request where indices go up to `max_n`.
+    pub(super) fn new(max_n: Index) -> Self {
+        let limit = (LONGEST_ANSWERS * fib::digit_count(max_n)).min(MOST_DIGITS);
+        Self { limit, spent: Cost::default(), asked: BTreeSet::new() }
+    }
+
+    /// What the plan costs, if that is left. What an operation before it asks too is not evaluated again.
+    ///
+    /// # Errors
+    /// The cost and the budget that it exceeds.
+    pub(super) fn admit(&mut self, plan: &Plan) -> Result<Cost, Fault> {
+        let cost = Cost { evaluate: plan.questions.iter().copied().map(digits).sum(), render: plan.digits };
+        let new = plan.questions.difference(&self.asked).copied().map(digits).sum();
+        self.within("evaluate", self.spent.evaluate, new)?;
+        self.within("render", self.spent.render, cost.render)?;
+        self.spent.evaluate += new;
+        self.spent.render += cost.render;
+        self.asked.extend(&plan.questions);
+        Ok(cost)
+    }
+
+    fn within(&self, verb: &str, before: usize, digits: usize) -> Result<(), Fault> {
+        let limit = self.limit;
+        if before.saturating_add(digits) <= limit {
+            return Ok(());
+        }
+        let others = if before == 0 { String::new() } else { format!(", with {before} for those before it") };
+        let message = format!(
+            "a request may {verb} {limit} digits at most, but this operation would {verb} {digits}{others}: ask for \
+             fewer or smaller numbers, or for leading and trailing digits"
+        );
+        Err(Fault::new(Code::QueryTooComplex, message))
+    }
+}
+
+fn digits(question: Question) -> usize {
+    match question {
+        Question::Fib(n) => fib::digit_count(n),
+        Question::Pi(_) => 0,
+    }
+}
+
+/// How many digits the answer to a question holds, with these fields selected of it, in normal form.
+pub(super) fn rendered(question: Question, selections: &SelectionSet) -> usize {
+    let all = digits(question);
+    let of_field = |selection: &Selection| {
+        let Selection::Field(field) = selection else { return 0 };
+        match field.node.name.node.as_str() {
+            "result" => all,
+            "leading" | "trailing" => {
+                let digits = int(&field.node, "digits").unwrap_or(DEFAULT_DIGITS);
+                usize::try_from(digits).unwrap_or(0).min(all)
+            }
+            _ => 0,
+        }
+    };
+    selections.items.iter().fold(0, |sum: usize, selection| sum.saturating_add(of_field(&selection.node)))
+}

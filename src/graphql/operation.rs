@@ -1,0 +1,80 @@
+//! Which operation of a document is executed, with which variables.
+
+use async_graphql::{
+    Number, Value, Variables,
+    parser::types::{BaseType, DocumentOperations, ExecutableDocument, OperationDefinition, VariableDefinition},
+};
+
+use super::code::{Code, Fault};
+
+/// The operation of this name, or the only one.
+///
+/// # Errors
+/// When there is none of the name, or several and no name.
+pub(super) fn choose<'a>(
+    document: &'a ExecutableDocument,
+    name: Option<&str>,
+) -> Result<&'a OperationDefinition, Fault> {
+    let unresolved = |message: String| Fault::new(Code::OperationResolutionFailure, message);
+    match (&document.operations, name) {
+        (DocumentOperations::Single(operation), None) => Ok(&operation.node),
+        (DocumentOperations::Single(_), Some(name)) => {
+            Err(unresolved(format!("the document has no operation named {name:?}; leave operationName out")))
+        }
+        (DocumentOperations::Multiple(operations), Some(name)) => {
+            let found = operations.get(name).map(|operation| &operation.node);
+            found.ok_or_else(|| unresolved(format!("the document has no operation named {name:?}")))
+        }
+        (DocumentOperations::Multiple(operations), None) => {
+            let mut all = operations.values();
+            match (all.next(), all.next()) {
+                (Some(only), None) => Ok(&only.node),
+                _ => Err(unresolved("the document has several operations: name one in operationName".into())),
+            }
+        }
+    }
+}
+
+/// The values of the variables that an operation defines; one that is neither given nor has a default is left out.
+///
+/// # Errors
+/// When a value is not of its variable's type, or one that is required is not given.
+pub(super) fn coerce(operation: &OperationDefinition, mut given: Variables) -> Result<Variables, Fault> {
+    let mut values = Variables::default();
+    for definition in &operation.variable_definitions {
+        let VariableDefinition { name, var_type, default_value, .. } = &definition.node;
+        let value = given.remove(&name.node).or_else(|| default_value.as_ref().map(|default| default.node.clone()));
+        let fits = match &value {
+            None => var_type.node.nullable,
+            Some(value) => belongs(value, &definition.node),
+        };
+        if !fits {
+            let wrong = value.map_or("is required, but not given".into(), |value| format!("can't be {value}"));
+            let message = format!("the variable ${} of type {} {wrong}", name.node, var_type.node);
+            return Err(Fault::new(Code::BadUserInput, message));
+        }
+        values.extend(value.map(|value| (name.node.clone(), value)));
+    }
+    Ok(values)
+}
+
+/// Whether a value is of the type of a variable. The schema has no input types but scalars: validation has refused all
+/// others.
+fn belongs(value: &Value, definition: &VariableDefinition) -> bool {
+    let BaseType::Named(kind) = &definition.var_type.node.base else { return true };
+    match (kind.as_str(), value) {
+        // No argument of the schema takes null for a number or a truth value, not even where the variable would.
+        ("Int" | "Boolean", Value::Null) => false,
+        (_, Value::Null) => definition.var_type.node.nullable,
+        ("Int", Value::Number(number)) => is_int(number),
+        ("Boolean", Value::Boolean(_)) | ("String" | "ID", Value::String(_)) | ("Float", Value::Number(_)) => true,
+        ("ID", Value::Number(number)) => number.is_i64(),
+        ("Int" | "Boolean" | "String" | "ID" | "Float", _) => false,
+        _ => true,
+    }
+}
+
+/// Whether a number is in the range of GraphQL's Int.
+pub(super) fn is_int(number: &Number) -> bool {
+    number.as_i64().is_some_and(|int| i32::try_from(int).is_ok())
+}

@@ -1,0 +1,203 @@
+//! A request as it comes in JSON, whatever carries it.
+
+use std::{fmt, marker::PhantomData};
+
+use async_graphql::Variables;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
+};
+
+use super::code::{Code, Fault};
+
+/// How many operations a batch may have.
+const BATCH: usize = 10;
+
+/// One operation to execute.
+#[derive(Debug, Default, PartialEq)]
+pub struct Request {
+    /// The text of the document; without it the document is one that was registered.
+    pub document: Option<String>,
+    /// Which of the document's operations to execute; not needed when there is one.
+    pub operation_name: Option<String>,
+    /// The values of the operation's variables.
+    pub variables: Variables,
+    /// The name under which the document is or will be registered.
+    pub persisted: Option<PersistedQuery>,
+}
+
+/// The name of a registered document.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct PersistedQuery {
+    /// The version of the protocol, which is 1.
+    pub version: u32,
+    /// The SHA-256 of the document in hexadecimal.
+    pub sha256_hash: String,
+}
+
+/// What one body holds.
+#[derive(Debug, PartialEq)]
+pub enum Batch {
+    /// A request.
+    One(Request),
+    /// An array of requests, to be answered by an array.
+    Many(Vec<Request>),
+}
+
+impl Request {
+    /// A request for a document.
+    #[must_use]
+    pub fn new(document: impl Into<String>) -> Self {
+        Self { document: Some(document.into()), ..Self::default() }
+    }
+
+    /// A request whose `variables` and `extensions` are texts of JSON, as in the query of a URL.
+    ///
+    /// # Errors
+    /// When one of them is no object.
+    pub fn from_parameters(
+        document: Option<String>,
+        operation_name: Option<String>,
+        variables: Option<&str>,
+        extensions: Option<&str>,
+    ) -> Result<Self, Fault> {
+        let members = Members {
+            query: document,
+            operation_name,
+            variables: variables.map(|text| parameter("variables", text)).transpose()?.flatten(),
+            extensions: extensions.map(|text| parameter("extensions", text)).transpose()?.flatten(),
+        };
+        Ok(members.into())
+    }
+}
+
+impl Batch {
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// When it is not a request or an array of one to ten requests, in JSON.
+    pub fn from_json(body: &[u8]) -> Result<Self, Fault> {
+        let wrong = |error: &serde_json::Error| {
+            Fault::new(Code::BadRequest, format!("the body is not a GraphQL request in JSON: {error}"))
+        };
+        if body.trim_ascii_start().first() != Some(&b'[') {
+            return from_json::<Members>(body).map(|members| Self::One(members.into())).map_err(|error| wrong(&error));
+        }
+        let all: Vec<Object<Members>> = serde_json::from_slice(body).map_err(|error| wrong(&error))?;
+        if all.is_empty() || all.len() > BATCH {
+            let message = format!("a batch has 1 to {BATCH} requests, but this one has {}", all.len());
+            return Err(Fault::new(Code::BadRequest, message));
+        }
+        Ok(Self::Many(all.into_iter().map(|Object(members)| members.into()).collect()))
+    }
+}
+
+/// The members of a request.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Members {
+    query: Option<String>,
+    operation_name: Option<String>,
+    variables: Option<Variables>,
+    extensions: Option<Object<Extensions>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Extensions {
+    persisted_query: Option<Object<PersistedQuery>>,
+}
+
+impl From<Members> for Request {
+    fn from(members: Members) -> Self {
+        let persisted = members.extensions.and_then(|Object(extensions)| extensions.persisted_query);
+        Self {
+            document: members.query,
+            operation_name: members.operation_name.filter(|name| !name.is_empty()),
+            variables: members.variables.unwrap_or_default(),
+            persisted: persisted.map(|Object(persisted)| persisted),
+        }
+    }
+}
+
+fn parameter<T: DeserializeOwned>(name: &str, text: &str) -> Result<Option<T>, Fault> {
+    let value = serde_json::from_str(if text.is_empty() { "null" } else { text });
+    value.map_err(|error| Fault::new(Code::BadRequest, format!("the parameter {name} is not a JSON object: {error}")))
+}
+
+fn from_json<'de, T: Deserialize<'de>>(text: &'de [u8]) -> serde_json::Result<T> {
+    serde_json::from_slice(text).map(|Object(value)| value)
+}
+
+/// A struct in the form of an object alone: serde takes it in the form of an array too.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::Name;
+
+    use super::*;
+
+    #[test]
+    fn a_request_is_an_object_whose_members_have_their_types() {
+        let body = br#" {"query": "{x}", "operationName": "A", "variables": {"n": 5}, "other": [1],
+            "extensions": {"nonce": 7, "persistedQuery": {"version": 1, "sha256Hash": "ab"}}}"#;
+        let Ok(Batch::One(request)) = Batch::from_json(body) else { panic!("this is a request") };
+        assert_eq!((request.document.as_deref(), request.operation_name.as_deref()), (Some("{x}"), Some("A")));
+        assert_eq!(request.variables.get(&Name::new("n")), Some(&5.into()));
+        assert_eq!(request.persisted, Some(PersistedQuery { version: 1, sha256_hash: "ab".into() }));
+        let nulls = br#"{"query": "{x}", "operationName": null, "variables": null, "extensions": null}"#;
+        assert_eq!(Batch::from_json(nulls), Ok(Batch::One(Request::new("{x}"))));
+
+        for body in [
+            "",
+            "5",
+            "null",
+            r#""{x}""#,
+            r#"["{x}"]"#,
+            r#"[["{x}", null, null, null]]"#,
+            "[]",
+            r#"{"query": 5}"#,
+            r#"{"query": ["{x}"]}"#,
+            r#"{"query": "{x}", "query": "{y}"}"#,
+            r#"{"query": "{x}", "operationName": 5}"#,
+            r#"{"query": "{x}", "variables": []}"#,
+            r#"{"query": "{x}", "extensions": [null]}"#,
+            r#"{"query": "{x}", "extensions": {"persistedQuery": [1, "ab"]}}"#,
+            r#"{"query": "\ud800"}"#,
+            r#"{"query": "{x}"} {}"#,
+            "\u{feff}{}",
+        ] {
+            let refusal = Batch::from_json(body.as_bytes()).expect_err(body);
+            assert_eq!(refusal.code, Code::BadRequest, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_batch_has_ten_requests_at_most() {
+        let batch = |requests: usize| Batch::from_json(format!("[{}]", vec!["{}"; requests].join(",")).as_bytes());
+        assert!(matches!(batch(10), Ok(Batch::Many(requests)) if requests.len() == 10));
+        assert_eq!(batch(11).unwrap_err().message, "a batch has 1 to 10 requests, but this one has 11");
+    }
+}

@@ -1,0 +1,169 @@
+//! An answer, and its form in JSON.
+
+use async_graphql::{ServerError, Value};
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::json;
+
+use super::{
+    code::{Code, Refusal},
+    cost::Cost,
+    plan::Shape,
+};
+
+/// From this length on text is sent from where it is, and not copied.
+const LONG_BYTES: usize = 16 * 1024;
+
+/// The answer to an operation.
+pub struct Response {
+    pub(super) outcome: Outcome,
+    /// What it costs, if the client asked.
+    pub(super) cost: Option<Cost>,
+}
+
+pub(super) enum Outcome {
+    Executed {
+        data: Value,
+        shape: Shape,
+        errors: Vec<ServerError>,
+        /// Whether it can never change.
+        is_immutable: bool,
+    },
+    Refused(Refusal),
+}
+
+impl Response {
+    /// The code of the error for which nothing was executed; `None` when there is data, though a field may have failed.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Code> {
+        match &self.outcome {
+            Outcome::Executed { .. } => None,
+            Outcome::Refused(refusal) => Some(refusal.code),
+        }
+    }
+
+    /// Whether the same request can never have another answer: everything in it was cached, and nothing failed.
+    #[must_use]
+    pub fn is_immutable(&self) -> bool {
+        matches!(self.outcome, Outcome::Executed { is_immutable: true, .. })
+    }
+}
+
+impl<R: Into<Refusal>> From<R> for Response {
+    fn from(refusal: R) -> Self {
+        Self { outcome: Outcome::Refused(refusal.into()), cost: None }
+    }
+}
+
+/// Text in pieces, of which the long ones are not copied.
+#[derive(Debug, Default)]
+pub struct Text {
+    done: Vec<Bytes>,
+    open: Vec<u8>,
+}
+
+impl Text {
+    /// The answers in JSON: one by itself, or an array.
+    #[must_use]
+    pub fn of_response(response: &Response) -> Self {
+        let mut text = Self::default();
+        text.response(response);
+        text
+    }
+
+    /// The answers to a batch, in JSON.
+    #[must_use]
+    pub fn of_batch(responses: &[Response]) -> Self {
+        let mut text = Self::default();
+        text.list(responses, Self::response);
+        text
+    }
+
+    /// The pieces in order.
+    #[must_use]
+    pub fn into_pieces(self) -> Vec<Bytes> {
+        let Self { mut done, open } = self;
+        done.push(open.into());
+        done
+    }
+
+    fn response(&mut self, response: &Response) {
+        let errors = match &response.outcome {
+            Outcome::Executed { data, shape, errors, .. } => {
+                self.raw(r#"{"data":"#);
+                self.value(data, shape);
+                if !errors.is_empty() {
+                    self.raw(",");
+                }
+                errors
+            }
+            Outcome::Refused(refusal) => {
+                self.raw("{");
+                &refusal.errors
+            }
+        };
+        if !errors.is_empty() {
+            self.raw(r#""errors":"#);
+            self.json(errors);
+        }
+        if let Some(Cost { evaluate, render }) = response.cost {
+            self.raw(r#","extensions":"#);
+            self.json(&json!({"cost": {"evaluate": evaluate, "render": render}}));
+        }
+        self.raw("}");
+    }
+
+    /// A value whose objects have these keys.
+    fn value(&mut self, value: &Value, shape: &Shape) {
+        match value {
+            Value::Object(fields) => {
+                self.raw("{");
+                for (k, (key, below)) in shape.0.iter().enumerate() {
+                    self.raw(if k == 0 { "\"" } else { ",\"" });
+                    self.raw(key);
+                    self.raw("\":");
+                    // The library leaves out what it would make null.
+                    self.value(fields.get(key).unwrap_or(&Value::Null), below);
+                }
+                self.raw("}");
+            }
+            Value::List(items) => self.list(items, |text, item| text.value(item, shape)),
+            // Digits need no escapes.
+            Value::Binary(digits) => {
+                self.raw("\"");
+                self.long(digits);
+                self.raw("\"");
+            }
+            scalar => self.json(scalar),
+        }
+    }
+
+    fn list<T>(&mut self, items: &[T], mut item: impl FnMut(&mut Self, &T)) {
+        self.raw("[");
+        for (k, each) in items.iter().enumerate() {
+            if k > 0 {
+                self.raw(",");
+            }
+            item(self, each);
+        }
+        self.raw("]");
+    }
+
+    fn json(&mut self, value: &impl Serialize) {
+        let written = serde_json::to_writer(&mut self.open, value);
+        debug_assert!(written.is_ok(), "everything in an answer has a form in JSON");
+    }
+
+    fn long(&mut self, text: &Bytes) {
+        if text.len() < LONG_BYTES {
+            self.open.extend_from_slice(text);
+        } else {
+            self.done.push(std::mem::take(&mut self.open).into());
+            self.done.push(text.clone());
+        }
+    }
+
+    fn raw(&mut self, text: &str) {
+        self.open.extend_from_slice(text.as_bytes());
+    }
+}

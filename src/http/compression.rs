@@ -1,0 +1,90 @@
+//! Compressing answers, piece by piece, off the async threads.
+
+use std::{io, io::Write, sync::Arc};
+
+use axum::body::Bytes;
+use brotli::CompressorWriter;
+use flate2::{Compression, write::GzEncoder};
+use futures_util::{Stream, stream};
+
+use super::negotiation::Coding;
+use crate::workers::{Panicked, Workers};
+
+/// Answers up to this length are not compressed: they fit one packet in any case.
+pub(super) const SHORT_BYTES: usize = 1024;
+
+/// Compressed at a time, some milliseconds of work.
+const PIECE_BYTES: usize = 128 * 1024;
+
+/// The level of gzip, of 9. Digits compress to 0.47 at all levels from here on.
+const GZIP_LEVEL: u32 = 4;
+
+/// The quality of Brotli, of 11. From 5 on it takes several times as long for a few percent.
+const BROTLI_QUALITY: u32 = 4;
+
+/// Brotli looks back 2^18 bytes: 256 KiB of memory for an answer.
+const BROTLI_WINDOW: u32 = 18;
+
+enum Encoder {
+    Gzip(GzEncoder<Vec<u8>>),
+    Brotli(Box<CompressorWriter<Vec<u8>>>),
+}
+
+/// The pieces of an answer, compressed: not all at once, and in pieces that need not be those that went in.
+pub(super) fn compressed(
+    coding: Coding,
+    workers: Arc<Workers>,
+    pieces: impl Iterator<Item = Bytes> + Send + 'static,
+) -> impl Stream<Item = Result<Bytes, Panicked>> + Send {
+    let pieces = pieces.flat_map(|piece| {
+        let starts = (0..piece.len()).step_by(PIECE_BYTES);
+        starts.map(move |start| piece.slice(start..piece.len().min(start + PIECE_BYTES)))
+    });
+    stream::try_unfold((Encoder::new(coding), pieces, workers), async |(encoder, mut pieces, workers)| {
+        let Some(mut encoder) = encoder else { return Ok(None) };
+        let piece = pieces.next();
+        let limbs = piece.as_ref().map_or(0, Bytes::len);
+        let work = move |_: &_| match piece {
+            Some(piece) => (encoder.encode(&piece), Some(encoder)),
+            None => (encoder.finish(), None),
+        };
+        let (output, encoder) = workers.run(limbs, work).await?;
+        Ok(Some((output, (encoder, pieces, workers))))
+    })
+}
+
+impl Encoder {
+    /// `None` for identity.
+    fn new(coding: Coding) -> Option<Self> {
+        Some(match coding {
+            Coding::Identity => return None,
+            Coding::Gzip => Self::Gzip(GzEncoder::new(Vec::new(), Compression::new(GZIP_LEVEL))),
+            Coding::Brotli => {
+                let encoder = CompressorWriter::new(Vec::new(), 4096, BROTLI_QUALITY, BROTLI_WINDOW);
+                Self::Brotli(Box::new(encoder))
+            }
+        })
+    }
+
+    /// Takes a piece in, and gives what is ready.
+    fn encode(&mut self, piece: &[u8]) -> Bytes {
+        match self {
+            Self::Gzip(encoder) => taken(&encoder.write_all(piece), encoder.get_mut()),
+            Self::Brotli(encoder) => taken(&encoder.write_all(piece), encoder.get_mut()),
+        }
+    }
+
+    /// What is left.
+    fn finish(self) -> Bytes {
+        match self {
+            Self::Gzip(encoder) => encoder.finish().unwrap_or_default().into(),
+            Self::Brotli(encoder) => encoder.into_inner().into(),
+        }
+    }
+}
+
+/// What was written to memory, which never fails.
+fn taken(written: &io::Result<()>, output: &mut Vec<u8>) -> Bytes {
+    debug_assert!(written.is_ok(), "memory takes what is written");
+    std::mem::take(output).into()
+}

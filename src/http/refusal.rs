@@ -1,0 +1,107 @@
+//! What a client gets when it gets no answer: errors of GraphQL, or problem details (RFC 9457).
+
+use axum::{
+    http::{
+        HeaderName, HeaderValue, Method, StatusCode, Uri,
+        header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
+    },
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+
+use super::{negotiation::Media, reply::NO_STORE};
+use crate::graphql::{Code, Fault};
+
+/// A fault with the status that fits it.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    fault: Fault,
+}
+
+/// The status of an answer without data, in the one place where it is chosen.
+///
+/// In `application/json` GraphQL's own errors come with 200, as clients of old expect, who take any other status for an
+/// answer of something between; in every other form a status tells what the answer is.
+pub(super) fn status(code: Code, media: Media) -> StatusCode {
+    match code {
+        Code::Overloaded | Code::DeadlineExceeded => StatusCode::SERVICE_UNAVAILABLE,
+        Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        Code::BadRequest => StatusCode::BAD_REQUEST,
+        Code::BadUserInput
+        | Code::ParseFailed
+        | Code::ValidationFailed
+        | Code::OperationResolutionFailure
+        | Code::QueryTooComplex
+        | Code::PersistedQueryNotFound => match media {
+            Media::Json => StatusCode::OK,
+            Media::GraphqlResponse | Media::Html | Media::Text => StatusCode::BAD_REQUEST,
+        },
+    }
+}
+
+impl Refusal {
+    /// A request that is not what it must be in the way that the status says.
+    pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, fault: Fault::new(Code::BadRequest, message) }
+    }
+
+    /// The request took too long.
+    pub(super) fn deadline() -> Self {
+        let message = "this takes longer than a request may; it goes on without you: ask again later";
+        Fault::new(Code::DeadlineExceeded, message).into()
+    }
+
+    /// Something that should not happen.
+    pub(super) fn internal() -> Self {
+        Fault::new(Code::Internal, "something went wrong on the server; try again").into()
+    }
+
+    /// As errors of GraphQL, in this form if it is one of GraphQL's.
+    pub(super) fn into_errors(self, media: Media) -> Response {
+        let media = if media == Media::GraphqlResponse { media } else { Media::Json };
+        let error = json!({"message": self.fault.message, "extensions": {"code": self.fault.code.as_str()}});
+        self.respond(media.content_type(), &json!({ "errors": [error] }))
+    }
+
+    /// As problem details.
+    pub(super) fn into_problem(self) -> Response {
+        let problem = json!({
+            "type": "about:blank",
+            "title": self.status.canonical_reason(),
+            "status": self.status.as_u16(),
+            "detail": self.fault.message,
+            "code": self.fault.code.as_str(),
+        });
+        self.respond("application/problem+json", &problem)
+    }
+
+    fn respond(self, content_type: &'static str, body: &Value) -> Response {
+        const AFTER: (HeaderName, HeaderValue) = (RETRY_AFTER, HeaderValue::from_static("1"));
+        let is_passing = self.status == StatusCode::SERVICE_UNAVAILABLE;
+        let head = [(CONTENT_TYPE, HeaderValue::from_static(content_type)), (CACHE_CONTROL, NO_STORE)];
+        let mut response = (self.status, head, body.to_string()).into_response();
+        response.headers_mut().extend(is_passing.then_some(AFTER));
+        response
+    }
+}
+
+/// Outside of GraphQL every refusal has a status of its own.
+impl<F: Into<Fault>> From<F> for Refusal {
+    fn from(fault: F) -> Self {
+        let fault = fault.into();
+        Self { status: status(fault.code, Media::Text), fault }
+    }
+}
+
+/// For a path that is none of ours.
+pub(super) async fn not_found(uri: Uri) -> Response {
+    let message = format!("there is no {} here; there are /graphql, /fib/N, /pi/TERMS and /schema.graphql", uri.path());
+    Refusal::new(StatusCode::NOT_FOUND, message).into_problem()
+}
+
+/// For a method that a path does not take.
+pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> Response {
+    let message = format!("{} takes GET, not {method}", uri.path());
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, message).into_problem()
+}

@@ -1,0 +1,143 @@
+//! An answer on its way out: its bytes, and the headers that say how long they hold.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use axum::{
+    body::{Body, Bytes},
+    http::{
+        HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
+        header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY},
+    },
+    response::{IntoResponse, Response},
+};
+use http_body::{Frame, SizeHint};
+
+use super::negotiation::{Coding, Media};
+
+/// The header by which a client asks what its operation costs.
+pub(super) const COST: HeaderName = HeaderName::from_static("x-phipi-cost");
+
+/// What decides the bytes of an answer, beside the method and what is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Form {
+    pub(super) media: Media,
+    pub(super) coding: Coding,
+    pub(super) tells_cost: bool,
+}
+
+/// Every header that [`Form`] is made from.
+const DECIDING: HeaderValue = HeaderValue::from_static("accept, accept-encoding, x-phipi-cost");
+
+impl Form {
+    /// The form that a client wants, of these media; `None` when it takes none of them.
+    pub(super) fn choose(headers: &HeaderMap, offered: &[Media]) -> Option<Self> {
+        let media = Media::choose(headers, offered)?;
+        let tells_cost = headers.get(COST).is_some_and(|value| value == "1");
+        Some(Self { media, coding: Coding::choose(headers), tells_cost })
+    }
+
+    /// Names an immutable answer among all forms of one URL. Such answers do not differ in anything else, but perhaps
+    /// between versions of this program.
+    fn tag(self) -> String {
+        let Self { media, coding, tells_cost } = self;
+        let media = match media {
+            Media::Json => "json",
+            Media::GraphqlResponse => "graphql",
+            Media::Html => "html",
+            Media::Text => "text",
+        };
+        let (coding, cost) = (coding.name().unwrap_or("identity"), if tells_cost { "-cost" } else { "" });
+        format!("\"{}-{media}-{coding}{cost}\"", env!("CARGO_PKG_VERSION"))
+    }
+}
+
+/// How long an answer holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lifetime {
+    /// Forever: whoever asks the same will get the same.
+    Immutable,
+    /// Once.
+    Passing,
+}
+
+/// The headers of an answer to a request with `method` and `headers`, and whether the client has its bytes already.
+pub(super) fn head(form: Form, lifetime: Lifetime, method: &Method, headers: &HeaderMap) -> (HeaderMap, bool) {
+    const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+    let mut head = HeaderMap::with_capacity(8);
+    head.insert(CONTENT_TYPE, HeaderValue::from_static(form.media.content_type()));
+    head.insert(VARY, DECIDING);
+    if lifetime == Lifetime::Passing || method == Method::POST {
+        head.insert(CACHE_CONTROL, NO_STORE);
+        return (head, false);
+    }
+    head.insert(CACHE_CONTROL, IMMUTABLE);
+    let tag = form.tag();
+    let is_known =
+        headers.get_all(IF_NONE_MATCH).iter().filter_map(|line| line.to_str().ok()).any(|line| {
+            line.split(',').map(str::trim).any(|known| known == "*" || known.trim_start_matches("W/") == tag)
+        });
+    head.extend(HeaderValue::from_str(&tag).ok().map(|tag| (ETAG, tag)));
+    (head, is_known)
+}
+
+/// What is said of an answer that holds once.
+pub(super) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// An answer in pieces, which may be sent many times.
+#[derive(Clone, Debug)]
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) form: Form,
+    pub(super) lifetime: Lifetime,
+    pub(super) pieces: Arc<[Bytes]>,
+}
+
+impl Reply {
+    /// How long it is.
+    pub(super) fn bytes(&self) -> usize {
+        self.pieces.iter().map(Bytes::len).sum()
+    }
+
+    /// The response to a request with `method` and `headers`.
+    pub(super) fn respond(&self, method: &Method, headers: &HeaderMap) -> Response {
+        let (mut head, is_known) = head(self.form, self.lifetime, method, headers);
+        if is_known {
+            return (StatusCode::NOT_MODIFIED, head).into_response();
+        }
+        head.extend(self.form.coding.name().map(|name| (CONTENT_ENCODING, HeaderValue::from_static(name))));
+        let body = Pieces { all: Arc::clone(&self.pieces), next: 0, left: self.bytes() as u64 };
+        (self.status, head, Body::new(body)).into_response()
+    }
+}
+
+/// The pieces that are still to be sent.
+struct Pieces {
+    all: Arc<[Bytes]>,
+    next: usize,
+    left: u64,
+}
+
+impl http_body::Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let piece = self.all.get(self.next).cloned();
+        self.next += 1;
+        self.left -= piece.as_ref().map_or(0, |piece| piece.len() as u64);
+        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
