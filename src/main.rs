@@ -22,6 +22,7 @@ use phipi::{
     telemetry,
     workers::Workers,
 };
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     net::TcpListener,
     runtime::Runtime,
@@ -113,6 +114,7 @@ impl<W: Write> ProgressLine<W> {
 async fn serve(settings: Serve) -> Result<()> {
     let location = settings.location()?;
     telemetry::start(settings.log_format());
+    raise_file_limit();
     let public = listen(settings.listen, "--listen").await?;
     let admin = listen(settings.admin_listen, "--admin-listen").await?;
     let prime = Prime::draw(getrandom::u64)?;
@@ -124,7 +126,15 @@ async fn serve(settings: Serve) -> Result<()> {
         format!("listening on http://{}\n", public.local_addr()?),
         format!("admin on http://{}\n", admin.local_addr()?),
     ])?;
-    Ok(http::serve(public, admin, evaluator, workers, settings.origins(), asked_to_stop).await?)
+    http::serve(public, admin, evaluator, workers, settings.origins(), asked_to_stop).await;
+    Ok(())
+}
+
+/// Lets this process open as many files as the system grants: each connection takes one, and the usual limit is 1,024.
+/// If it can't be raised, connections beyond it wait.
+fn raise_file_limit() {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
 async fn listen(address: std::net::SocketAddr, flag: &str) -> Result<TcpListener> {

@@ -5,33 +5,44 @@
 
 mod admin;
 mod compression;
+mod connections;
 mod graphql;
 mod kept;
 mod negotiation;
 mod pages;
+mod panics;
 mod refusal;
 mod reply;
 mod rest;
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
     extract::DefaultBodyLimit,
     http::{HeaderValue, Method},
     routing::get,
-    serve::ListenerExt,
 };
-use futures_util::future::{Either, select};
-use tokio::{net::TcpListener, time::sleep};
-use tokio_util::sync::CancellationToken;
+use tokio::{
+    net::TcpListener,
+    time::{Instant, timeout_at},
+};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
-use self::kept::Kept;
-use crate::{evaluator::Evaluator, graphql::Api, telemetry, workers::Workers};
+use self::{connections::Limits, kept::Kept};
+use crate::{
+    evaluator::Evaluator,
+    graphql::Api,
+    telemetry::{self, Listener},
+    workers::Workers,
+};
 
-/// How long open requests may take once the process was asked to stop.
+/// From being asked to stop to the end: orchestrators grant more before they kill.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// The end of it, which open requests may not take: the cache writes what it still has, or tells what is lost, in 2 s.
+const FAREWELL: Duration = Duration::from_millis(2_500);
 
 /// The longest request: far more than a document with a hundred aliases.
 const BODY_BYTES: usize = 1024 * 1024;
@@ -62,10 +73,8 @@ pub enum Origins {
     These(Vec<HeaderValue>),
 }
 
-/// Serves until `shutdown`, then answers what is open and returns; what takes longer than ten seconds is cut.
-///
-/// # Errors
-/// When a listener fails for good.
+/// Serves until `shutdown`, then answers what is open, lets the cache write what it has, and returns; what takes longer
+/// than ten seconds is cut.
 pub async fn serve(
     public: TcpListener,
     admin: TcpListener,
@@ -73,38 +82,27 @@ pub async fn serve(
     workers: Arc<Workers>,
     origins: Origins,
     shutdown: impl Future<Output = ()>,
-) -> std::io::Result<()> {
+) {
     let draining = CancellationToken::new();
     let api = Api::new(Arc::clone(&evaluator));
     let service = Arc::new(Service { api, evaluator: Arc::clone(&evaluator), workers, kept: Kept::new() });
-    // Answers are small and whole: nothing is gained by holding them back.
-    let public = public.tap_io(|stream| drop(stream.set_nodelay(true)));
     let clients =
-        axum::serve(public, router(service, origins)).with_graceful_shutdown(draining.clone().cancelled_owned());
+        connections::serve(Listener::Public, public, router(service, origins), Limits::REAL, draining.clone());
+    let clients = AbortOnDropHandle::new(tokio::spawn(clients));
     // The operator's listener outlives the public one, to tell that it is draining.
-    let operators =
-        tokio::spawn(axum::serve(admin, admin::router(draining.clone(), Arc::clone(&evaluator))).into_future());
+    let operators = admin::router(draining.clone(), Arc::clone(&evaluator));
+    let operators = connections::serve(Listener::Admin, admin, operators, Limits::REAL, CancellationToken::new());
+    let _operators = AbortOnDropHandle::new(tokio::spawn(operators));
 
-    let deadline = async {
-        shutdown.await;
-        telemetry::draining();
-        draining.cancel();
-        sleep(DRAIN).await;
-    };
-    let drained = async {
-        clients.await?;
-        evaluator.drain().await;
-        Ok(())
-    };
-    let outcome = match select(pin!(drained), pin!(deadline)).await {
-        Either::Left((outcome, _)) => outcome,
-        Either::Right(((), _)) => {
-            telemetry::drain_cut();
-            Ok(())
-        }
-    };
-    operators.abort();
-    outcome
+    shutdown.await;
+    telemetry::draining();
+    draining.cancel();
+    let deadline = Instant::now() + DRAIN;
+    let answered = timeout_at(deadline - FAREWELL, clients).await;
+    let kept = timeout_at(deadline, evaluator.drain()).await;
+    if answered.is_err() || kept.is_err() {
+        telemetry::drain_cut();
+    }
 }
 
 fn router(service: Arc<Service>, origins: Origins) -> Router {

@@ -7,7 +7,7 @@ use prometheus::{
     register_int_gauge, register_int_gauge_vec,
 };
 
-use super::{Operation, Trouble};
+use super::{Cut, Listener, Operation, Trouble};
 
 /// Where an entry may be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,9 @@ struct Metrics {
     oversize: IntCounter,
     evaluations: IntCounter,
     joined: IntCounter,
+    http_connections: IntGauge,
+    http_silent: IntCounter,
+    http_stalled: IntCounter,
 }
 
 static METRICS: LazyLock<Metrics> =
@@ -38,6 +41,11 @@ static METRICS: LazyLock<Metrics> =
 
 impl Metrics {
     fn register() -> prometheus::Result<Self> {
+        let http_cuts = register_int_counter_vec!(
+            "phipi_http_connections_cut_total",
+            "Connections that were closed since no request came, or one stood still, by cause.",
+            &["cause"]
+        )?;
         let metrics = Self {
             lookups: register_int_counter_vec!(
                 "phipi_cache_lookups_total",
@@ -88,6 +96,12 @@ impl Metrics {
                 "phipi_flights_joined_total",
                 "Questions that waited for an evaluation which another request had begun."
             )?,
+            http_connections: register_int_gauge!(
+                "phipi_http_connections",
+                "Connections of clients that are open now."
+            )?,
+            http_silent: http_cuts.with_label_values(&["silent"]),
+            http_stalled: http_cuts.with_label_values(&["stalled"]),
         };
         metrics.begin();
         Ok(metrics)
@@ -202,6 +216,30 @@ pub fn evaluated(values: usize) {
 /// So many questions joined a flight that was in the air.
 pub fn joined(questions: usize) {
     METRICS.joined.inc_by(count(questions));
+}
+
+/// A connection was accepted.
+pub fn connection_opened(listener: Listener) {
+    if listener == Listener::Public {
+        METRICS.http_connections.inc();
+    }
+}
+
+/// A connection has ended.
+pub fn connection_closed(listener: Listener) {
+    if listener == Listener::Public {
+        METRICS.http_connections.dec();
+    }
+}
+
+/// A connection is closed for what its client did not do.
+pub fn connection_cut(listener: Listener, cause: Cut) {
+    if listener == Listener::Public {
+        match cause {
+            Cut::Silent => METRICS.http_silent.inc(),
+            Cut::Stalled => METRICS.http_stalled.inc(),
+        }
+    }
 }
 
 pub(super) fn breaker_is_open(operation: Operation, is_open: bool) {

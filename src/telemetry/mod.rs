@@ -10,8 +10,8 @@ use std::{fmt::Display, io::IsTerminal, panic::PanicHookInfo, path::Path};
 use tracing::{error, info, warn};
 
 pub use self::metrics::{
-    EXPOSITION_TYPE, Tier, budget_exceeded, connection_replaced, evaluated, exposition, joined, looked_up, oversize,
-    queue_grew, queue_shrank, store_failed,
+    EXPOSITION_TYPE, Tier, budget_exceeded, connection_closed, connection_cut, connection_opened, connection_replaced,
+    evaluated, exposition, joined, looked_up, oversize, queue_grew, queue_shrank, store_failed,
 };
 
 /// How a line of the log looks.
@@ -130,6 +130,33 @@ pub fn proof_failed(key: &impl Display) {
 /// An evaluation did not pass its own proof, which no known input brings about.
 pub fn evaluation_wrong(question: &impl Display) {
     error!("the evaluation of {question} failed its proof and is not served: check this machine's memory");
+}
+
+/// Where connections come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listener {
+    /// The one for clients. Its connections are counted.
+    Public,
+    /// The operator's.
+    Admin,
+}
+
+/// Why a connection was closed before its client did so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// No request came in time, or not the whole of its head.
+    Silent,
+    /// A request was not sent on, or its answer not read.
+    Stalled,
+}
+
+/// No connection can be accepted for now. Logged at the first of a row.
+pub fn accepting_rests(listener: Listener, cause: &impl Display) {
+    let connections = match listener {
+        Listener::Public => "connections",
+        Listener::Admin => "the operator's connections",
+    };
+    warn!("new {connections} wait: {cause}; accepting is tried again until it succeeds");
 }
 
 /// The process was asked to stop.
