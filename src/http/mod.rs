@@ -20,7 +20,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Router,
     extract::DefaultBodyLimit,
-    http::{HeaderValue, Method},
+    http::{HeaderValue, Method, header::ORIGIN},
     routing::get,
 };
 use tokio::{
@@ -106,12 +106,14 @@ pub async fn serve(
 }
 
 fn router(service: Arc<Service>, origins: Origins) -> Router {
-    let origins = match origins {
-        Origins::Any => AllowOrigin::any(),
-        Origins::These(origins) => AllowOrigin::list(origins),
+    // Where an origin decides, an answer differs between them.
+    let (origins, varies) = match origins {
+        Origins::Any => (AllowOrigin::any(), vec![]),
+        Origins::These(origins) => (AllowOrigin::list(origins), vec![ORIGIN]),
     };
     let cors = CorsLayer::new()
         .allow_origin(origins)
+        .vary(varies)
         .allow_methods([Method::GET, Method::POST])
         .allow_headers(Any)
         .max_age(PREFLIGHT_AGE);

@@ -70,8 +70,12 @@ pub(super) fn head(form: Form, lifetime: Lifetime, method: &Method, headers: &He
     const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
     let mut head = HeaderMap::with_capacity(8);
     head.insert(CONTENT_TYPE, HeaderValue::from_static(form.media.content_type()));
+    if method == Method::POST {
+        head.insert(CACHE_CONTROL, NO_STORE);
+        return (head, false);
+    }
     head.insert(VARY, DECIDING);
-    if lifetime == Lifetime::Passing || method == Method::POST {
+    if lifetime == Lifetime::Passing {
         head.insert(CACHE_CONTROL, NO_STORE);
         return (head, false);
     }
