@@ -4,19 +4,20 @@ use std::sync::Arc;
 
 use axum::{
     body::Bytes,
-    extract::{self, FromRequest, Query, State},
+    extract::{self, Query, State},
     http::{
         HeaderMap, Method, StatusCode, Uri,
-        header::{CONTENT_ENCODING, CONTENT_TYPE},
+        header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE},
     },
     response::{IntoResponse, Response},
 };
 use futures_util::TryStreamExt;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Deserialize;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
-    BODY_TIME, REQUEST_TIME, Service,
+    BODY_BYTES, BODY_TIME, REQUEST_TIME, Service,
     compression::{SHORT_BYTES, compressed},
     kept::Asked,
     negotiation::{Coding, Media},
@@ -24,7 +25,10 @@ use super::{
     refusal::{self, Refusal},
     reply::{Form, Lifetime, Reply},
 };
-use crate::graphql::{self, Batch, Code, Request, Text};
+use crate::{
+    graphql::{self, Batch, Code, Request, Text},
+    telemetry,
+};
 
 /// A request in the query of a URL. `variables` and `extensions` are JSON.
 #[derive(Deserialize)]
@@ -51,7 +55,7 @@ pub(super) async fn get(State(service): State<Arc<Service>>, method: Method, uri
 }
 
 /// `POST /graphql`: a request or an array of requests in JSON.
-pub(super) async fn post(State(service): State<Arc<Service>>, request: extract::Request) -> Response {
+pub(super) async fn post(service: &Service, request: extract::Request) -> Response {
     let deadline = Instant::now() + REQUEST_TIME;
     let Some(form) = Form::choose(request.headers(), &[Media::Json, Media::GraphqlResponse]) else {
         return not_acceptable();
@@ -69,7 +73,8 @@ pub(super) async fn post(State(service): State<Arc<Service>>, request: extract::
 /// For a method that `/graphql` does not take.
 pub(super) async fn method_not_allowed(method: Method) -> Response {
     let message = format!("/graphql takes POST and GET, not {method}");
-    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, message).into_errors(Media::Json)
+    let response = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, message).into_errors(Media::Json);
+    ([(ALLOW, "GET,HEAD,POST")], response).into_response()
 }
 
 fn not_acceptable() -> Response {
@@ -86,6 +91,7 @@ impl Service {
         deadline: Instant,
     ) -> Result<Reply, Refusal> {
         if let Some(kept) = self.kept.get(&asked) {
+            telemetry::answer_was_kept();
             return Ok(kept);
         }
         let batch = read(&asked.text)?;
@@ -136,9 +142,13 @@ fn in_url(uri: &Uri) -> Result<Batch, Refusal> {
 
 /// The whole body, within its bounds.
 async fn body_of(request: extract::Request) -> Result<Bytes, Refusal> {
-    match timeout(BODY_TIME, Bytes::from_request(request, &())).await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(rejection)) => Err(Refusal::new(rejection.status(), rejection.body_text())),
+    match timeout(BODY_TIME, Limited::new(request.into_body(), BODY_BYTES).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            let message = format!("the body is longer than {BODY_BYTES} bytes");
+            Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message))
+        }
+        Ok(Err(_)) => Err(Refusal::new(StatusCode::BAD_REQUEST, "the body broke off")),
         Err(_) => Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time: send it at once")),
     }
 }

@@ -1,6 +1,9 @@
 //! The bytes of immutable answers, sent again to the same request without parsing it.
 
-use std::hash::{Hash, Hasher};
+use std::{
+    hash::{BuildHasher, Hash, Hasher, RandomState},
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 use axum::body::Bytes;
 use moka::sync::Cache;
@@ -30,8 +33,17 @@ impl Hash for Asked {
     }
 }
 
+/// How many requests of late are known by their hash, in 128 KiB.
+const MET: usize = 16 * 1024;
+
 /// Answers to be sent again.
-pub(super) struct Kept(Cache<Asked, Reply>);
+pub(super) struct Kept {
+    answers: Cache<Asked, Reply>,
+    /// The hash of the last request in each place. Most requests never come again, and are not worth keeping: an answer
+    /// is kept when its request comes for the second time.
+    met: Box<[AtomicU64]>,
+    hasher: RandomState,
+}
 
 impl Kept {
     /// None yet.
@@ -39,20 +51,28 @@ impl Kept {
         let weight = |asked: &Asked, reply: &Reply| {
             u32::try_from(asked.text.len() + reply.bytes() + OVERHEAD_BYTES).unwrap_or(u32::MAX)
         };
-        Self(Cache::builder().max_capacity(KEPT_BYTES).weigher(weight).build())
+        let answers = Cache::builder().max_capacity(KEPT_BYTES).weigher(weight).build();
+        Self { answers, met: (0..MET).map(|_| AtomicU64::new(0)).collect(), hasher: RandomState::new() }
     }
 
     /// The answer to this very request.
     pub(super) fn get(&self, asked: &Asked) -> Option<Reply> {
-        self.0.get(asked)
+        self.answers.get(asked)
     }
 
-    /// Keeps an answer, if it can never change.
+    /// Keeps an answer, if it can never change and was asked for before.
     pub(super) fn keep(&self, asked: &Asked, reply: &Reply) {
-        if reply.lifetime == Lifetime::Immutable {
+        if reply.lifetime == Lifetime::Immutable && self.has_met(asked) {
             // A body may be a slice of a buffer that is much larger.
             let text = Bytes::copy_from_slice(&asked.text);
-            self.0.insert(Asked { text, ..*asked }, reply.clone());
+            self.answers.insert(Asked { text, ..*asked }, reply.clone());
         }
+    }
+
+    /// Whether the request came before, from now on. One that took its place meanwhile makes it new again.
+    fn has_met(&self, asked: &Asked) -> bool {
+        let hash = self.hasher.hash_one(asked);
+        let place = usize::try_from(hash % MET as u64).unwrap_or(0);
+        self.met[place].swap(hash, Relaxed) == hash
     }
 }

@@ -6,6 +6,7 @@
 mod admin;
 mod compression;
 mod connections;
+mod cors;
 mod graphql;
 mod kept;
 mod negotiation;
@@ -14,23 +15,18 @@ mod panics;
 mod refusal;
 mod reply;
 mod rest;
+mod site;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{
-    Router,
-    extract::DefaultBodyLimit,
-    http::{HeaderValue, Method, header::ORIGIN},
-    routing::get,
-};
 use tokio::{
     net::TcpListener,
     time::{Instant, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
-use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
-use self::{connections::Limits, kept::Kept};
+pub use self::cors::Origins;
+use self::{connections::Limits, kept::Kept, site::Site};
 use crate::{
     evaluator::Evaluator,
     graphql::Api,
@@ -53,24 +49,12 @@ const BODY_TIME: Duration = Duration::from_secs(20);
 /// How long a request may take, from its head to its answer.
 const REQUEST_TIME: Duration = Duration::from_secs(30);
 
-/// How long a browser may remember what a preflight allowed; browsers cap it at less.
-const PREFLIGHT_AGE: Duration = Duration::from_hours(24);
-
 /// What the handlers answer from.
 struct Service {
     api: Api,
     evaluator: Arc<Evaluator>,
     workers: Arc<Workers>,
     kept: Kept,
-}
-
-/// The addresses that browsers may call from.
-#[derive(Clone, Debug)]
-pub enum Origins {
-    /// All: the API is public and read-only.
-    Any,
-    /// These alone.
-    These(Vec<HeaderValue>),
 }
 
 /// Serves until `shutdown`, then answers what is open, lets the cache write what it has, and returns; what takes longer
@@ -86,8 +70,8 @@ pub async fn serve(
     let draining = CancellationToken::new();
     let api = Api::new(Arc::clone(&evaluator));
     let service = Arc::new(Service { api, evaluator: Arc::clone(&evaluator), workers, kept: Kept::new() });
-    let clients =
-        connections::serve(Listener::Public, public, router(service, origins), Limits::REAL, draining.clone());
+    let site = Site::new(service, origins);
+    let clients = connections::serve(Listener::Public, public, site, Limits::REAL, draining.clone());
     let clients = AbortOnDropHandle::new(tokio::spawn(clients));
     // The operator's listener outlives the public one, to tell that it is draining.
     let operators = admin::router(draining.clone(), Arc::clone(&evaluator));
@@ -103,29 +87,4 @@ pub async fn serve(
     if answered.is_err() || kept.is_err() {
         telemetry::drain_cut();
     }
-}
-
-fn router(service: Arc<Service>, origins: Origins) -> Router {
-    // Where an origin decides, an answer differs between them.
-    let (origins, varies) = match origins {
-        Origins::Any => (AllowOrigin::any(), vec![]),
-        Origins::These(origins) => (AllowOrigin::list(origins), vec![ORIGIN]),
-    };
-    let cors = CorsLayer::new()
-        .allow_origin(origins)
-        .vary(varies)
-        .allow_methods([Method::GET, Method::POST])
-        .allow_headers(Any)
-        .max_age(PREFLIGHT_AGE);
-    Router::new()
-        .route("/", get(pages::root))
-        .route("/graphql", get(graphql::get).post(graphql::post).fallback(graphql::method_not_allowed))
-        .route("/schema.graphql", get(pages::schema))
-        .route("/fib/{n}", get(rest::fib))
-        .route("/pi/{terms}", get(rest::pi))
-        .fallback(refusal::not_found)
-        .method_not_allowed_fallback(refusal::method_not_allowed)
-        .layer(DefaultBodyLimit::max(BODY_BYTES))
-        .layer(cors)
-        .with_state(service)
 }

@@ -31,6 +31,8 @@ struct Metrics {
     oversize: IntCounter,
     evaluations: IntCounter,
     joined: IntCounter,
+    http_answers: [IntCounter; 3],
+    http_kept: IntCounter,
     http_connections: IntGauge,
     http_silent: IntCounter,
     http_stalled: IntCounter,
@@ -45,6 +47,11 @@ impl Metrics {
             "phipi_http_connections_cut_total",
             "Connections that were closed since no request came, or one stood still, by cause.",
             &["cause"]
+        )?;
+        let http_answers = register_int_counter_vec!(
+            "phipi_http_answers_total",
+            "Requests of clients that were answered, by the class of the status.",
+            &["status"]
         )?;
         let metrics = Self {
             lookups: register_int_counter_vec!(
@@ -95,6 +102,11 @@ impl Metrics {
             joined: register_int_counter!(
                 "phipi_flights_joined_total",
                 "Questions that waited for an evaluation which another request had begun."
+            )?,
+            http_answers: ["2xx", "4xx", "5xx"].map(|class| http_answers.with_label_values(&[class])),
+            http_kept: register_int_counter!(
+                "phipi_http_kept_answers_total",
+                "Answers that were sent as they were sent before, without looking anything up."
             )?,
             http_connections: register_int_gauge!(
                 "phipi_http_connections",
@@ -216,6 +228,21 @@ pub fn evaluated(values: usize) {
 /// So many questions joined a flight that was in the air.
 pub fn joined(questions: usize) {
     METRICS.joined.inc_by(count(questions));
+}
+
+/// A client's request was answered with this status. (A redirect or what a client has already count as successes.)
+pub fn answered(status: u16) {
+    let [success, refusal, failure] = &METRICS.http_answers;
+    match status {
+        ..400 => success.inc(),
+        400..500 => refusal.inc(),
+        500.. => failure.inc(),
+    }
+}
+
+/// An answer was sent as it was before.
+pub fn answer_was_kept() {
+    METRICS.http_kept.inc();
 }
 
 /// A connection was accepted.

@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::{
-    Slot,
+    Answers, Slot,
     answer::Answer,
     pulse::{Pulse, Verdict},
     stream::Stream,
@@ -18,14 +18,14 @@ use super::{
 use crate::{http::panics, telemetry};
 
 /// Serves a connection until its client is done with it, a limit has passed, or a drain has no more use for it.
-pub(super) async fn run(socket: TcpStream, slot: Slot) {
+pub(super) async fn run(socket: TcpStream, site: Arc<impl Answers>, slot: Slot) {
     // Answers are small and whole: nothing is gained by holding them back. A socket that refuses is gone.
     let _ = socket.set_nodelay(true);
     let (door, pulse) = (Arc::clone(&slot.door), Arc::new(Pulse::new()));
     let answer = service_fn(|request: axum::http::Request<hyper::body::Incoming>| {
-        let (open, router) = (pulse.begin(), door.router.clone());
+        let (open, site) = (pulse.begin(), Arc::clone(&site));
         async move {
-            let response = panics::caught(router, request.map(Body::new)).await;
+            let response = panics::caught(&*site, request.map(Body::new)).await;
             Ok::<Response<Answer>, Infallible>(response.map(|body| Answer::new(body, open)))
         }
     });

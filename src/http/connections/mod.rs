@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::Router;
+use axum::{Router, extract::Request, response::Response};
 use hyper_util::{rt::TokioExecutor, server::conn::auto};
 use tokio::{
     net::TcpListener,
@@ -25,6 +25,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
+use tower_service::Service;
 
 use crate::telemetry::{self, Listener};
 
@@ -67,10 +68,24 @@ impl Limits {
     };
 }
 
+/// What the requests of a listener are answered by.
+pub(super) trait Answers: Send + Sync + 'static {
+    /// The answer to a request. A panic is caught.
+    fn answer(&self, request: Request) -> impl Future<Output = Response> + Send;
+}
+
+impl Answers for Router {
+    async fn answer(&self, request: Request) -> Response {
+        match self.clone().call(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+}
+
 /// What the connections of a listener share.
 struct Door {
     listener: Listener,
-    router: Router,
     limits: Limits,
     protocols: auto::Builder<TokioExecutor>,
     draining: CancellationToken,
@@ -83,21 +98,22 @@ struct Door {
 pub(super) async fn serve(
     listener: Listener,
     socket: TcpListener,
-    router: Router,
+    site: impl Answers,
     limits: Limits,
     draining: CancellationToken,
 ) {
     let slots = Arc::new(Semaphore::new(limits.connections));
-    let (protocols, ended) = (protocols(), Notify::new());
-    let door = Arc::new(Door { listener, router, limits, protocols, draining: draining.clone(), ended });
+    let (site, protocols, ended) = (Arc::new(site), protocols(), Notify::new());
+    let door = Arc::new(Door { listener, limits, protocols, draining: draining.clone(), ended });
     let mut connections = JoinSet::new();
-    draining.run_until_cancelled(accept(&socket, &door, &slots, &mut connections)).await;
+    draining.run_until_cancelled(accept(&socket, &site, &door, &slots, &mut connections)).await;
     drop(socket);
     while connections.join_next().await.is_some() {}
 }
 
 async fn accept(
     socket: &TcpListener,
+    site: &Arc<impl Answers>,
     door: &Arc<Door>,
     slots: &Arc<Semaphore>,
     connections: &mut JoinSet<()>,
@@ -107,7 +123,8 @@ async fn accept(
         let permit = Arc::clone(slots).acquire_owned().await.expect("the slots are never closed");
         match socket.accept().await {
             Ok((stream, _)) => {
-                connections.spawn(connection::run(stream, Slot::new(permit, Arc::clone(door))));
+                let slot = Slot::new(permit, Arc::clone(door));
+                connections.spawn(connection::run(stream, Arc::clone(site), slot));
                 // What has ended leaves the set.
                 while connections.try_join_next().is_some() {}
             }

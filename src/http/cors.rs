@@ -1,0 +1,54 @@
+//! Which pages of other origins may call from a browser (the CORS protocol of the Fetch standard). Never with
+//! credentials: the API is public and read-only.
+
+use axum::{
+    http::{
+        HeaderMap, HeaderValue, Method, StatusCode,
+        header::{
+            ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+            ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
+        },
+    },
+    response::{IntoResponse, Response},
+};
+
+/// How long a browser may remember what a preflight allowed, in seconds: a day, which browsers cap at less.
+const PREFLIGHT_AGE: HeaderValue = HeaderValue::from_static("86400");
+
+/// The addresses that browsers may call from.
+#[derive(Clone, Debug)]
+pub enum Origins {
+    /// All: the API is public and read-only.
+    Any,
+    /// These alone.
+    These(Vec<HeaderValue>),
+}
+
+impl Origins {
+    /// Says who may read an answer to a request from `origin`.
+    pub(super) fn allow(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
+        let allowed = match self {
+            Self::Any => Some(HeaderValue::from_static("*")),
+            Self::These(origins) => {
+                headers.append(VARY, HeaderValue::from_static("origin"));
+                origin.filter(|origin| origins.contains(origin)).cloned()
+            }
+        };
+        headers.extend(allowed.map(|allowed| (ACCESS_CONTROL_ALLOW_ORIGIN, allowed)));
+    }
+}
+
+/// Whether a browser asks first what it may send.
+pub(super) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
+    method == Method::OPTIONS && headers.contains_key(ORIGIN) && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// What it may send: all that it can.
+pub(super) fn preflight() -> Response {
+    let head = [
+        (ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET,POST")),
+        (ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*")),
+        (ACCESS_CONTROL_MAX_AGE, PREFLIGHT_AGE),
+    ];
+    (StatusCode::NO_CONTENT, head).into_response()
+}

@@ -1,0 +1,58 @@
+//! What clients find: the paths of the public listener.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::Request,
+    http::{Method, header::ORIGIN},
+    response::Response,
+    routing::get,
+};
+
+use super::{
+    Service,
+    connections::Answers,
+    cors::{Origins, is_preflight, preflight},
+    graphql, pages, refusal, rest,
+};
+use crate::telemetry;
+
+/// The public listener's answers.
+pub(super) struct Site {
+    service: Arc<Service>,
+    router: Router,
+    origins: Origins,
+}
+
+impl Site {
+    pub(super) fn new(service: Arc<Service>, origins: Origins) -> Self {
+        let router = Router::new()
+            .route("/", get(pages::root))
+            .route("/graphql", get(graphql::get).fallback(graphql::method_not_allowed))
+            .route("/schema.graphql", get(pages::schema))
+            .route("/fib/{n}", get(rest::fib))
+            .route("/pi/{terms}", get(rest::pi))
+            .fallback(refusal::not_found)
+            .method_not_allowed_fallback(refusal::method_not_allowed)
+            .with_state(Arc::clone(&service));
+        Self { service, router, origins }
+    }
+}
+
+impl Answers for Site {
+    async fn answer(&self, request: Request) -> Response {
+        let origin = request.headers().get(ORIGIN).cloned();
+        let mut response = if request.method() == Method::POST && request.uri().path() == "/graphql" {
+            // The one path where microseconds count does not go through the router.
+            graphql::post(&self.service, request).await
+        } else if is_preflight(request.method(), request.headers()) {
+            preflight()
+        } else {
+            self.router.answer(request).await
+        };
+        self.origins.allow(origin.as_ref(), response.headers_mut());
+        telemetry::answered(response.status().as_u16());
+        response
+    }
+}
