@@ -12,6 +12,7 @@ use tokio::{
 use super::{
     Answers, Slot,
     answer::Answer,
+    in_place::InPlace,
     pulse::{Pulse, Verdict},
     stream::Stream,
 };
@@ -30,7 +31,8 @@ pub(super) async fn run(socket: TcpStream, site: Arc<impl Answers>, slot: Slot) 
         }
     });
     let stream = Stream::new(socket, Arc::clone(&pulse), slot);
-    let mut connection = pin!(door.protocols.serve_connection_with_upgrades(stream, answer));
+    let connection = pin!(door.protocols.serve_connection_with_upgrades(stream, answer));
+    let mut connection = InPlace::new(connection);
     let mut look = pin!(sleep_until(Instant::now() + door.limits.head));
     // One of its own, since what all connections share would be fought for whenever one of them is woken.
     let draining = door.draining.child_token();
@@ -39,9 +41,9 @@ pub(super) async fn run(socket: TcpStream, site: Arc<impl Answers>, slot: Slot) 
         tokio::select! {
             biased;
             // An error is between the client and its network.
-            _ = connection.as_mut() => return,
+            _ = &mut connection => return,
             () = look.as_mut() => if is_leaving {
-                connection.as_mut().graceful_shutdown();
+                connection.get_mut().as_mut().graceful_shutdown();
                 if pulse.is_quiet(door.limits.grace) {
                     return;
                 }
@@ -59,7 +61,7 @@ pub(super) async fn run(socket: TcpStream, site: Arc<impl Answers>, slot: Slot) 
                 is_leaving = true;
                 // A first head may be on its way.
                 if !pulse.is_fresh() {
-                    connection.as_mut().graceful_shutdown();
+                    connection.get_mut().as_mut().graceful_shutdown();
                 }
                 look.as_mut().reset(Instant::now() + door.limits.grace);
             }

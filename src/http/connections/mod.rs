@@ -6,6 +6,7 @@
 
 mod answer;
 mod connection;
+mod in_place;
 mod pulse;
 mod stream;
 
