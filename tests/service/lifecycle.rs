@@ -3,13 +3,15 @@
 use std::{
     io::{Read, Write},
     net::TcpStream,
+    process::Command,
+    time::{Duration, Instant},
 };
 
 use rustix::process::Signal;
 
 use crate::{
     redis_server::{RedisServer, runs_of},
-    service::{Service, client, eventually, get},
+    service::{PATIENCE, Service, client, eventually, get, program},
 };
 
 #[test]
@@ -64,6 +66,79 @@ fn a_drain_does_not_wait_forever() {
     service.signal(Signal::TERM);
     assert!(service.exit().success());
     service.logs("the deadline cut");
+}
+
+#[test]
+fn a_drain_that_is_cut_still_tells_what_the_store_did_not_take() {
+    let mut redis = RedisServer::start();
+    redis.kill();
+    let mut service = Service::start(&redis.url()).expecting_warnings();
+    service.fib(213);
+    let _open = half_a_request(&service);
+    service.signal(Signal::TERM);
+    assert!(service.exit().success());
+    service.logs("of answers are not stored");
+    service.logs("the deadline cut");
+}
+
+#[test]
+fn http_2_is_served_to_clients_that_know_of_it() {
+    let service = Service::start("memory:");
+    for (path, expected) in
+        [("/fib/10", r#"{"cached":false,"result":55}"#), ("/fib/0", r#"{"cached":true,"result":0}"#)]
+    {
+        let mut curl = Command::new("curl");
+        curl.args([
+            "--silent",
+            "--http2-prior-knowledge",
+            "--write-out",
+            " by HTTP/%{http_version}",
+            "--max-time",
+            "30",
+        ]);
+        let output = curl.arg(service.url(path)).output().unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("{expected} by HTTP/2"));
+    }
+}
+
+/// Waits until the server closes a connection on which it has nothing to say.
+fn is_closed(mut connection: &TcpStream) {
+    assert_eq!(connection.read(&mut [0]).unwrap(), 0, "it says something");
+}
+
+#[test]
+fn who_asks_nothing_in_time_is_cut() {
+    const HEAD: Duration = Duration::from_secs(10);
+    let service = Service::start("memory:");
+    let opened = Instant::now();
+    let (silent, mut half) = (service.connect(), service.connect());
+    half.write_all(b"GET /fib/5 HT").unwrap();
+    eventually("both are counted", || service.metric("phipi_http_connections") == 2);
+    is_closed(&silent);
+    is_closed(&half);
+    let open = opened.elapsed();
+    assert!(open >= HEAD && open < HEAD + PATIENCE / 2, "closed after {open:?}");
+    eventually("both are gone", || service.metric("phipi_http_connections") == 0);
+    assert_eq!(service.metric(r#"phipi_http_connections_cut_total{cause="silent"}"#), 2);
+}
+
+#[test]
+fn without_a_file_left_accepting_rests_and_recovers() {
+    let mut command = Command::new("/bin/sh");
+    // Both limits, so that there is nothing to raise.
+    command.args(["-c", r#"ulimit -n 64 && exec "$0" "$@""#]).arg(program().get_program());
+    command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--cache", "memory:"]).env_clear();
+    let service = Service::spawn(command).expecting_warnings();
+    let connections: Vec<TcpStream> = (0..200).map(|_| service.connect()).collect();
+    service.logs("new connections wait");
+    let (before, since) = (service.cpu_time(), Instant::now());
+    // The first to come is cut ten seconds later: all the while more wait than there are files.
+    is_closed(&connections[0]);
+    let (spent, passed) = (service.cpu_time().saturating_sub(before), since.elapsed());
+    assert!(spent < passed / 20, "{spent:?} of {passed:?} were spent on waiting");
+    drop(connections);
+    assert_eq!(get(&service.url("/fib/10")), (200, r#"{"cached":false,"result":55}"#.to_owned()));
+    assert_eq!(service.log().matches("new connections wait").count(), 1, "{}", service.log());
 }
 
 #[test]

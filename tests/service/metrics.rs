@@ -74,6 +74,10 @@ fn the_text_is_what_prometheus_reads() {
         "phipi_cache_oversize_total",
         "phipi_evaluations_total",
         "phipi_flights_joined_total",
+        "phipi_http_answers_total",
+        "phipi_http_kept_answers_total",
+        "phipi_http_connections",
+        "phipi_http_connections_cut_total",
     ] {
         assert_eq!(service.metric(family), 0, "{family} is there before its first event");
     }

@@ -171,6 +171,15 @@ impl Service {
         kill_process(Pid::from_child(&self.process), signal).unwrap();
     }
 
+    /// What the process has spent of processors so far.
+    pub fn cpu_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap();
+        // After the name, which ends with the last parenthesis: the 12th and the 13th field, in ticks of 10 ms.
+        let fields = stat.rsplit(')').next().unwrap().split_whitespace();
+        let ticks: u64 = fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+        Duration::from_millis(10 * ticks)
+    }
+
     /// Waits for the end of the process.
     pub fn exit(&mut self) -> ExitStatus {
         let mut status = None;

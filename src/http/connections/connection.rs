@@ -33,7 +33,7 @@ pub(super) async fn run(socket: TcpStream, site: Arc<impl Answers>, slot: Slot) 
     let stream = Stream::new(socket, Arc::clone(&pulse), slot);
     let connection = pin!(door.protocols.serve_connection_with_upgrades(stream, answer));
     let mut connection = InPlace::new(connection);
-    let mut look = pin!(sleep_until(Instant::now() + door.limits.head));
+    let mut look = pin!(sleep_until(Instant::now() + door.limits.head.min(door.limits.idle)));
     // One of its own, since what all connections share would be fought for whenever one of them is woken.
     let draining = door.draining.child_token();
     let mut is_leaving = false;

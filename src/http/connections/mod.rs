@@ -189,3 +189,286 @@ impl Drop for Slot {
         self.door.ended.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read, Write},
+        net::{SocketAddr, TcpStream},
+    };
+
+    use axum::{body::Bytes, routing::get};
+    use tokio::{runtime::Runtime, task::JoinHandle};
+
+    use super::*;
+
+    /// Nothing that a test waits for takes longer, however busy the machine is.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// Long enough to be told from none.
+    const SHORT: Duration = Duration::from_millis(200);
+
+    /// More than the system keeps for a client that does not read.
+    const LARGE: usize = 64 * 1024 * 1024;
+
+    /// A listener that is served.
+    struct House {
+        runtime: Runtime,
+        address: SocketAddr,
+        draining: CancellationToken,
+        served: JoinHandle<()>,
+        /// Lets an answer of `/slow` go.
+        release: Arc<Notify>,
+    }
+
+    impl House {
+        fn open(limits: Limits) -> Self {
+            let (runtime, draining, release) = (Runtime::new().unwrap(), CancellationToken::new(), Arc::default());
+            let socket = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+            let address = socket.local_addr().unwrap();
+            let router = router(&release);
+            let served = runtime.spawn(serve(Listener::Public, socket, router, limits, draining.clone()));
+            Self { runtime, address, draining, served, release }
+        }
+
+        fn connect(&self) -> Client {
+            let stream = TcpStream::connect(self.address).unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            Client(stream)
+        }
+
+        /// A client whose connection is certainly accepted, since a later one is served.
+        fn connect_silently(&self) -> Client {
+            let client = self.connect();
+            assert!(self.connect().get("/").ends_with("here"));
+            client
+        }
+
+        /// Begins the drain, and waits until it has begun.
+        fn drain(&self) {
+            self.draining.cancel();
+            let until = Instant::now() + PATIENCE;
+            while TcpStream::connect(self.address).is_ok() {
+                assert!(Instant::now() < until, "new connections are still accepted");
+            }
+        }
+
+        /// Waits until all connections have ended.
+        fn close(self) {
+            self.runtime.block_on(async { timeout(PATIENCE, self.served).await }).unwrap().unwrap();
+        }
+    }
+
+    fn router(release: &Arc<Notify>) -> Router {
+        let release = Arc::clone(release);
+        let slow = async move || {
+            release.notified().await;
+            "released"
+        };
+        let panics = async || -> &'static str { panic!("as the test wants it") };
+        Router::new()
+            .route("/", get(async || "here"))
+            .route("/panic", get(panics))
+            .route("/graphql", get(panics))
+            .route("/slow", get(slow))
+            .route("/large", get(async || Bytes::from(vec![b'x'; LARGE])))
+    }
+
+    /// A client that does what no library would.
+    struct Client(TcpStream);
+
+    impl Client {
+        fn send(&mut self, bytes: impl AsRef<[u8]>) {
+            self.0.write_all(bytes.as_ref()).unwrap();
+        }
+
+        fn ask(&mut self, path: &str) {
+            self.send(format!("GET {path} HTTP/1.1\r\nHost: phipi\r\n\r\n"));
+        }
+
+        fn get(&mut self, path: &str) -> String {
+            self.ask(path);
+            self.answer()
+        }
+
+        /// The head and the body of one answer, as text.
+        fn answer(&mut self) -> String {
+            let mut answer = Vec::new();
+            while !answer.ends_with(b"\r\n\r\n") {
+                answer.push(0);
+                let last = answer.len() - 1;
+                self.0.read_exact(&mut answer[last..]).unwrap();
+            }
+            let head = String::from_utf8(answer).unwrap();
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+            let mut body = vec![0; length.parse().unwrap()];
+            self.0.read_exact(&mut body).unwrap();
+            head + str::from_utf8(&body).unwrap()
+        }
+
+        /// All that comes until the server closes the connection.
+        fn rest(&mut self) -> Vec<u8> {
+            let mut rest = Vec::new();
+            match self.0.read_to_end(&mut rest) {
+                Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("not closed: {error}"),
+                _ => rest,
+            }
+        }
+
+        /// Sends a byte now and again until the server closes the connection.
+        fn trickle(&mut self) {
+            self.0.set_read_timeout(Some(SHORT / 20)).unwrap();
+            let until = Instant::now() + PATIENCE;
+            let is_open = |read: io::Result<usize>| matches!(read, Err(error) if error.kind() == ErrorKind::WouldBlock);
+            while self.0.write_all(b"x").is_ok() && is_open(self.0.read(&mut [0])) {
+                assert!(Instant::now() < until, "a head may take forever");
+            }
+        }
+    }
+
+    #[test]
+    fn a_panic_costs_its_request_alone() {
+        let house = House::open(Limits::REAL);
+        let mut client = house.connect();
+        let answer = client.get("/panic");
+        assert!(answer.starts_with("HTTP/1.1 500 ") && answer.contains("application/problem+json"), "{answer}");
+        assert!(answer.contains(r#""code":"INTERNAL_SERVER_ERROR""#), "{answer}");
+        let answer = client.get("/graphql");
+        let body = r#"{"errors":[{"extensions":{"code":"INTERNAL_SERVER_ERROR"},"message":"something went wrong on the server; try again"}]}"#;
+        assert!(answer.starts_with("HTTP/1.1 500 ") && answer.contains("application/json"), "{answer}");
+        assert!(answer.ends_with(body), "{answer}");
+        assert!(client.get("/").ends_with("here"), "the same connection goes on");
+    }
+
+    #[test]
+    fn a_head_that_does_not_come_in_time_costs_the_connection() {
+        let house = House::open(Limits { head: SHORT, ..Limits::REAL });
+        let opened = Instant::now();
+        assert_eq!(house.connect().rest(), b"");
+        assert!(opened.elapsed() >= SHORT);
+        for beginning in ["", "GET / HT", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+            let mut client = house.connect();
+            client.send(beginning);
+            client.trickle();
+        }
+        let mut client = house.connect();
+        assert!(client.get("/").ends_with("here"));
+        assert!(house.connect().rest().is_empty(), "the limit has passed");
+        assert!(client.get("/").ends_with("here"), "it is one for the first head alone");
+    }
+
+    #[test]
+    fn a_next_head_that_does_not_come_in_time_costs_the_connection() {
+        let house = House::open(Limits { idle: SHORT, ..Limits::REAL });
+        let mut idle = house.connect();
+        assert!(idle.get("/").ends_with("here"));
+        let answered = Instant::now();
+        assert_eq!(idle.rest(), b"");
+        assert!(answered.elapsed() >= SHORT / 2);
+        let mut trickling = house.connect();
+        assert!(trickling.get("/").ends_with("here"));
+        trickling.trickle();
+    }
+
+    #[test]
+    fn an_answer_that_nobody_reads_costs_the_connection() {
+        let house = House::open(Limits { connections: 1, idle: SHORT, ..Limits::REAL });
+        let mut client = house.connect();
+        client.ask("/large");
+        assert!(house.connect().get("/").ends_with("here"), "the one slot is free again");
+        assert!(client.rest().len() < LARGE);
+    }
+
+    #[test]
+    fn a_request_that_does_not_move_costs_the_connection() {
+        let house = House::open(Limits { stall: SHORT, idle: SHORT, ..Limits::REAL });
+        let mut client = house.connect();
+        client.ask("/slow");
+        assert_eq!(client.rest(), b"");
+    }
+
+    #[test]
+    fn who_finds_no_slot_waits_for_one() {
+        let house = House::open(Limits { connections: 2, ..Limits::REAL });
+        let (mut first, mut second) = (house.connect(), house.connect());
+        assert!(first.get("/").ends_with("here") && second.get("/").ends_with("here"));
+        let mut third = house.connect();
+        third.ask("/");
+        third.0.set_read_timeout(Some(SHORT)).unwrap();
+        assert_eq!(third.0.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock, "there are two slots");
+        third.0.set_read_timeout(Some(PATIENCE)).unwrap();
+        drop(first);
+        assert!(third.answer().ends_with("here"));
+        assert!(second.get("/").ends_with("here"));
+    }
+
+    #[test]
+    fn a_drain_closes_what_is_idle_and_finishes_what_is_under_way() {
+        let house = House::open(Limits { grace: SHORT, ..Limits::REAL });
+        let (mut idle, mut half) = (house.connect(), house.connect());
+        assert!(idle.get("/").ends_with("here"));
+        half.send("GET / HT");
+        let (mut waiting, mut reading) = (house.connect(), house.connect());
+        waiting.ask("/slow");
+        reading.ask("/large");
+        reading.0.read_exact(&mut [0]).unwrap();
+        house.drain();
+        assert_eq!((idle.rest(), half.rest()), (vec![], vec![]));
+        house.release.notify_one();
+        let answer = waiting.answer();
+        assert!(answer.contains("connection: close") && answer.ends_with("released"), "{answer}");
+        assert!(reading.rest().len() > LARGE);
+        house.close();
+    }
+
+    #[test]
+    fn a_drain_waits_a_moment_for_a_first_head() {
+        let house = House::open(Limits { grace: PATIENCE, ..Limits::REAL });
+        let mut client = house.connect_silently();
+        house.drain();
+        assert!(client.get("/").ends_with("here"));
+    }
+
+    #[test]
+    fn who_gives_up_serving_cuts_what_is_open() {
+        let house = House::open(Limits::REAL);
+        let mut client = house.connect_silently();
+        client.send("GET / HT");
+        house.served.abort();
+        assert_eq!(client.rest(), b"");
+    }
+
+    /// A frame of HTTP/2.
+    fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+        let mut frame = vec![0, 0, u8::try_from(payload.len()).unwrap(), kind, flags, 0, 0, 0, stream];
+        frame.extend(payload);
+        frame
+    }
+
+    #[test]
+    fn http_2_is_served_to_who_begins_with_it() {
+        const HEADERS: u8 = 1;
+        const SETTINGS: u8 = 4;
+        const GO_AWAY: u8 = 7;
+        let house = House::open(Limits { grace: SHORT, ..Limits::REAL });
+        let mut client = house.connect();
+        client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        client.send(frame(SETTINGS, 0, 0, &[]));
+        // The whole of a request in three bytes of the static table: GET, http, and the path /.
+        client.send(frame(HEADERS, 0b101, 1, &[0x82, 0x86, 0x84]));
+        let mut next = || {
+            let mut head = [0; 9];
+            client.0.read_exact(&mut head).unwrap();
+            let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+            client.0.read_exact(&mut payload).unwrap();
+            (head[3], payload)
+        };
+        let mut until = |wanted: u8| std::iter::repeat_with(&mut next).find(|(kind, _)| *kind == wanted).unwrap().1;
+        assert_eq!(until(HEADERS)[0], 0x88, "the status 200 of the static table");
+        assert_eq!(until(0), b"here");
+        house.draining.cancel();
+        until(GO_AWAY);
+        client.rest();
+        house.close();
+    }
+}
