@@ -1,0 +1,344 @@
+//! phipi over HTTP beside a server of fixed bytes. `scripts/bench-http` builds and runs it, and hands its arguments on:
+//!
+//! `[--rounds N] [--seconds N] [MODE …]`; all modes, five rounds and three seconds unless told otherwise.
+//!
+//! - `same`: requests a second when all are the same bytes;
+//! - `unlike`: requests a second when no two are alike: random n, and a nonce;
+//! - `p99`: how long requests take at half of the load that the fixed bytes bear;
+//! - `large`: the time to fetch two million digits, and the memory of the process afterwards;
+//! - `start`: the time from the start of the process until it is ready, and its memory then.
+//!
+//! All is cached. wrk sends from one thread over 32 connections. The servers take turns, round by round, so that a busy
+//! machine slows both alike: the figures are the medians of the rounds, and the ratio is the median of their ratios.
+//! The status is 1 when a figure misses what it must be.
+
+use std::{
+    env, fmt, fs,
+    io::{BufRead, BufReader, Read, Write},
+    iter,
+    net::TcpStream,
+    process::{Child, Command, ExitCode, Stdio},
+    time::{Duration, Instant},
+};
+
+const MODES: [&str; 5] = ["same", "unlike", "p99", "large", "start"];
+const CONNECTIONS: u32 = 32;
+/// A single fetch, or a start, is short: more of them are measured than rounds of wrk.
+const FETCHES: usize = 51;
+const STARTS: usize = 11;
+
+const BOTH: &str = r#"{"query":"{ fib(n: 213) { result cached } pi(terms: 1000) { result cached } }"}"#;
+const LARGE: &str = r#"{"query":"{ fib(n: 10000000) { result } }"}"#;
+/// What `unlike` asks for, up to its largest n.
+const UNLIKE: &str = r#"{"query":"query ($n: Int!) { fib(n: $n) { result cached } pi(terms: 1000) { result cached } }","variables":{"n":1999}}"#;
+
+fn main() -> ExitCode {
+    let mut settings = Settings { rounds: 5, seconds: 3, modes: Vec::new() };
+    let mut arguments = env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let mut number = || arguments.next().and_then(|n| n.parse().ok()).expect("a number");
+        match &*argument {
+            "--rounds" => settings.rounds = number(),
+            "--seconds" => settings.seconds = number(),
+            mode => settings.modes.push(MODES.into_iter().find(|known| *known == mode).expect("a mode")),
+        }
+    }
+    if settings.modes.is_empty() {
+        settings.modes = MODES.to_vec();
+    }
+    println!("{:<28}{:>12}{:>12}{:>10}  must be", "", "fixed bytes", "phipi", "");
+    let mut reached = true;
+    for mode in &settings.modes {
+        reached &= match *mode {
+            "same" => settings.throughput("same", 0.80),
+            "unlike" => settings.throughput("unlike", 0.35),
+            "p99" => settings.half_load(),
+            "large" => large(),
+            _ => start(),
+        };
+    }
+    if reached { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+struct Settings {
+    rounds: u32,
+    seconds: u32,
+    modes: Vec<&'static str>,
+}
+
+impl Settings {
+    /// Requests a second.
+    fn throughput(&self, kind: &str, least: f64) -> bool {
+        let rounds = self.in_turns(&Pair::start(), &[kind], CONNECTIONS);
+        compare(&format!("{kind}: requests/s"), 0, &rounds, |load| load.rate.into(), &Bound::AtLeast(least))
+    }
+
+    /// Latency while each connection waits a millisecond before each request, with as many connections as make half
+    /// of the fixed bytes' greatest rate.
+    fn half_load(&self) -> bool {
+        let pair = Pair::start();
+        let half = wrk(&pair.fixed, &["same"], CONNECTIONS, self.seconds).rate / 2;
+        // The more there are, the longer each waits for its turn: a later guess is nearer than the first.
+        let connections = (0..3).fold(CONNECTIONS, |connections, _| {
+            let rate = wrk(&pair.fixed, &["same", "paced"], connections, 1).rate;
+            (connections * half / rate).clamp(1, 1_000)
+        });
+        let rounds = self.in_turns(&pair, &["same", "paced"], connections);
+        println!("half load: {half} requests/s wanted of {connections} connections");
+        compare("half load: requests/s", 0, &rounds, |load| load.rate.into(), &Bound::None);
+        compare("half load: p50 in ms", 2, &rounds, |load| load.p50_ms, &Bound::None);
+        compare("half load: p99 in ms", 2, &rounds, |load| load.p99_ms, &Bound::AtMost(2.0))
+    }
+
+    /// The figures of the fixed bytes and of phipi, round by round.
+    fn in_turns(&self, pair: &Pair, script: &[&str], connections: u32) -> Vec<[Load; 2]> {
+        let round = |_| [&pair.fixed, &pair.phipi].map(|server| wrk(server, script, connections, self.seconds));
+        (0..self.rounds).map(round).collect()
+    }
+}
+
+/// The time of an answer of two million digits over a kept connection, and the peak of the memory.
+fn large() -> bool {
+    let pair = Pair::start();
+    let evaluated_mb = pair.phipi.memory_mb("VmHWM");
+    let (mut fixed, mut phipi) = (pair.fixed.connect(), pair.phipi.connect());
+    let (from_fixed, from_phipi) = (get("/large"), post(LARGE));
+    let mut fetch = |_| [timed(|| fixed.send(&from_fixed)), timed(|| phipi.send(&from_phipi))];
+    // The first are not measured: the windows of the connections have to grow.
+    (0..5).for_each(|round| _ = fetch(round));
+    let rounds: Vec<_> = (0..FETCHES).map(fetch).collect();
+    let in_time = compare("large: ms", 2, &rounds, |ms| *ms, &Bound::LessThan(1.5));
+    tell("large: peak MB, evaluated", None, evaluated_mb, &Bound::None);
+    tell("large: peak MB, all fetched", None, pair.phipi.memory_mb("VmHWM"), &Bound::LessThan(80.0)) && in_time
+}
+
+/// The time from the start of a process until it says that it is ready, and its memory.
+fn start() -> bool {
+    let starts = (0..STARTS).map(|_| {
+        let start = Instant::now();
+        let phipi = Server::phipi();
+        let admin = phipi.admin.as_deref().expect("phipi has a listener for operators");
+        assert_eq!(Connection::to(admin).send(&get("/readyz")).status, 200, "ready once it tells its address");
+        (start.elapsed().as_secs_f64() * 1e3, phipi.memory_mb("VmRSS"))
+    });
+    let (ready_ms, memory_mb): (Vec<f64>, Vec<f64>) = starts.unzip();
+    let in_time = tell("start: ms until ready", None, median(ready_ms), &Bound::LessThan(100.0));
+    tell("start: idle MB", None, median(memory_mb), &Bound::LessThan(25.0)) && in_time
+}
+
+/// What a figure must be.
+enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+    LessThan(f64),
+    None,
+}
+
+impl Bound {
+    fn holds(&self, figure: f64) -> bool {
+        match *self {
+            Self::AtLeast(bound) => figure >= bound,
+            Self::AtMost(bound) => figure <= bound,
+            Self::LessThan(bound) => figure < bound,
+            Self::None => true,
+        }
+    }
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtLeast(bound) => write!(out, "≥ {bound}"),
+            Self::AtMost(bound) => write!(out, "≤ {bound}"),
+            Self::LessThan(bound) => write!(out, "< {bound}"),
+            Self::None => Ok(()),
+        }
+    }
+}
+
+/// A line of the table of what was measured of the fixed bytes and of phipi, round by round. Gives whether the ratio is
+/// what it must be.
+fn compare<T>(what: &str, decimals: usize, rounds: &[[T; 2]], figure: impl Fn(&T) -> f64, bound: &Bound) -> bool {
+    let of = |wanted: fn([f64; 2]) -> f64| {
+        median(rounds.iter().map(|round| wanted(round.each_ref().map(&figure))).collect())
+    };
+    let medians = [of(|[fixed, _]| fixed), of(|[_, phipi]| phipi)].map(|median| format!("{median:.decimals$}"));
+    tell(what, Some(medians), of(|[fixed, phipi]| phipi / fixed), bound)
+}
+
+/// Prints a line of the table, and gives whether its figure is what it must be.
+fn tell(what: &str, medians: Option<[String; 2]>, figure: f64, bound: &Bound) -> bool {
+    let [fixed, phipi] = medians.unwrap_or_default();
+    let holds = bound.holds(figure);
+    let missed = if holds { "" } else { "  missed" };
+    println!("{what:<28}{fixed:>12}{phipi:>12}{figure:>10.2}  {bound}{missed}");
+    holds
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_unstable_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
+
+/// Milliseconds that `work` takes.
+fn timed<T>(work: impl FnOnce() -> T) -> f64 {
+    let start = Instant::now();
+    drop(work());
+    start.elapsed().as_secs_f64() * 1e3
+}
+
+/// Both servers, whose answers are the same to the byte. What is asked of them is cached.
+struct Pair {
+    fixed: Server,
+    phipi: Server,
+}
+
+impl Pair {
+    fn start() -> Self {
+        let phipi = Server::phipi();
+        let mut client = phipi.connect();
+        let mut warm = |body: &str| {
+            client.send(&post(body));
+            client.send(&post(body))
+        };
+        let (both, large, unlike) = (warm(BOTH), warm(LARGE), warm(UNLIKE));
+        for answer in [&both, &unlike] {
+            assert_eq!(answer.body.matches(r#""cached":true"#).count(), 2, "{}", answer.body);
+        }
+        let fixed = Server::fixed(&both, &large);
+        let mut client = fixed.connect();
+        assert!(client.send(&post(BOTH)) == both && client.send(&get("/large")) == large, "the answers are the same");
+        Self { fixed, phipi }
+    }
+}
+
+/// A process that serves, until it is dropped.
+struct Server {
+    process: Child,
+    address: String,
+    admin: Option<String>,
+}
+
+impl Server {
+    /// phipi with an empty cache in memory.
+    fn phipi() -> Self {
+        let listen = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--cache", "memory:"];
+        let mut process = program("phipi").args(listen).stderr(Stdio::null()).spawn().expect("phipi");
+        let mut stdout = BufReader::new(process.stdout.take().expect("it is piped"));
+        let (address, admin) = (address(&mut stdout), address(&mut stdout));
+        Self { process, address, admin: Some(admin) }
+    }
+
+    /// The server of fixed bytes, which answers with the same type and bytes.
+    fn fixed(both: &Answer, large: &Answer) -> Self {
+        let mut process = program("fixed").arg(&both.content_type).stdin(Stdio::piped()).spawn().expect("fixed");
+        let mut stdin = process.stdin.take().expect("it is piped");
+        writeln!(stdin, "{}\n{}", both.body, large.body).expect("it reads");
+        let address = address(&mut BufReader::new(process.stdout.take().expect("it is piped")));
+        Self { process, address, admin: None }
+    }
+
+    fn connect(&self) -> Connection {
+        Connection::to(&self.address)
+    }
+
+    /// A figure of `/proc/PID/status`, in MB.
+    fn memory_mb(&self, name: &str) -> f64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("Linux");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).expect("a figure");
+        let kib: f64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+        kib * 1024.0 / 1e6
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A program that was built into the folder of this one, with nothing of the environment that could change what it does.
+fn program(name: &str) -> Command {
+    let path = env::current_exe().expect("a program").with_file_name(name);
+    let mut command = Command::new(path);
+    command.env_clear().stdout(Stdio::piped());
+    command
+}
+
+/// The address that the next line tells of.
+fn address(lines: &mut impl BufRead) -> String {
+    let mut line = String::new();
+    lines.read_line(&mut line).expect("text");
+    line.trim_end().split_once("http://").unwrap_or_else(|| panic!("no address: {line:?}")).1.to_owned()
+}
+
+/// A kept connection.
+struct Connection(BufReader<TcpStream>);
+
+#[derive(PartialEq, Eq)]
+struct Answer {
+    status: u16,
+    content_type: String,
+    body: String,
+}
+
+impl Connection {
+    fn to(address: &str) -> Self {
+        let stream = TcpStream::connect(address).expect("it listens");
+        stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a time-out");
+        Self(BufReader::new(stream))
+    }
+
+    /// Sends a request, and reads an answer that tells its length.
+    fn send(&mut self, request: &str) -> Answer {
+        self.0.get_mut().write_all(request.as_bytes()).expect("it reads");
+        let mut line = || {
+            let mut line = String::new();
+            self.0.read_line(&mut line).expect("a header");
+            line.trim_end().to_ascii_lowercase()
+        };
+        let status = line().split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+        let headers: Vec<String> = iter::repeat_with(line).take_while(|line| !line.is_empty()).collect();
+        let header = |name: &str| headers.iter().find_map(|line| line.strip_prefix(name)).expect(name).to_owned();
+        let mut body = vec![0; header("content-length: ").parse().expect("a length")];
+        self.0.read_exact(&mut body).expect("a body");
+        let body = String::from_utf8(body).expect("text");
+        Answer { status, content_type: header("content-type: "), body }
+    }
+}
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: phipi\r\n\r\n")
+}
+
+fn post(body: &str) -> String {
+    let length = body.len();
+    format!(
+        "POST /graphql HTTP/1.1\r\nHost: phipi\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+}
+
+/// What wrk measured.
+struct Load {
+    /// Requests a second.
+    rate: u32,
+    p50_ms: f64,
+    p99_ms: f64,
+}
+
+/// Runs wrk; `script` are the arguments of `http.lua`.
+fn wrk(server: &Server, script: &[&str], connections: u32, seconds: u32) -> Load {
+    let lua = concat!(env!("CARGO_MANIFEST_DIR"), "/http.lua");
+    let (connections, seconds) = (format!("-c{connections}"), format!("-d{seconds}"));
+    let url = format!("http://{}/graphql", server.address);
+    let arguments = ["-t1", &connections, &seconds, "-s", lua, &url, "--"];
+    let output = Command::new("wrk").args(arguments).args(script).output().expect("wrk is installed");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let figures = text.lines().find_map(|line| line.strip_prefix("figures ")).unwrap_or_else(|| panic!("{output:?}"));
+    let [rate, p50_ms, p99_ms, failed] = *figures.split(' ').collect::<Vec<_>>() else { panic!("{figures}") };
+    assert_eq!(failed, "0", "every request is answered: {text}");
+    let ms = |figure: &str| figure.parse().expect("a figure");
+    Load { rate: rate.parse().expect("a rate"), p50_ms: ms(p50_ms), p99_ms: ms(p99_ms) }
+}
