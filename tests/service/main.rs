@@ -1,5 +1,6 @@
 //! The real program against real servers, which each test starts for itself and stops again.
 
+mod audits;
 mod cached;
 mod command_line;
 mod faults;
