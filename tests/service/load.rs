@@ -96,7 +96,7 @@ pub fn while_asked<T>(services: &[Service; 2], truth: &Truth, story: impl FnOnce
 }
 
 /// Ends a load, even if the story fails.
-struct Ending<'a>(&'a AtomicBool);
+pub struct Ending<'a>(pub &'a AtomicBool);
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {

@@ -5,6 +5,8 @@ mod cached;
 mod command_line;
 mod faults;
 mod graphql;
+mod hostile;
+mod hostile_client;
 mod http;
 mod interleavings;
 mod lifecycle;

@@ -2,6 +2,7 @@
 
 use std::{
     cell::Cell,
+    fs,
     io::{BufRead, BufReader, Read},
     net::TcpStream,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
@@ -125,7 +126,7 @@ impl Service {
     }
 
     /// The same, from a client that may have a connection already.
-    fn post_by(&self, client: &Agent, body: &Value) -> Result<Value, ureq::Error> {
+    pub fn post_by(&self, client: &Agent, body: &Value) -> Result<Value, ureq::Error> {
         client.post(self.url("/graphql")).send_json(body)?.body_mut().read_json()
     }
 
@@ -173,11 +174,18 @@ impl Service {
 
     /// What the process has spent of processors so far.
     pub fn cpu_time(&self) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap();
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap();
         // After the name, which ends with the last parenthesis: the 12th and the 13th field, in ticks of 10 ms.
         let fields = stat.rsplit(')').next().unwrap().split_whitespace();
         let ticks: u64 = fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum();
         Duration::from_millis(10 * ticks)
+    }
+
+    /// The memory that the process holds, in MB.
+    pub fn memory_mb(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
+        resident.unwrap().parse::<u64>().unwrap() * 1024 / 1_000_000
     }
 
     /// Waits for the end of the process.
