@@ -4,6 +4,7 @@ use std::{
     env,
     error::Error,
     io::{self, ErrorKind, IsTerminal, Write},
+    net::SocketAddr,
     process::ExitCode,
     sync::Arc,
     time::{Duration, Instant},
@@ -24,7 +25,7 @@ use phipi::{
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
     runtime::Runtime,
     signal::unix::{SignalKind, signal},
 };
@@ -115,8 +116,8 @@ async fn serve(settings: Serve) -> Result<()> {
     let location = settings.location()?;
     telemetry::start(settings.log_format());
     raise_file_limit();
-    let public = listen(settings.listen, "--listen").await?;
-    let admin = listen(settings.admin_listen, "--admin-listen").await?;
+    let public = listen(settings.listen, "--listen")?;
+    let admin = listen(settings.admin_listen, "--admin-listen")?;
     let prime = Prime::draw(getrandom::u64)?;
     let workers = Arc::new(Workers::start(fib::limb_count(settings.max_n))?);
     let prefix = settings.cache_prefix.clone();
@@ -137,9 +138,19 @@ fn raise_file_limit() {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
-async fn listen(address: std::net::SocketAddr, flag: &str) -> Result<TcpListener> {
-    let listener = TcpListener::bind(address).await;
-    listener.map_err(|error| format!("can't listen on {address}: {error}; choose another address with {flag}").into())
+/// How many connections the system may take in before they are accepted. What comes beyond is dropped, and a client
+/// tries again a second later; the system caps it, usually at 4,096.
+const BACKLOG: u32 = 10_000;
+
+fn listen(address: SocketAddr, flag: &str) -> Result<TcpListener> {
+    let listener = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // The port of a process that has just ended may be taken again.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listener().map_err(|error| format!("can't listen on {address}: {error}; choose another address with {flag}").into())
 }
 
 /// Resolves at the first SIGTERM or SIGINT; the signals are caught from the call on.

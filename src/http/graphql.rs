@@ -12,6 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::TryStreamExt;
+use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Deserialize;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -142,12 +143,18 @@ fn in_url(uri: &Uri) -> Result<Batch, Refusal> {
 
 /// The whole body, within its bounds.
 async fn body_of(request: extract::Request) -> Result<Bytes, Refusal> {
-    match timeout(BODY_TIME, Limited::new(request.into_body(), BODY_BYTES).collect()).await {
+    let too_long = || {
+        let message = format!("the body is longer than {BODY_BYTES} bytes");
+        Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message))
+    };
+    let body = request.into_body();
+    if body.size_hint().lower() > BODY_BYTES as u64 {
+        // It is announced, and need not come.
+        return too_long();
+    }
+    match timeout(BODY_TIME, Limited::new(body, BODY_BYTES).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            let message = format!("the body is longer than {BODY_BYTES} bytes");
-            Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message))
-        }
+        Ok(Err(error)) if error.is::<LengthLimitError>() => too_long(),
         Ok(Err(_)) => Err(Refusal::new(StatusCode::BAD_REQUEST, "the body broke off")),
         Err(_) => Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time: send it at once")),
     }
