@@ -1,4 +1,4 @@
-//! The metrics of this process, as Prometheus scrapes them.
+//! The metrics of the cache and of evaluations, and how Prometheus scrapes all there are.
 
 use std::sync::LazyLock;
 
@@ -7,7 +7,7 @@ use prometheus::{
     register_int_gauge, register_int_gauge_vec,
 };
 
-use super::{Cut, Listener, Operation, Trouble};
+use super::{Operation, Trouble, traffic};
 
 /// Where an entry may be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,11 +31,6 @@ struct Metrics {
     oversize: IntCounter,
     evaluations: IntCounter,
     joined: IntCounter,
-    http_answers: [IntCounter; 3],
-    http_kept: IntCounter,
-    http_connections: IntGauge,
-    http_silent: IntCounter,
-    http_stalled: IntCounter,
 }
 
 static METRICS: LazyLock<Metrics> =
@@ -43,16 +38,6 @@ static METRICS: LazyLock<Metrics> =
 
 impl Metrics {
     fn register() -> prometheus::Result<Self> {
-        let http_cuts = register_int_counter_vec!(
-            "phipi_http_connections_cut_total",
-            "Connections that were closed since no request came, or one stood still, by cause.",
-            &["cause"]
-        )?;
-        let http_answers = register_int_counter_vec!(
-            "phipi_http_answers_total",
-            "Requests of clients that were answered, by the class of the status.",
-            &["status"]
-        )?;
         let metrics = Self {
             lookups: register_int_counter_vec!(
                 "phipi_cache_lookups_total",
@@ -103,17 +88,6 @@ impl Metrics {
                 "phipi_flights_joined_total",
                 "Questions that waited for an evaluation which another request had begun."
             )?,
-            http_answers: ["2xx", "4xx", "5xx"].map(|class| http_answers.with_label_values(&[class])),
-            http_kept: register_int_counter!(
-                "phipi_http_kept_answers_total",
-                "Answers that were sent as they were sent before, without looking anything up."
-            )?,
-            http_connections: register_int_gauge!(
-                "phipi_http_connections",
-                "Connections of clients that are open now."
-            )?,
-            http_silent: http_cuts.with_label_values(&["silent"]),
-            http_stalled: http_cuts.with_label_values(&["stalled"]),
         };
         metrics.begin();
         Ok(metrics)
@@ -181,6 +155,7 @@ pub const EXPOSITION_TYPE: &str = prometheus::TEXT_FORMAT;
 /// When a name or a label is not well-formed, which none is.
 pub fn exposition() -> Result<String, prometheus::Error> {
     LazyLock::force(&METRICS);
+    traffic::show();
     TextEncoder::new().encode_to_string(&prometheus::gather())
 }
 
@@ -228,45 +203,6 @@ pub fn evaluated(values: usize) {
 /// So many questions joined a flight that was in the air.
 pub fn joined(questions: usize) {
     METRICS.joined.inc_by(count(questions));
-}
-
-/// A client's request was answered with this status. (A redirect or what a client has already count as successes.)
-pub fn answered(status: u16) {
-    let [success, refusal, failure] = &METRICS.http_answers;
-    match status {
-        ..400 => success.inc(),
-        400..500 => refusal.inc(),
-        500.. => failure.inc(),
-    }
-}
-
-/// An answer was sent as it was before.
-pub fn answer_was_kept() {
-    METRICS.http_kept.inc();
-}
-
-/// A connection was accepted.
-pub fn connection_opened(listener: Listener) {
-    if listener == Listener::Public {
-        METRICS.http_connections.inc();
-    }
-}
-
-/// A connection has ended.
-pub fn connection_closed(listener: Listener) {
-    if listener == Listener::Public {
-        METRICS.http_connections.dec();
-    }
-}
-
-/// A connection is closed for what its client did not do.
-pub fn connection_cut(listener: Listener, cause: Cut) {
-    if listener == Listener::Public {
-        match cause {
-            Cut::Silent => METRICS.http_silent.inc(),
-            Cut::Stalled => METRICS.http_stalled.inc(),
-        }
-    }
 }
 
 pub(super) fn breaker_is_open(operation: Operation, is_open: bool) {

@@ -4,15 +4,18 @@
 //! The log goes to stderr. Requests, values and secrets are never logged.
 
 mod metrics;
+mod traffic;
 
 use std::{fmt::Display, io::IsTerminal, panic::PanicHookInfo, path::Path};
 
 use tracing::{error, info, warn};
 
-pub use self::metrics::{
-    EXPOSITION_TYPE, Tier, answer_was_kept, answered, budget_exceeded, connection_closed, connection_cut,
-    connection_opened, connection_replaced, evaluated, exposition, joined, looked_up, oversize, queue_grew,
-    queue_shrank, store_failed,
+pub use self::{
+    metrics::{
+        EXPOSITION_TYPE, Tier, budget_exceeded, connection_replaced, evaluated, exposition, joined, looked_up,
+        oversize, queue_grew, queue_shrank, store_failed,
+    },
+    traffic::{answer_was_kept, answered, connection_closed, connection_cut, connection_opened},
 };
 
 /// How a line of the log looks.
