@@ -6,19 +6,15 @@ use std::sync::Arc;
 use async_graphql::{
     Response, ServerError, Value, async_trait,
     extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute},
-    parser::{
-        Error, parse_query,
-        types::{ExecutableDocument, Selection, SelectionSet},
-    },
+    parser::{Error, parse_query, types::ExecutableDocument},
 };
 use moka::sync::Cache;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Schema, builder,
+    Schema, arguments, builder,
     code::{Code, Fault, Refusal},
     guard,
-    operation::is_int,
     request::{PersistedQuery, Request},
 };
 
@@ -105,7 +101,7 @@ impl Documents {
         guard::check_text(text)?;
         let parsed = parse_query(text).map_err(|error| parse_failed(&error))?;
         guard::check_document(&parsed)?;
-        all_ints(&parsed)?;
+        arguments::check(&parsed)?;
         // Without variables, whose values are checked with each operation, it is the same for all of them; the library
         // validates all operations, but wants one to be named.
         let name = parsed.operations.iter().find_map(|(name, _)| name).map(ToString::to_string);
@@ -169,36 +165,4 @@ fn parse_failed(error: &Error) -> Refusal {
     };
     let error = ServerError::new(format!("the document is not GraphQL: {message}"), Some(position));
     Refusal::new(Code::ParseFailed, vec![error])
-}
-
-/// Refuses a number that is no Int: there is no argument of any other numeric type. (The library would take what fits
-/// an `i64`.)
-fn all_ints(document: &ExecutableDocument) -> Result<(), Refusal> {
-    let fragments = document.fragments.values().map(|fragment| &fragment.node.selection_set);
-    let operations = document.operations.iter().map(|(_, operation)| &operation.node.selection_set);
-    operations.chain(fragments).try_for_each(|selections| ints_of(&selections.node))
-}
-
-fn ints_of(selections: &SelectionSet) -> Result<(), Refusal> {
-    for selection in &selections.items {
-        match &selection.node {
-            Selection::Field(field) => {
-                for (name, value) in &field.node.arguments {
-                    // A variable is no constant, and is checked as what it is.
-                    if let Some(Value::Number(number)) = value.node.clone().into_const()
-                        && !is_int(&number)
-                    {
-                        let message = format!("the argument {} of type Int can't be {number}", name.node);
-                        let error = ServerError::new(message, Some(value.pos));
-                        return Err(Refusal::new(Code::ValidationFailed, vec![error]));
-                    }
-                }
-                ints_of(&field.node.selection_set.node)?;
-            }
-            Selection::InlineFragment(fragment) => ints_of(&fragment.node.selection_set.node)?,
-            // Its definition is visited by itself.
-            Selection::FragmentSpread(_) => {}
-        }
-    }
-    Ok(())
 }

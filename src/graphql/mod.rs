@@ -5,6 +5,7 @@
 //! then all questions of the request go to the evaluator together, so that it sees the cache as it was at one lookup; and
 //! with the answers at hand the library executes the plan, whose outcome is the [`response`].
 
+mod arguments;
 mod code;
 mod cost;
 mod documents;

@@ -63,9 +63,8 @@ pub(super) fn coerce(operation: &OperationDefinition, mut given: Variables) -> R
 fn belongs(value: &Value, definition: &VariableDefinition) -> bool {
     let BaseType::Named(kind) = &definition.var_type.node.base else { return true };
     match (kind.as_str(), value) {
-        // No argument of the schema takes null for a number or a truth value, not even where the variable would.
-        ("Int" | "Boolean", Value::Null) => false,
-        (_, Value::Null) => definition.var_type.node.nullable,
+        // No argument takes null, not even where the variable would.
+        (_, Value::Null) => false,
         ("Int", Value::Number(number)) => is_int(number),
         ("Boolean", Value::Boolean(_)) | ("String" | "ID", Value::String(_)) | ("Float", Value::Number(_)) => true,
         ("ID", Value::Number(number)) => number.is_i64(),

@@ -140,8 +140,37 @@ fn a_variable_without_a_value_leaves_the_default_and_null_is_none() {
     assert_eq!(answer["data"]["fib"]["leading"], "14617811965143821326");
     let answer = service.post(&json!({"query": document, "variables": {"n": null}}));
     assert_eq!(error(&answer), ("BAD_USER_INPUT", "the variable $n of type Int can't be null"));
-    let answer = service.query("query($n: Int = null) { fib(n: $n) { n } pi(terms: 0) { result } }");
+    let answer = service.query("query($n: Int = null) { fib(n: 213) { leading(digits: $n) } pi(terms: 0) { result } }");
     assert_eq!(error(&answer), ("BAD_USER_INPUT", "the variable $n of type Int can't be null"));
+}
+
+#[test]
+fn a_variable_stands_only_where_its_type_fits() {
+    let service = Service::start("memory:");
+    for (document, variable, argument) in [
+        ("query($x: Int) { fib(n: $x) { n } }", "Int", "n of type Int!"),
+        ("query($x: String!) { fib(n: $x) { n } }", "String!", "n of type Int!"),
+        ("query($x: [Int!]!) { pi(terms: $x) { terms } }", "[Int!]!", "terms of type Int!"),
+        ("query($x: String) { fib(n: 1) { leading(digits: $x) } }", "String", "digits of type Int!"),
+        ("query($x: Boolean) { fib(n: 1) { n @skip(if: $x) } }", "Boolean", "if of type Boolean!"),
+        ("query($x: String) { __type(name: $x) { name } }", "String", "name of type String!"),
+        (
+            "query A { ...F } query B($x: Int) { ...F } fragment F on Query { fib(n: $x) { n } }",
+            "Int",
+            "n of type Int!",
+        ),
+    ] {
+        let answer = service.query(document);
+        let message = format!("the variable $x of type {variable} can't be the argument {argument}");
+        assert_eq!(error(&answer), ("GRAPHQL_VALIDATION_FAILED", &*message), "{document}");
+    }
+    let answer = service.query("query($x: Int!) { fib(n: [$x]) { n } }");
+    assert_eq!(error(&answer), ("GRAPHQL_VALIDATION_FAILED", "the argument n of type Int! can't be [$x]"));
+    for document in
+        ["query($x: Int = 5) { fib(n: $x) { n } }", "query($x: Boolean! = true) { fib(n: 5) { n @include(if: $x) } }"]
+    {
+        assert_eq!(service.query(document), json!({"data": {"fib": {"n": 5}}}), "{document}");
+    }
 }
 
 #[test]
