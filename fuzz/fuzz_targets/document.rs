@@ -1,0 +1,7 @@
+//! Documents, from the text to the answer.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| phipi_fuzz::document(data));

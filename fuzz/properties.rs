@@ -1,0 +1,162 @@
+//! What holds for any bytes that come from outside.
+//!
+//! `corpus` keeps inputs of each target. The plain test `tests/fuzz.rs` tries these and mutations of them. The targets,
+//! `request`, `document` and `entry`, let libFuzzer look for more: with `cargo fuzz run entry`, or without a nightly
+//! compiler in this folder:
+//!
+//! ```sh
+//! RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-pc-table \
+//!   -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Ccodegen-units=1" \
+//!   cargo run --release --target "$(rustc --print host-tuple)" --bin entry -- -max_total_time=60 found corpus/entry
+//! ```
+//!
+//! Both need a C++ compiler (Debian's g++). What is found goes to the folder `found`, which has to be there.
+
+use std::{
+    cell::LazyCell,
+    convert::Infallible,
+    sync::{Arc, LazyLock},
+};
+
+use phipi::{
+    cache::Location,
+    evaluator::Evaluator,
+    graphql::{Api, Batch, Request, Response, Text},
+    math::{
+        Kernel,
+        decimal::{Decimal, LIMB_BYTES},
+        fib::{Index, evaluate, limb_count},
+        residue::Prime,
+        rung::Rung,
+    },
+    workers::Workers,
+};
+use serde_json::Value;
+use tokio::runtime::{Builder, Runtime};
+
+/// One for all cases, so that each can be repeated.
+static PRIME: LazyLock<Prime> = LazyLock::new(|| {
+    let mut state = 7_u64;
+    let Ok(prime) = Prime::draw(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        Ok::<_, Infallible>(state ^ state >> 32)
+    });
+    prime
+});
+
+/// Above this index a value that is proven is not evaluated to compare it: that would take too long.
+const COMPARED: u32 = 100_000;
+
+/// The largest index that is answered: what an evaluation takes is not what is looked for.
+const MAX_N: u32 = 1_000;
+
+thread_local! {
+    static SERVER: LazyCell<(Runtime, Api)> = LazyCell::new(|| {
+        let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime starts");
+        let max_n = Index::new(MAX_N).expect("this is an index");
+        let workers = Arc::new(Workers::start(limb_count(max_n)).expect("threads start"));
+        let entered = runtime.enter();
+        let evaluator = Evaluator::open(Location::Memory, String::new(), max_n, workers, *PRIME).expect("memory opens");
+        drop(entered);
+        (runtime, Api::new(evaluator))
+    });
+}
+
+/// The body of a request, and the text of a parameter of a URL. What is a request has an answer.
+///
+/// # Panics
+/// When that does not hold.
+pub fn request(data: &[u8]) {
+    if let Ok(batch) = Batch::from_json(data) {
+        let requests = match batch {
+            Batch::One(request) => vec![request],
+            Batch::Many(requests) => requests,
+        };
+        assert!((1..=10).contains(&requests.len()), "a batch of {}", requests.len());
+        answer(requests);
+    }
+    let Ok(text) = str::from_utf8(data) else { return };
+    let document = || Some("query($n: Int) { fib(n: $n) { result } }".to_owned());
+    for (variables, extensions) in [(Some(text), None), (None, Some(text))] {
+        if let Ok(request) = Request::from_parameters(document(), None, variables, extensions) {
+            answer(vec![request]);
+        }
+    }
+}
+
+/// The text of a document. Whatever it is, it has an answer.
+///
+/// # Panics
+/// When that does not hold.
+pub fn document(data: &[u8]) {
+    if let Ok(document) = str::from_utf8(data) {
+        answer(vec![Request::new(document)]);
+    }
+}
+
+/// Executes requests, and looks at the form of the answers: data where something was executed, and otherwise errors
+/// alone; each error with a code.
+fn answer(requests: Vec<Request>) {
+    let count = requests.len();
+    let responses = SERVER.with(|server| server.0.block_on(server.1.execute(requests, true)));
+    assert_eq!(responses.len(), count, "an answer to each");
+    responses.iter().for_each(well_formed);
+}
+
+fn well_formed(response: &Response) {
+    let text = Text::of_response(response).into_pieces().concat();
+    let json: Value = serde_json::from_slice(&text).expect("the answer is JSON");
+    let errors = json.get("errors").map_or(&[][..], |errors| errors.as_array().expect("a list").as_slice());
+    let is_executed = response.refusal().is_none();
+    assert_eq!(json.get("data").is_some(), is_executed, "{json}");
+    assert!(is_executed || !errors.is_empty(), "{json}");
+    assert!(!response.is_immutable() || errors.is_empty(), "{json}");
+    for error in errors {
+        assert!(error["message"].is_string() && error["extensions"]["code"].is_string(), "{json}");
+        assert_ne!(error["extensions"]["code"], "INTERNAL_SERVER_ERROR", "{json}");
+    }
+}
+
+/// A number in four bytes, little-endian, and the stored form of what has that number: F(n), or a rung. What decodes
+/// has no other form, and what is proven is true.
+///
+/// # Panics
+/// When that does not hold.
+pub fn entry(data: &[u8]) {
+    let Some((number, bytes)) = data.split_first_chunk() else { return };
+    let number = u32::from_le_bytes(*number);
+    value(number, bytes);
+    rung(number, bytes);
+}
+
+fn value(number: u32, bytes: &[u8]) {
+    // As many limbs as there are bytes for, so that bytes of any length may be decoded.
+    if let Some(value) = Decimal::from_bytes(bytes, bytes.len() / LIMB_BYTES) {
+        let mut again = Vec::new();
+        value.write_bytes(&mut again);
+        assert_eq!(again, bytes, "one form for each number");
+        assert_eq!(value.to_string().len(), value.digit_count());
+        assert_eq!(value.leading(20).len(), value.trailing(20).len());
+    }
+    let Some(n) = Index::new(number) else { return };
+    if let Some(value) = Decimal::from_bytes(bytes, limb_count(n))
+        && PRIME.proves(n, &value)
+        && number <= COMPARED
+    {
+        assert_eq!(value, evaluate(n, Kernel::best(), &mut |_| ()), "what is proven is F({number})");
+    }
+}
+
+fn rung(number: u32, bytes: &[u8]) {
+    let Some(rung) = Rung::from_bytes(number, bytes) else { return };
+    assert_eq!(rung.to_bytes(), bytes, "one form for each rung");
+    assert_eq!(Rung::stored_bytes(number), bytes.len());
+    let first = number * Rung::SPACING;
+    if rung.is_proven_by(&PRIME) && first <= COMPARED {
+        assert_eq!(Rung::proven(number, &PRIME).as_ref(), Some(&rung), "what is proven is rung {number}");
+    }
+    for n in [first, first + 1, first + Rung::SPACING - 1, first + Rung::SPACING] {
+        let value = Index::new(n).and_then(|n| rung.read(n));
+        assert_eq!(value.is_some(), n < first + Rung::SPACING && n <= Index::MAX.get(), "F({n}) of rung {number}");
+    }
+}
