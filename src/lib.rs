@@ -5,7 +5,7 @@
 //!
 //! In reading order; each room uses only rooms above it (a test holds this), and the program is wired in `main`:
 //!
-//! - [`telemetry`]: what the log holds;
+//! - [`telemetry`]: what the log and the metrics hold;
 //! - [`math`]: the numbers, which know of nothing else;
 //! - [`workers`]: CPU work off the async threads, bounded;
 //! - [`cache`]: one policy over two tiers, which knows keys and bytes;
@@ -20,6 +20,9 @@
 //! - `cached` is true if and only if the value was vouched for before the request and read from stored data.
 //! - The mark of the ladder is raised after everything that it vouches for was acknowledged.
 //! - No answer waits for the store longer than its budgets.
+//! - No operation runs before its exact cost is known and within the budget.
+//! - An answer that may be kept, here or in between, can never change.
+//! - A connection on which nothing moves is closed, a request ends, and so does a drain, each in bounded time.
 
 pub mod telemetry;
 

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     oracle::fibonacci,
-    service::{Service, client, get, program},
+    service::{Service, client, error, get, program},
 };
 
 const SCHEMA: &str = include_str!("../../schema.graphql");
@@ -78,12 +78,6 @@ fn leading_zeros_of_trailing_digits_are_kept() {
     let all = fibonacci(750);
     assert_eq!(answer["data"]["fib"]["trailing"], all[all.len() - 4..]);
     assert!(all.ends_with("000"));
-}
-
-/// The code and the message of the only error.
-fn error(answer: &Value) -> (&str, &str) {
-    let [error] = &answer["errors"].as_array().unwrap()[..] else { panic!("{answer}") };
-    (error["extensions"]["code"].as_str().unwrap(), error["message"].as_str().unwrap())
 }
 
 #[test]

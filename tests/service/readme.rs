@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     redis_server::RedisServer,
-    service::{Service, get, program},
+    service::{Service, error, get, program},
 };
 
 const README: &str = include_str!("../../README.md");
@@ -98,8 +98,39 @@ fn the_paths_and_links_lead_somewhere() {
         assert!(README.contains(path));
         assert_eq!(get(&service.admin_url(path)).0, 200, "{path}");
     }
-    for link in README.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+    let links = README.split("](").skip(1).map(|rest| rest.split(')').next().unwrap());
+    for link in links.filter(|link| !link.starts_with("https:")) {
         let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(link);
         assert!(file.exists(), "{link}");
     }
+}
+
+#[test]
+fn the_limits_are_those_of_the_program() {
+    let service = Service::start("memory:");
+    let aliases = |fields: usize| (0..fields).map(|k| format!("a{k}: __typename ")).collect::<String>();
+    let beyond = [
+        (format!("{{ __typename #{} \n}}", "x".repeat(131_072)), "131,072 bytes"),
+        (format!("{{ {} }}", aliases(1_400)), "4,000 tokens"),
+        (format!("{}x{}", "{a".repeat(30), "}".repeat(30)), "24 levels"),
+        (format!("{{ {} }}", "__typename ".repeat(1_001)), "1,000 fields"),
+        (format!("{{ {} }}", aliases(101)), "100 aliases"),
+        (format!("{{ {} }}", "__typename @skip(if: true) ".repeat(101)), "100 directives"),
+        (
+            "{ a: fib(n: 10000000) { n } b: fib(n: 9999999) { n } c: fib(n: 9999998) { n } d: fib(n: 9999997) { n } \
+            e: fib(n: 30) { n } }"
+                .into(),
+            "8,359,508",
+        ),
+    ];
+    for (document, limit) in beyond {
+        assert!(README.contains(limit), "{limit}");
+        let answer = service.query(&document);
+        let (code, message) = error(&answer);
+        assert_eq!(code, "QUERY_TOO_COMPLEX", "{limit}: {message}");
+        assert!(message.contains(&limit.replace(',', "")), "{limit}: {message}");
+    }
+    let long = service.post(&json!({"query": " ".repeat(1_048_577)}));
+    assert!(README.contains("1,048,576 bytes"));
+    assert_eq!(error(&long), ("BAD_REQUEST", "the body is longer than 1048576 bytes"));
 }

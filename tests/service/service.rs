@@ -311,3 +311,9 @@ pub fn get(url: &str) -> (u16, String) {
     let mut response = client().get(url).call().unwrap();
     (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
 }
+
+/// The code and the message of the only error.
+pub fn error(answer: &Value) -> (&str, &str) {
+    let [error] = &answer["errors"].as_array().unwrap()[..] else { panic!("{answer}") };
+    (error["extensions"]["code"].as_str().unwrap(), error["message"].as_str().unwrap())
+}
