@@ -122,17 +122,18 @@ fn ranges<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item =
     lines.flat_map(|line| line.split(',')).filter_map(|member| {
         let mut parts = member.split(';').map(str::trim);
         let range = parts.next().filter(|range| !range.is_empty())?;
-        let quality = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
-        Some((range, quality.map_or(1_000, thousandths)))
+        let quality =
+            parts.filter_map(|part| part.split_once('=')).find(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
+        Some((range, quality.map_or(1_000, |(_, quality)| thousandths(quality.trim()))))
     })
 }
 
-/// A quality between 0 and 1 with up to three decimals; what is not well-formed counts as 1.
+/// A quality between 0 and 1, of which three decimals count; what is not well-formed counts as 1.
 fn thousandths(quality: &str) -> u32 {
     let (whole, decimals) = quality.split_once('.').unwrap_or((quality, ""));
-    let is_number = decimals.len() <= 3 && decimals.bytes().all(|byte| byte.is_ascii_digit());
+    let is_number = decimals.bytes().all(|byte| byte.is_ascii_digit());
     match whole {
-        "0" if is_number => format!("{decimals:0<3}").parse().unwrap_or(1_000),
+        "0" if is_number => format!("{decimals:0<3.3}").parse().unwrap_or(1_000),
         _ => 1_000,
     }
 }
@@ -190,6 +191,7 @@ mod tests {
             ("deflate", Identity),
             ("*", Brotli),
             ("*, br;q=0", Gzip),
+            ("br ; q = 0, gzip;q=0.0001", Identity),
             ("identity, br;q=0.5", Identity),
             ("identity;q=0", Identity),
             ("", Identity),

@@ -58,10 +58,11 @@ impl Pulse {
         }
     }
 
-    /// Bytes were written. They always count, since hyper still writes an answer whose body it has taken to its end.
-    /// (So an HTTP/2 client that pings is not idle; one that asks again is not either.)
+    /// Bytes were written. They count for an answer that is not sent to its end: what answers a ping is no progress.
     pub(super) fn written(&self) {
-        self.moved();
+        if self.is_open() || self.owes.load(Relaxed) {
+            self.moved();
+        }
     }
 
     /// All that there was to write is written.
@@ -120,6 +121,7 @@ pub(super) struct OpenRequest(Arc<Pulse>);
 
 impl Drop for OpenRequest {
     fn drop(&mut self) {
+        self.0.moved();
         self.0.owes.store(true, Relaxed);
         self.0.ended.fetch_add(1, Relaxed);
     }
@@ -169,6 +171,18 @@ mod tests {
         drop(request);
         pulse.flushed();
         assert!(pulse.is_quiet(NONE) && !pulse.is_quiet(LONG));
+    }
+
+    #[test]
+    fn what_answers_a_ping_is_no_progress() {
+        let accepted = Instant::now().checked_sub(LONG).unwrap();
+        let pulse = Arc::new(Pulse { accepted, ..Pulse::new() });
+        pulse.written();
+        assert_eq!(pulse.moved_at(), accepted);
+        drop(pulse.begin());
+        pulse.moved_ms.store(0, Relaxed);
+        pulse.written();
+        assert!(pulse.moved_at() > accepted, "an answer that is on its way is progress");
     }
 
     #[test]
