@@ -98,7 +98,7 @@ pub fn document(data: &[u8]) {
 /// alone; each error with a code.
 fn answer(requests: Vec<Request>) {
     let count = requests.len();
-    let responses = SERVER.with(|server| server.0.block_on(server.1.execute(requests, true)));
+    let (responses, _place) = SERVER.with(|server| server.0.block_on(server.1.execute(requests, true)));
     assert_eq!(responses.len(), count, "an answer to each");
     responses.iter().for_each(well_formed);
 }

@@ -16,6 +16,9 @@ use super::{
     operation::is_int,
 };
 
+/// The types of all arguments, by their names.
+const KINDS: [&str; 3] = ["Int", "Boolean", "String"];
+
 /// What an argument takes.
 struct Place {
     kind: &'static str,
@@ -38,7 +41,7 @@ fn place(argument: &str) -> Option<Place> {
 }
 
 impl Place {
-    /// Whether a variable may stand here, as the specification has it (IsVariableUsageAllowed).
+    /// Whether a variable may stand here, as the specification has it (`IsVariableUsageAllowed`).
     fn takes(&self, variable: &VariableDefinition) -> bool {
         let Type { base, nullable } = &variable.var_type.node;
         let has_default = variable.default_value.as_ref().is_some_and(|default| default.node != ConstValue::Null);
@@ -73,11 +76,23 @@ pub(super) fn check(document: &ExecutableDocument) -> Result<(), Refusal> {
     });
     let fragments: HashMap<_, _> = fragments.collect::<Result<_, Refusal>>()?;
     for (_, operation) in document.operations.iter() {
+        operation.node.variable_definitions.iter().try_for_each(check_type)?;
         let mut uses = Uses::default();
         uses.of(&operation.node.selection_set.node)?;
         check_variables(&operation.node, &uses, &fragments, &mut HashSet::new())?;
     }
     Ok(())
+}
+
+/// Refuses a variable that can't stand anywhere. (The library panics at a list of an unknown type that has a default.)
+fn check_type(variable: &Positioned<VariableDefinition>) -> Result<(), Refusal> {
+    let VariableDefinition { name, var_type, .. } = &variable.node;
+    if KINDS.contains(&&*var_type.node.base.to_string()) {
+        return Ok(());
+    }
+    let message =
+        format!("the variable ${} can't be of type {}: arguments are {}", name.node, var_type.node, KINDS.join(", "));
+    Err(invalid(message, variable.pos))
 }
 
 /// Refuses variables of an operation that are of another type than their places, once in each fragment.

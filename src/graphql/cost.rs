@@ -18,8 +18,11 @@ use crate::{
 /// A request may ask for so many of the longest answers.
 const LONGEST_ANSWERS: usize = 4;
 
-/// No request may ask for more digits: 64 MB of text, and a second of two cores.
+/// No request of GraphQL may ask for more digits: 64 MB of text, and a second of two cores.
 const MOST_DIGITS: usize = 64_000_000;
+
+/// A request may ask for so many values of the schema: two of the introspections that clients send.
+const SCHEMA_VALUES: usize = 50_000;
 
 /// What an operation costs, exactly.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,6 +37,7 @@ pub struct Cost {
 pub(super) struct Budget {
     limit: usize,
     spent: Cost,
+    introspected: usize,
     asked: BTreeSet<Question>,
 }
 
@@ -41,7 +45,12 @@ impl Budget {
     /// The budget of a request where indices go up to `max_n`.
     pub(super) fn new(max_n: Index) -> Self {
         let limit = (LONGEST_ANSWERS * fib::digit_count(max_n)).min(MOST_DIGITS);
-        Self { limit, spent: Cost::default(), asked: BTreeSet::new() }
+        Self { limit, spent: Cost::default(), introspected: 0, asked: BTreeSet::new() }
+    }
+
+    /// The digits of all that was admitted.
+    pub(super) fn rendered(&self) -> usize {
+        self.spent.render
     }
 
     /// What the plan costs, if that is left. What an operation before it asks too is not evaluated again.
@@ -53,6 +62,15 @@ impl Budget {
         let new = plan.questions.difference(&self.asked).copied().map(digits).sum();
         self.within("evaluate", self.spent.evaluate, new)?;
         self.within("render", self.spent.render, cost.render)?;
+        let introspected = self.introspected.saturating_add(plan.introspected);
+        if introspected > SCHEMA_VALUES {
+            let message = format!(
+                "a request may ask for {SCHEMA_VALUES} values of the schema at most, but this one asks for up to \
+                 {introspected}: nest fewer lists"
+            );
+            return Err(Fault::new(Code::QueryTooComplex, message));
+        }
+        self.introspected = introspected;
         self.spent.evaluate += new;
         self.spent.render += cost.render;
         self.asked.extend(&plan.questions);

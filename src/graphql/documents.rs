@@ -16,6 +16,7 @@ use super::{
     code::{Code, Fault, Refusal},
     guard,
     request::{PersistedQuery, Request},
+    selections,
 };
 
 /// What the documents kept may take, for each of the two ways to find one, in bytes of text; parsed they take some ten
@@ -102,6 +103,7 @@ impl Documents {
         let parsed = parse_query(text).map_err(|error| parse_failed(&error))?;
         guard::check_document(&parsed)?;
         arguments::check(&parsed)?;
+        selections::check(&parsed)?;
         // Without variables, whose values are checked with each operation, it is the same for all of them; the library
         // validates all operations, but wants one to be named.
         let name = parsed.operations.iter().find_map(|(name, _)| name).map(ToString::to_string);
@@ -109,6 +111,8 @@ impl Documents {
         request.operation_name = name;
         let mut errors = self.validator.execute(request).await.errors;
         if !errors.is_empty() {
+            // Some are told twice.
+            errors.dedup();
             errors.truncate(ERRORS);
             return Err(Refusal::new(Code::ValidationFailed, errors));
         }

@@ -28,9 +28,9 @@ const NESTING: usize = 24;
 /// The most directives.
 const DIRECTIVES: usize = 100;
 
-/// The most fields of all operations and fragments, where a fragment counts again wherever it is spread. The
-/// introspection of GraphiQL has 200.
-const FIELDS: usize = 1_000;
+/// The most selections (fields, spreads and inline fragments) of all operations and fragments, where those of a fragment
+/// count again wherever it is spread. The introspection of GraphiQL has 300.
+const SELECTIONS: usize = 1_000;
 
 /// The most aliases of an operation, counted likewise.
 const ALIASES: usize = 100;
@@ -111,14 +111,14 @@ pub(super) fn check_document(document: &ExecutableDocument) -> Result<(), Fault>
     let mut sizes = Sizes { document, of_fragments: HashMap::new() };
     let fragments = document.fragments.values().map(|fragment| &fragment.node.selection_set);
     let operations = document.operations.iter().map(|(_, operation)| &operation.node.selection_set);
-    let mut fields = 0_usize;
+    let mut count = 0_usize;
     for selections in operations.chain(fragments) {
         let size = sizes.of(&selections.node)?;
         within("levels of selections", size.depth, NESTING)?;
         within("aliases", size.aliases, ALIASES)?;
-        fields = fields.saturating_add(size.fields);
+        count = count.saturating_add(size.selections);
     }
-    within("fields, counting those of a fragment as often as it is spread", fields, FIELDS)
+    within("selections, counting those of a fragment as often as it is spread", count, SELECTIONS)
 }
 
 fn within(what: &str, count: usize, limit: usize) -> Result<(), Fault> {
@@ -133,20 +133,20 @@ fn within(what: &str, count: usize, limit: usize) -> Result<(), Fault> {
 /// What a selection spreads to.
 #[derive(Clone, Copy, Default)]
 struct Size {
-    fields: usize,
+    selections: usize,
     aliases: usize,
     depth: usize,
 }
 
 impl Size {
-    /// A selection of this inside of another.
-    fn within(self) -> Self {
-        Self { depth: self.depth.saturating_add(1), ..self }
+    /// A selection with this below. It counts too, whatever is below: a tree of spreads that ends in nothing is a tree.
+    fn below_another(self) -> Self {
+        Self { selections: self.selections.saturating_add(1), depth: self.depth.saturating_add(1), ..self }
     }
 
     fn and(self, other: Self) -> Self {
         Self {
-            fields: self.fields.saturating_add(other.fields),
+            selections: self.selections.saturating_add(other.selections),
             aliases: self.aliases.saturating_add(other.aliases),
             depth: self.depth.max(other.depth),
         }
@@ -165,12 +165,17 @@ impl<'a> Sizes<'a> {
         for selection in &selections.items {
             size = size.and(match &selection.node {
                 Selection::Field(field) => {
-                    let own = Size { fields: 1, aliases: usize::from(field.node.alias.is_some()), depth: 0 };
+                    let alias = Size { aliases: usize::from(field.node.alias.is_some()), ..Size::default() };
                     let below = &field.node.selection_set.node;
-                    if below.items.is_empty() { own } else { own.and(self.of(below)?.within()) }
+                    let size = if below.items.is_empty() {
+                        Size { selections: 1, ..Size::default() }
+                    } else {
+                        self.of(below)?.below_another()
+                    };
+                    size.and(alias)
                 }
-                Selection::InlineFragment(fragment) => self.of(&fragment.node.selection_set.node)?.within(),
-                Selection::FragmentSpread(spread) => self.of_fragment(&spread.node.fragment_name.node)?.within(),
+                Selection::InlineFragment(fragment) => self.of(&fragment.node.selection_set.node)?.below_another(),
+                Selection::FragmentSpread(spread) => self.of_fragment(&spread.node.fragment_name.node)?.below_another(),
             });
         }
         Ok(size)
@@ -179,19 +184,20 @@ impl<'a> Sizes<'a> {
     fn of_fragment(&mut self, name: &'a Name) -> Result<Size, Fault> {
         match self.of_fragments.get(name) {
             Some(Some(size)) => return Ok(*size),
-            Some(None) => {
-                let message = format!("the fragment {name} spreads itself");
-                return Err(Fault::new(Code::ValidationFailed, message));
-            }
+            Some(None) => return Err(invalid(format!("the fragment {name} spreads itself"))),
             None => {}
         }
-        // That there is none is told by validation.
-        let Some(fragment) = self.document.fragments.get(name) else { return Ok(Size::default()) };
+        let fragment = self.document.fragments.get(name);
+        let fragment = fragment.ok_or_else(|| invalid(format!("there is no fragment {name}")))?;
         self.of_fragments.insert(name, None);
         let size = self.of(&fragment.node.selection_set.node)?;
         self.of_fragments.insert(name, Some(size));
         Ok(size)
     }
+}
+
+fn invalid(message: String) -> Fault {
+    Fault::new(Code::ValidationFailed, message)
 }
 
 #[cfg(test)]
@@ -215,8 +221,8 @@ mod tests {
     #[test]
     fn limits_are_sharp() {
         let fields = |count: usize| format!("{{ {} }}", "n ".repeat(count));
-        assert_eq!(check(&fields(FIELDS)), Ok(()));
-        refused(&fields(FIELDS + 1), "at most 1000 fields");
+        assert_eq!(check(&fields(SELECTIONS)), Ok(()));
+        refused(&fields(SELECTIONS + 1), "at most 1000 selections");
         let aliases = |count: usize| format!("{{ {} }}", "a:n ".repeat(count));
         assert_eq!(check(&aliases(ALIASES)), Ok(()));
         refused(&aliases(ALIASES + 1), "at most 100 aliases, but this one has 101");
@@ -258,11 +264,25 @@ mod tests {
             format!("{{ ...f0 }} {all} fragment f{levels} on Query {{ __typename }}")
         };
         assert_eq!(check(&bomb(6)), Ok(()));
-        refused(&bomb(12), "at most 1000 fields");
+        refused(&bomb(12), "at most 1000 selections");
         refused(&bomb(28), "levels of selections");
         let wide = |k: usize| format!("fragment w{k} on Query {{ {} }} ", format!("...w{} ", k + 1).repeat(30));
         let wide: String = (0..14).map(wide).collect();
         refused(&format!("{{ ...w0 }} {wide} fragment w14 on Query {{ n }}"), "more than can be counted");
+        let hollow = |selections: &str| {
+            let level = |k: usize| {
+                format!("fragment h{k} on Query {{ {} }} ", selections.replace("...h", &format!("...h{}", k + 1)))
+            };
+            (0..10).map(level).collect::<String>()
+        };
+        for level in ["...h ...h", "...{...h} ...{...h}", "n ...h ...h"] {
+            let bomb = format!(
+                "{{ ...h0 }} {} fragment h10 on Query {{ ... @skip(if: true) {{ ...nothing }} }}",
+                hollow(level)
+            );
+            assert_eq!(check(&bomb), Err(invalid("there is no fragment nothing".into())));
+            refused(&bomb.replace("...nothing", "n"), "at most 1000 selections");
+        }
     }
 
     #[test]

@@ -10,10 +10,13 @@ mod code;
 mod cost;
 mod documents;
 mod guard;
+mod introspection;
 mod operation;
 mod plan;
 mod request;
 mod response;
+mod room;
+mod selections;
 mod types;
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -30,12 +33,14 @@ use self::{
     documents::{Documents, of_document},
     plan::Plan,
     response::Outcome,
+    room::Room,
     types::Query,
 };
 pub use self::{
     code::{Code, Fault},
     request::{Batch, PersistedQuery, Request},
     response::{Response, Text},
+    room::Place,
 };
 use crate::evaluator::{Answers, Evaluator};
 
@@ -47,6 +52,7 @@ pub struct Api {
     /// Executes what was validated before.
     schema: Schema,
     evaluator: Arc<Evaluator>,
+    room: Room,
 }
 
 /// A plan that the budget has admitted.
@@ -61,17 +67,25 @@ impl Api {
     #[must_use]
     pub fn new(evaluator: Arc<Evaluator>) -> Self {
         let schema = builder().validation_mode(ValidationMode::Fast).finish();
-        Self { documents: Documents::new(), schema, evaluator }
+        Self { documents: Documents::new(), schema, evaluator, room: Room::new() }
     }
 
     /// Executes the operations of one request, which share its budget and see the cache as of one lookup. There is a
-    /// response to each: failures are in its errors, each with a code. With `tells_cost` they say what they cost.
-    pub async fn execute(&self, requests: Vec<Request>, tells_cost: bool) -> Vec<Response> {
+    /// response to each: failures are in its errors, each with a code. With `tells_cost` they say what they cost. The
+    /// place is to be held for as long as the responses, or what was made of them, are there.
+    pub async fn execute(&self, requests: Vec<Request>, tells_cost: bool) -> (Vec<Response>, Place) {
         let mut budget = Budget::new(self.evaluator.max_n());
         let mut operations = Vec::with_capacity(requests.len());
         for request in requests {
             operations.push(self.admit(request, &mut budget, tells_cost).await);
         }
+        let place = self.room.place(budget.rendered()).unwrap_or_else(|full| {
+            operations
+                .iter_mut()
+                .filter(|operation| operation.is_ok())
+                .for_each(|admitted| *admitted = Err(full.clone().into()));
+            Place::default()
+        });
         let questions: BTreeSet<_> =
             operations.iter().flatten().flat_map(|admitted| admitted.plan.questions.iter().copied()).collect();
         let answers = if questions.is_empty() { Answers::default() } else { self.evaluator.answer(questions).await };
@@ -80,7 +94,7 @@ impl Api {
             Ok(admitted) => self.run(admitted, Arc::clone(&answers)).await,
             Err(refusal) => refusal.into(),
         });
-        join_all(responses).await
+        (join_all(responses).await, place)
     }
 
     async fn admit(&self, request: Request, budget: &mut Budget, tells_cost: bool) -> Result<Admitted, Refusal> {
@@ -103,7 +117,7 @@ impl Api {
         errors.sort_by_key(|error| error.locations.first().copied());
         null_failed_roots(&mut data, &errors);
         // The schema may change with the next version of this program.
-        let is_immutable = is_cached && errors.is_empty() && !plan.introspects;
+        let is_immutable = is_cached && errors.is_empty() && plan.introspected == 0;
         Response { outcome: Outcome::Executed { data, shape: plan.shape, errors, is_immutable }, cost }
     }
 }

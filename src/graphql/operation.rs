@@ -2,7 +2,7 @@
 
 use async_graphql::{
     Number, Value, Variables,
-    parser::types::{BaseType, DocumentOperations, ExecutableDocument, OperationDefinition, VariableDefinition},
+    parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition, Type, VariableDefinition},
 };
 
 use super::code::{Code, Fault};
@@ -46,10 +46,15 @@ pub(super) fn coerce(operation: &OperationDefinition, mut given: Variables) -> R
         let value = given.remove(&name.node).or_else(|| default_value.as_ref().map(|default| default.node.clone()));
         let fits = match &value {
             None => var_type.node.nullable,
-            Some(value) => belongs(value, &definition.node),
+            Some(value) => belongs(value, &var_type.node),
         };
         if !fits {
-            let wrong = value.map_or("is required, but not given".into(), |value| format!("can't be {value}"));
+            let wrong = match value {
+                None => "is required, but not given".into(),
+                Some(Value::List(_)) => "can't be a list".into(),
+                Some(Value::Object(_)) => "can't be an object".into(),
+                Some(value) => format!("can't be {value}"),
+            };
             let message = format!("the variable ${} of type {} {wrong}", name.node, var_type.node);
             return Err(Fault::new(Code::BadUserInput, message));
         }
@@ -58,18 +63,17 @@ pub(super) fn coerce(operation: &OperationDefinition, mut given: Variables) -> R
     Ok(values)
 }
 
-/// Whether a value is of the type of a variable. The schema has no input types but scalars: validation has refused all
-/// others.
-fn belongs(value: &Value, definition: &VariableDefinition) -> bool {
-    let BaseType::Named(kind) = &definition.var_type.node.base else { return true };
-    match (kind.as_str(), value) {
-        // No argument takes null, not even where the variable would.
-        (_, Value::Null) => false,
+/// The longest text that is taken. The only texts are names of types, which the introspection may be asked about.
+const TEXT_BYTES: usize = 256;
+
+/// Whether a value is of the type of a variable, which is that of an argument. No argument takes null, not even where
+/// the variable would.
+fn belongs(value: &Value, kind: &Type) -> bool {
+    match (&*kind.base.to_string(), value) {
         ("Int", Value::Number(number)) => is_int(number),
-        ("Boolean", Value::Boolean(_)) | ("String" | "ID", Value::String(_)) | ("Float", Value::Number(_)) => true,
-        ("ID", Value::Number(number)) => number.is_i64(),
-        ("Int" | "Boolean" | "String" | "ID" | "Float", _) => false,
-        _ => true,
+        ("Boolean", Value::Boolean(_)) => true,
+        ("String", Value::String(text)) => text.len() <= TEXT_BYTES,
+        _ => false,
     }
 }
 

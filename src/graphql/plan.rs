@@ -7,7 +7,6 @@ use std::collections::{BTreeSet, HashMap};
 
 use async_graphql::{
     Name, Pos, Positioned, Value, Variables,
-    indexmap::IndexMap,
     parser::types::{
         Directive, DocumentOperations, ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet,
     },
@@ -16,6 +15,8 @@ use async_graphql::{
 use super::{
     code::{Code, Fault},
     cost::rendered,
+    introspection::{self, is_introspection},
+    selections::{below, by_key},
 };
 use crate::evaluator::{Evaluator, Question};
 
@@ -29,8 +30,8 @@ pub(super) struct Plan {
     pub(super) questions: BTreeSet<Question>,
     /// How many digits its answer has.
     pub(super) digits: usize,
-    /// Whether it asks for the schema too.
-    pub(super) introspects: bool,
+    /// How many values of the schema it asks for, at most.
+    pub(super) introspected: usize,
 }
 
 /// The keys of an object in the order of the document, each with those below.
@@ -49,10 +50,12 @@ impl Plan {
         evaluator: &Evaluator,
     ) -> Result<Self, Fault> {
         let (selections, shape) = Normalization { document, variables }.of(&[&operation.selection_set.node])?;
-        let (mut questions, mut digits, mut introspects) = (BTreeSet::new(), 0_usize, false);
+        let (mut questions, mut digits, mut introspected) = (BTreeSet::new(), 0_usize, 0_usize);
         for selection in &selections.items {
             let Selection::Field(field) = &selection.node else { continue };
-            introspects |= field.node.name.node.starts_with("__") && field.node.name.node != "__typename";
+            if is_introspection(&field.node) {
+                introspected = introspected.saturating_add(introspection::values(&field.node.selection_set.node));
+            }
             let Some(question) = question(&field.node, evaluator) else { continue };
             digits = digits.saturating_add(rendered(question, &field.node.selection_set.node));
             questions.insert(question);
@@ -65,7 +68,7 @@ impl Plan {
         };
         let operations = DocumentOperations::Single(Positioned::new(operation, Pos::default()));
         let document = ExecutableDocument { operations, fragments: HashMap::new() };
-        Ok(Self { document, shape, questions, digits, introspects })
+        Ok(Self { document, shape, questions, digits, introspected })
     }
 }
 
@@ -104,15 +107,12 @@ impl<'a> Normalization<'a> {
     /// The normal form of what is selected by any of these, for one object. The guard bounds it, and validation has made
     /// sure that fields of one key are the same.
     fn of(&self, sets: &[&'a SelectionSet]) -> Result<(SelectionSet, Shape), Fault> {
-        let mut fields = IndexMap::new();
-        for set in sets {
-            self.collect(set, &mut fields)?;
-        }
+        let fields = by_key(self.document, sets, &|directives| self.is_included(directives))?;
         let (mut items, mut keys) = (Vec::with_capacity(fields.len()), Vec::with_capacity(fields.len()));
         for (key, same) in fields {
-            let sets: Vec<_> = same.iter().map(|field| &field.node.selection_set.node).collect();
-            let (below, shape) = if sets[0].items.is_empty() { Default::default() } else { self.of(&sets)? };
-            items.push(self.field(same[0], below));
+            let sets = below(&same);
+            let (selections, shape) = if sets[0].items.is_empty() { Default::default() } else { self.of(&sets)? };
+            items.push(self.field(same[0], selections));
             keys.push((key.clone(), shape));
         }
         if items.is_empty() {
@@ -120,30 +120,6 @@ impl<'a> Normalization<'a> {
             items.push(self.field(&typename(), SelectionSet::default()));
         }
         Ok((SelectionSet { items }, Shape(keys)))
-    }
-
-    /// Sorts the fields that are selected by their keys.
-    fn collect(
-        &self,
-        set: &'a SelectionSet,
-        fields: &mut IndexMap<&'a Name, Vec<&'a Positioned<Field>>>,
-    ) -> Result<(), Fault> {
-        for selection in &set.items {
-            if !self.is_included(selection.node.directives())? {
-                continue;
-            }
-            match &selection.node {
-                Selection::Field(field) => fields.entry(&field.node.response_key().node).or_default().push(field),
-                // There are neither interfaces nor unions: a fragment that is valid applies.
-                Selection::InlineFragment(fragment) => self.collect(&fragment.node.selection_set.node, fields)?,
-                Selection::FragmentSpread(spread) => {
-                    if let Some(fragment) = self.document.fragments.get(&spread.node.fragment_name.node) {
-                        self.collect(&fragment.node.selection_set.node, fields)?;
-                    }
-                }
-            }
-        }
-        Ok(())
     }
 
     /// A field with these below.
@@ -154,15 +130,14 @@ impl<'a> Normalization<'a> {
             let constant = value.node.clone().into_const_with(|name| self.variable(&name)).ok()?;
             Some((name.clone(), Positioned::new(constant.into_value(), value.pos)))
         });
-        let field = Field {
+        let normal = Field {
             alias: alias.clone(),
             name: name.clone(),
             arguments: arguments.collect(),
             directives: Vec::new(),
             selection_set: Positioned::new(below, selection_set.pos),
         };
-        let pos = name.pos;
-        Positioned::new(Selection::Field(Positioned::new(field, pos)), pos)
+        Positioned::new(Selection::Field(Positioned::new(normal, field.pos)), field.pos)
     }
 
     fn is_included(&self, directives: &[Positioned<Directive>]) -> Result<bool, Fault> {

@@ -2,16 +2,19 @@
 
 use std::{fmt, marker::PhantomData};
 
-use async_graphql::Variables;
+use async_graphql::{Name, Value, Variables, indexmap::IndexMap};
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
+    de::{self, DeserializeOwned, IgnoredAny, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
 };
 
 use super::code::{Code, Fault};
 
 /// How many operations a batch may have.
 const BATCH: usize = 10;
+
+/// How many variables a request may give values to: as many as the longest document may define.
+const VARIABLES: usize = 1_000;
 
 /// One operation to execute.
 #[derive(Debug, Default, PartialEq)]
@@ -20,7 +23,7 @@ pub struct Request {
     pub document: Option<String>,
     /// Which of the document's operations to execute; not needed when there is one.
     pub operation_name: Option<String>,
-    /// The values of the operation's variables.
+    /// The values of the operation's variables. A list or an object, which no argument takes, has lost what was in it.
     pub variables: Variables,
     /// The name under which the document is or will be registered.
     pub persisted: Option<PersistedQuery>,
@@ -99,7 +102,7 @@ impl Batch {
 struct Members {
     query: Option<String>,
     operation_name: Option<String>,
-    variables: Option<Variables>,
+    variables: Option<Given>,
     extensions: Option<Object<Extensions>>,
 }
 
@@ -115,7 +118,7 @@ impl From<Members> for Request {
         Self {
             document: members.query,
             operation_name: members.operation_name.filter(|name| !name.is_empty()),
-            variables: members.variables.unwrap_or_default(),
+            variables: members.variables.map(|Given(values)| values).unwrap_or_default(),
             persisted: persisted.map(|Object(persisted)| persisted),
         }
     }
@@ -150,6 +153,93 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
         T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+    }
+}
+
+/// Values of variables. A million values that no operation can use are read, and not kept.
+struct Given(Variables);
+
+impl<'de> Deserialize<'de> for Given {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(GivenVisitor)
+    }
+}
+
+struct GivenVisitor;
+
+impl<'de> Visitor<'de> for GivenVisitor {
+    type Value = Given;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "an object with the values of {VARIABLES} variables at most")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Given, A::Error> {
+        let mut values = Variables::default();
+        while let Some((name, Scalar(value))) = map.next_entry::<Name, _>()? {
+            values.insert(name, value);
+            if values.len() > VARIABLES {
+                return Err(de::Error::invalid_length(values.len(), &self));
+            }
+        }
+        Ok(Given(values))
+    }
+}
+
+/// The value of a variable, without what is in a list or an object.
+struct Scalar(Value);
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ScalarVisitor).map(Self)
+    }
+}
+
+struct ScalarVisitor;
+
+impl<'de> Visitor<'de> for ScalarVisitor {
+    type Value = Value;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Value::List(Vec::new()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Value, A::Error> {
+        while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Value::Object(IndexMap::new()))
     }
 }
 
@@ -192,6 +282,25 @@ mod tests {
             let refusal = Batch::from_json(body.as_bytes()).expect_err(body);
             assert_eq!(refusal.code, Code::BadRequest, "{body}");
         }
+    }
+
+    #[test]
+    fn of_values_that_fit_no_argument_nothing_is_kept() {
+        let body =
+            br#"{"variables": {"list": [[1], {"a": "b"}], "object": {"a": [null]}, "text": "\u0041", "null": null,
+            "many": 18446744073709551615, "half": 0.5, "yes": true, "few": -9223372036854775808}}"#;
+        let Ok(Batch::One(request)) = Batch::from_json(body) else { panic!("this is a request") };
+        let shown =
+            request.variables.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ");
+        let expected = "few=-9223372036854775808 half=0.5 list=[] many=18446744073709551615 null=null object={} text=\"A\" yes=true";
+        assert_eq!(shown, expected);
+
+        let many = |count: usize| {
+            let values: Vec<_> = (0..count).map(|k| format!("\"v{k}\": 1")).collect();
+            Batch::from_json(format!("{{\"variables\": {{{}}}}}", values.join(",")).as_bytes())
+        };
+        assert!(many(VARIABLES).is_ok());
+        assert!(many(VARIABLES + 1).unwrap_err().message.contains("the values of 1000 variables at most"));
     }
 
     #[test]

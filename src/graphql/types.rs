@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, InputValueError, InputValueResult, Object, Result, Scalar, ScalarType, Value};
 use bytes::Bytes;
+use tokio::sync::OnceCell;
 
 use super::code::{Code, Fault};
 use crate::{
@@ -53,7 +54,9 @@ impl Query {
         let evaluator = context.data_unchecked::<Arc<Evaluator>>();
         let index = evaluator.index(n);
         let answer = index.map_err(Fault::from).and_then(|index| Ok((index, answers(context).fib(index)?)));
-        Some(answer.map(|(index, answer)| Fibonacci { index, answer }).map_err(Fault::into_error))
+        Some(
+            answer.map(|(index, answer)| Fibonacci { index, answer, text: OnceCell::new() }).map_err(Fault::into_error),
+        )
     }
 
     /// π approximated by √(6·(1/1² + 1/2² + … + 1/terms²)), correctly rounded.
@@ -73,6 +76,8 @@ impl Query {
 pub(super) struct Fibonacci {
     index: Index,
     answer: Answer<Arc<Decimal>>,
+    /// All digits, once they were asked for.
+    text: OnceCell<Bytes>,
 }
 
 /// A Fibonacci number.
@@ -85,7 +90,8 @@ impl Fibonacci {
 
     /// All digits of F(n). For large n ask for `leading` and `trailing` instead: F(10,000,000) has two million digits.
     async fn result(&self, context: &Context<'_>) -> Result<BigInt> {
-        Ok(BigInt(self.text(context, usize::MAX, ToString::to_string).await?.into()))
+        let print = async || self.text(context, usize::MAX, ToString::to_string).await.map(Bytes::from);
+        self.text.get_or_try_init(print).await.cloned().map(BigInt)
     }
 
     /// Whether F(n) was known before this request. Once F(n) was answered, every F(m) with m up to n and 100,000 is.

@@ -3,28 +3,28 @@
 use std::sync::Arc;
 
 use axum::{
-    body::Bytes,
+    body::{Body, Bytes},
     extract::{self, Query, State},
     http::{
-        HeaderMap, Method, StatusCode, Uri,
+        HeaderMap, HeaderValue, Method, StatusCode, Uri,
         header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE},
     },
     response::{IntoResponse, Response},
 };
-use futures_util::TryStreamExt;
+use futures_util::{TryStreamExt, future::ready};
 use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Deserialize;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
-    BODY_BYTES, BODY_TIME, REQUEST_TIME, Service,
+    BODY_BYTES, BODY_TIME, REQUEST_TIME, REST_BYTES, Service,
     compression::{SHORT_BYTES, compressed},
     kept::Asked,
     negotiation::{Coding, Media},
     pages,
     refusal::{self, Refusal},
-    reply::{Form, Lifetime, Reply},
+    reply::{Content, Form, Lifetime, Reply},
 };
 use crate::{
     graphql::{self, Batch, Code, Request, Text},
@@ -107,7 +107,7 @@ impl Service {
             Batch::One(request) => (vec![request], true),
             Batch::Many(requests) => (requests, false),
         };
-        let responses = self.api.execute(requests, form.tells_cost).await;
+        let (responses, place) = self.api.execute(requests, form.tells_cost).await;
         let is_immutable = responses.iter().all(graphql::Response::is_immutable);
         let (text, refusal) = match &responses[..] {
             [response] if is_one => (Text::of_response(response), response.refusal()),
@@ -125,7 +125,12 @@ impl Service {
                 pieces.try_collect().await.map_err(|_| Refusal::internal())?
             }
         };
-        Ok(Reply { status, form: Form { coding, ..form }, lifetime, pieces: pieces.into() })
+        Ok(Reply {
+            status,
+            form: Form { coding, ..form },
+            lifetime,
+            content: Arc::new(Content { pieces, _place: place }),
+        })
     }
 }
 
@@ -143,21 +148,27 @@ fn in_url(uri: &Uri) -> Result<Batch, Refusal> {
 
 /// The whole body, within its bounds.
 async fn body_of(request: extract::Request) -> Result<Bytes, Refusal> {
-    let too_long = || {
-        let message = format!("the body is longer than {BODY_BYTES} bytes");
-        Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message))
-    };
-    let body = request.into_body();
+    let mut body = request.into_body();
     if body.size_hint().lower() > BODY_BYTES as u64 {
-        // It is announced, and need not come.
-        return too_long();
+        return Err(too_long(body));
     }
-    match timeout(BODY_TIME, Limited::new(body, BODY_BYTES).collect()).await {
+    match timeout(BODY_TIME, Limited::new(&mut body, BODY_BYTES).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => too_long(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_long(body)),
         Ok(Err(_)) => Err(Refusal::new(StatusCode::BAD_REQUEST, "the body broke off")),
         Err(_) => Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time: send it at once")),
     }
+}
+
+/// Refuses a body that is too long, at once. What is still sent of it is read, if that is not much: a client that writes
+/// before it reads would find a closed connection, and no answer.
+fn too_long(body: Body) -> Refusal {
+    if body.size_hint().lower() <= REST_BYTES as u64 {
+        let rest = async { Limited::new(body, REST_BYTES).into_data_stream().try_for_each(|_| ready(Ok(()))).await };
+        tokio::spawn(timeout(BODY_TIME, rest));
+    }
+    let message = format!("the body is longer than {BODY_BYTES} bytes");
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message)
 }
 
 /// Refuses a body that is not JSON in UTF-8, as it is.
@@ -173,7 +184,8 @@ fn is_json(headers: &HeaderMap) -> Result<(), Refusal> {
     if !charsets.map(|(_, charset)| charset.trim_matches('"')).all(|charset| charset.eq_ignore_ascii_case("utf-8")) {
         return refused("send the request in UTF-8, with the header Content-Type: application/json; charset=utf-8");
     }
-    if headers.get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+    let is_plain = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"identity");
+    if !headers.get_all(CONTENT_ENCODING).iter().all(is_plain) {
         return refused("send the request as it is, without a Content-Encoding");
     }
     Ok(())

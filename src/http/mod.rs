@@ -43,6 +43,9 @@ const FAREWELL: Duration = Duration::from_millis(2_500);
 /// The longest request: far more than a document with a hundred aliases.
 const BODY_BYTES: usize = 1024 * 1024;
 
+/// What is read, and thrown away, of a body that is longer.
+const REST_BYTES: usize = 16 * BODY_BYTES;
+
 /// How long a body may take to come.
 const BODY_TIME: Duration = Duration::from_secs(20);
 

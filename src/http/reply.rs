@@ -18,6 +18,7 @@ use axum::{
 use http_body::{Frame, SizeHint};
 
 use super::negotiation::{Coding, Media};
+use crate::graphql::Place;
 
 /// The header by which a client asks what its operation costs.
 pub(super) const COST: HeaderName = HeaderName::from_static("x-phipi-cost");
@@ -98,13 +99,20 @@ pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) form: Form,
     pub(super) lifetime: Lifetime,
-    pub(super) pieces: Arc<[Bytes]>,
+    pub(super) content: Arc<Content>,
+}
+
+/// The bytes of an answer, with the place that they take as long as anybody has them.
+#[derive(Debug)]
+pub(super) struct Content {
+    pub(super) pieces: Vec<Bytes>,
+    pub(super) _place: Place,
 }
 
 impl Reply {
     /// How long it is.
     pub(super) fn bytes(&self) -> usize {
-        self.pieces.iter().map(Bytes::len).sum()
+        self.content.pieces.iter().map(Bytes::len).sum()
     }
 
     /// The response to a request with `method` and `headers`.
@@ -114,14 +122,14 @@ impl Reply {
             return (StatusCode::NOT_MODIFIED, head).into_response();
         }
         head.extend(self.form.coding.name().map(|name| (CONTENT_ENCODING, HeaderValue::from_static(name))));
-        let body = Pieces { all: Arc::clone(&self.pieces), next: 0, left: self.bytes() as u64 };
+        let body = Pieces { all: Arc::clone(&self.content), next: 0, left: self.bytes() as u64 };
         (self.status, head, Body::new(body)).into_response()
     }
 }
 
 /// The pieces that are still to be sent.
 struct Pieces {
-    all: Arc<[Bytes]>,
+    all: Arc<Content>,
     next: usize,
     left: u64,
 }
@@ -131,7 +139,7 @@ impl http_body::Body for Pieces {
     type Error = Infallible;
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let piece = self.all.get(self.next).cloned();
+        let piece = self.all.pieces.get(self.next).cloned();
         self.next += 1;
         self.left -= piece.as_ref().map_or(0, |piece| piece.len() as u64);
         Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))

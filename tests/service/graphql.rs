@@ -144,7 +144,6 @@ fn a_variable_stands_only_where_its_type_fits() {
     for (document, variable, argument) in [
         ("query($x: Int) { fib(n: $x) { n } }", "Int", "n of type Int!"),
         ("query($x: String!) { fib(n: $x) { n } }", "String!", "n of type Int!"),
-        ("query($x: [Int!]!) { pi(terms: $x) { terms } }", "[Int!]!", "terms of type Int!"),
         ("query($x: String) { fib(n: 1) { leading(digits: $x) } }", "String", "digits of type Int!"),
         ("query($x: Boolean) { fib(n: 1) { n @skip(if: $x) } }", "Boolean", "if of type Boolean!"),
         ("query($x: String) { __type(name: $x) { name } }", "String", "name of type String!"),
@@ -158,6 +157,12 @@ fn a_variable_stands_only_where_its_type_fits() {
         let message = format!("the variable $x of type {variable} can't be the argument {argument}");
         assert_eq!(error(&answer), ("GRAPHQL_VALIDATION_FAILED", &*message), "{document}");
     }
+    for kind in ["[Int!]!", "Float", "ID!", "BigInt!", "Nothing = 5", "[Nothing] = [5]"] {
+        let answer = service.query(&format!("query($x: {kind}) {{ pi(terms: $x) {{ terms }} }}"));
+        let kind = kind.split(' ').next().unwrap();
+        let message = format!("the variable $x can't be of type {kind}: arguments are Int, Boolean, String");
+        assert_eq!(error(&answer), ("GRAPHQL_VALIDATION_FAILED", &*message));
+    }
     let answer = service.query("query($x: Int!) { fib(n: [$x]) { n } }");
     assert_eq!(error(&answer), ("GRAPHQL_VALIDATION_FAILED", "the argument n of type Int! can't be [$x]"));
     for document in
@@ -165,6 +170,26 @@ fn a_variable_stands_only_where_its_type_fits() {
     {
         assert_eq!(service.query(document), json!({"data": {"fib": {"n": 5}}}), "{document}");
     }
+}
+
+#[test]
+fn one_key_stands_for_one_field() {
+    let service = Service::start("memory:");
+    for (document, key) in [
+        ("{ fib(n: 5) { n } ... on Query { fib(n: 7) { n } } }", "fib"),
+        ("{ x: fib(n: 5) { n } ...F } fragment F on Query { x: pi(terms: 7) { terms } }", "x"),
+        ("{ x: __typename ... { x: fib(n: 5) { cached } } }", "x"),
+        ("{ fib(n: 5) { a: leading(digits: 3) } fib(n: 5) { a: trailing(digits: 3) } }", "a"),
+        ("{ fib(n: 5) { a: leading } fib(n: 5) { a: leading(digits: 20) } }", "a"),
+        ("query($x: Int!) { fib(n: $x) { n } fib(n: 5) { n } }", "fib"),
+        ("{ fib(n: 5) { n } ... @skip(if: true) { fib(n: 7) { n } } }", "fib"),
+    ] {
+        let answer = service.query(document);
+        let message = format!("the key {key} stands for different fields: give one of them another alias");
+        assert_eq!(error(&answer), ("GRAPHQL_VALIDATION_FAILED", &*message), "{document}");
+    }
+    let answer = service.query("{ fib(n: 5) { n } ... on Query { fib(n: 5) { cached n } } }");
+    assert_eq!(answer, json!({"data": {"fib": {"n": 5, "cached": false}}}));
 }
 
 #[test]
@@ -307,9 +332,9 @@ fn a_document_is_bounded_whatever_brings_it() {
     let level = |k: usize| format!("fragment f{k} on Fibonacci {{ ...f{} ...f{} }} ", k + 1, k + 1);
     let bomb: String = (0..20).map(level).collect();
     let rows = [
-        (format!("{{ fib(n: 5) {{ ...f0 }} }} {bomb} fragment f20 on Fibonacci {{ n }}"), "fields, counting"),
+        (format!("{{ fib(n: 5) {{ ...f0 }} }} {bomb} fragment f20 on Fibonacci {{ n }}"), "selections, counting"),
         (format!("{{ {} }}", "a: __typename ".repeat(101)), "at most 100 aliases, but this one has 101"),
-        (format!("{{ {} }}", "__typename ".repeat(1_001)), "at most 1000 fields"),
+        (format!("{{ {} }}", "__typename ".repeat(1_001)), "at most 1000 selections"),
         (format!("{{ __typename {} }}", "@x ".repeat(101)), "at most 100 directives"),
         (format!("{}n{}", "{a".repeat(100_000), "}".repeat(100_000)), "at most 131072 bytes"),
         (format!("{}n{}", "{a".repeat(1_000), "}".repeat(1_000)), "levels of brackets"),

@@ -87,10 +87,26 @@ fn bombs() -> Vec<Row> {
         ways.map(|(way, message)| row(&format!("fragment bomb of 2^{levels}, {way}"), message(&document), fits))
     });
     let of_queries = bomb(28, "Query", "pi(terms: 1) { terms }", "{ ...f0 }");
+    let hollow = |selections: &str| {
+        let fragments = each(21, |k| {
+            format!("fragment f{k} on Query {{ {} }} ", selections.replace("NEXT", &format!("...f{}", k + 1)))
+        });
+        format!("{{ ...f0 }} {fragments} fragment f21 on Query {{ ...nothing }}")
+    };
     let cycle = "{ ...a } fragment a on Query { ...b } fragment b on Query { ...a }";
     bombs
         .chain([
             row("fragment bomb of 2^28 on Query", Message::document(&of_queries), &[COMPLEX]),
+            row(
+                "fragment bomb that ends in nothing",
+                Message::document(&hollow(&"NEXT ".repeat(4))),
+                &[COMPLEX, INVALID],
+            ),
+            row(
+                "inline fragments that end in nothing",
+                Message::document(&hollow("...{NEXT} ...{NEXT}")),
+                &[COMPLEX, INVALID],
+            ),
             row("fragment cycle", Message::document(cycle), &[INVALID, COMPLEX]),
         ])
         .collect()
@@ -156,6 +172,59 @@ fn deep() -> Vec<Row> {
         row("objects 100,000 deep in a variable", variables(&nested(r#"{"a":"#, "1", "}")), &[BAD, INPUT, COMPLEX]),
         row("arrays 100,000 deep as the body", Message::json(nested("[", "", "]")), &[BAD]),
         row("objects 100,000 deep as the body", Message::json(nested(r#"{"a":"#, "1", "}")), &[BAD]),
+    ]
+}
+
+/// What is used or asked for many times over.
+fn multiplied() -> Vec<Row> {
+    let fields = each(99, |k| format!("a{k}: leading(digits: $n) "));
+    let list = format!("[{}1]", "1,".repeat(240_000));
+    let used = |kind: &str, value: &str| {
+        let document = format!("query ($n: {kind}) {{ fib(n: 5) {{ {fields} }} }}");
+        Message::json(format!(r#"{{"query":"{document}","variables":{{"n":{value}}}}}"#))
+    };
+    let names = format!("query ($n: String!) {{ {} }}", each(99, |k| format!("a{k}: __type(name: $n) {{ name }} ")));
+    let text = format!(r#"{{"query":"{names}","variables":{{"n":"{}"}}}}"#, "a".repeat(900_000));
+    let unused = |values: String| Message::json(format!(r#"{{"query":"{{__typename}}","variables":{{{values}}}}}"#));
+    let nested = format!("\"a\":[{}0]", format!("{}0{},", "[".repeat(110), "]".repeat(110)).repeat(4_000));
+    let batch =
+        |document: &str| Message::json(format!("[{}]", vec![format!(r#"{{"query":"{document}"}}"#); 10].join(",")));
+    let wrapped = format!(
+        "{{ __schema {{ types {{ fields {{ type {}{}{} }} }} }} }}",
+        "{ ofType ".repeat(15),
+        "{ name }",
+        "}".repeat(15)
+    );
+    let described = wrapped
+        .replace("type {", "type { ofType { fields { type {")
+        .replace("{ name }", &format!("{{ {} }} }} }} }}", each(95, |k| format!("a{k}: description "))));
+    let cyclic = format!(
+        "{{ __schema {{ types {{ {}name{} }} }} }}",
+        "fields { type { ofType { ofType { ofType { ".repeat(4),
+        "} } } } } ".repeat(4)
+    );
+    let schemas = format!(
+        "{{ {} }}",
+        each(90, |k| format!("a{k}: __schema {{ types {{ name fields {{ name args {{ name }} }} }} }} "))
+    );
+    vec![
+        row("a list of 240,000, used 99 times", used("[Int]", &list), &[INVALID, INPUT, COMPLEX]),
+        row("a list of 240,000 for an Int, used 99 times", used("Int", &list), &[INVALID, INPUT, COMPLEX]),
+        row(
+            "a default list of 3,000, used 99 times",
+            used(&format!("[Int] = [{}]", "1 ".repeat(3_000)), "1"),
+            &[INVALID, COMPLEX],
+        ),
+        row("a text of 900 kB, used 99 times", Message::json(text), &[INPUT, COMPLEX]),
+        row(
+            "80,000 variables that are not used",
+            unused(each(80_000, |k| format!("\"v{k}\":1,")) + "\"v\":1"),
+            &[BAD, COMPLEX],
+        ),
+        row("lists of 1 MB that are not used", unused(nested), &[SERVED, INPUT, BAD]),
+        row("descriptions of types of types", batch(&described), &[COMPLEX]),
+        row("types of fields of types", batch(&cyclic), &[COMPLEX]),
+        row("90 schemas", batch(&schemas), &[COMPLEX]),
     ]
 }
 
@@ -267,7 +336,7 @@ fn hostile_requests_are_refused_and_disturb_nobody() {
         let neighbour = scope.spawn(|| be_a_neighbour(&service, &is_over));
         let ending = Ending(&is_over);
         let held = hold(&service);
-        let sets = [bombs, crowded_documents, deep, long_texts, malformed, numbers_and_costs];
+        let sets = [bombs, crowded_documents, deep, multiplied, long_texts, malformed, numbers_and_costs];
         let rows = sets.into_iter().flat_map(|rows| rows());
         let mut failures: Vec<String> = rows.filter_map(|row| row.failure(&service)).collect();
         let (name, crowd) = (format!("{CROWD} connections at once"), gather_a_crowd(CROWD, &service));

@@ -113,7 +113,7 @@ fn the_limits_are_those_of_the_program() {
         (format!("{{ __typename #{} \n}}", "x".repeat(131_072)), "131,072 bytes"),
         (format!("{{ {} }}", aliases(1_400)), "4,000 tokens"),
         (format!("{}x{}", "{a".repeat(30), "}".repeat(30)), "24 levels"),
-        (format!("{{ {} }}", "__typename ".repeat(1_001)), "1,000 fields"),
+        (format!("{{ {} }}", "__typename ".repeat(1_001)), "1,000 selections"),
         (format!("{{ {} }}", aliases(101)), "100 aliases"),
         (format!("{{ {} }}", "__typename @skip(if: true) ".repeat(101)), "100 directives"),
         (
