@@ -15,6 +15,7 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
+use futures_util::stream;
 use http_body::{Frame, SizeHint};
 
 use super::negotiation::{Coding, Media};
@@ -90,6 +91,12 @@ pub(super) fn head(form: Form, lifetime: Lifetime, method: &Method, headers: &He
     (head, is_known)
 }
 
+/// Tells a client that it has the bytes. Their length is left open: none is told where there is none to tell (a HEAD
+/// would have that of the empty body).
+pub(super) fn not_modified(head: HeaderMap) -> Response {
+    (StatusCode::NOT_MODIFIED, head, Body::from_stream(stream::empty::<Result<Bytes, Infallible>>())).into_response()
+}
+
 /// What is said of an answer that holds once.
 pub(super) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
@@ -119,7 +126,7 @@ impl Reply {
     pub(super) fn respond(&self, method: &Method, headers: &HeaderMap) -> Response {
         let (mut head, is_known) = head(self.form, self.lifetime, method, headers);
         if is_known {
-            return (StatusCode::NOT_MODIFIED, head).into_response();
+            return not_modified(head);
         }
         head.extend(self.form.coding.name().map(|name| (CONTENT_ENCODING, HeaderValue::from_static(name))));
         let body = Pieces { all: Arc::clone(&self.content), next: 0, left: self.bytes() as u64 };

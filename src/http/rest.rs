@@ -19,7 +19,7 @@ use super::{
     compression::{SHORT_BYTES, compressed},
     negotiation::{Coding, Media},
     refusal::Refusal,
-    reply::{Form, Lifetime, head},
+    reply::{Form, Lifetime, head, not_modified},
 };
 use crate::{
     evaluator::{Answer, Answers, Question},
@@ -97,7 +97,7 @@ impl Service {
         let lifetime = if cached { Lifetime::Immutable } else { Lifetime::Passing };
         let (mut head, is_known) = head(Form { coding, ..form }, lifetime, method, headers);
         if is_known {
-            return (StatusCode::NOT_MODIFIED, head).into_response();
+            return not_modified(head);
         }
         let pieces = iter::once(before).chain(pieces).chain(iter::once(after.to_owned()));
         let pieces = pieces.filter(|piece| !piece.is_empty()).map(Bytes::from);

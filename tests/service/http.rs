@@ -204,6 +204,8 @@ fn what_can_never_change_is_kept_by_whoever_asks() {
             let (status, headers, body) = getting(&url, &[("If-None-Match", known)]);
             assert_eq!((status, &headers["etag"], &body[..]), (304, &tag.parse().unwrap(), &[][..]), "{path}: {known}");
         }
+        let head = client().head(&url).header("If-None-Match", "*").call().unwrap();
+        assert_eq!((head.status().as_u16(), head.headers().get("content-length")), (304, None), "{path}");
         let (status, headers, _) = getting(&url, &[("If-None-Match", tag), ("Accept", "text/plain, */*;q=0.1")]);
         let another = if path.starts_with("/graphql") { 304 } else { 200 };
         assert_eq!(status, another, "{path}: plain text is another form");
