@@ -1,13 +1,14 @@
 //! The command line and the environment: every setting with its unit, its default and its bounds. Nothing else reads
 //! the environment.
 
-use std::{env, ffi::OsString, net::SocketAddr, path::PathBuf};
+use std::{env, ffi::OsString, fs, io, net::SocketAddr, path::PathBuf};
 
 use axum::http::HeaderValue;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use thiserror::Error;
 
 use crate::{
-    cache::{Location, LocationError},
+    cache::{Access, Location, LocationError},
     http::Origins,
     math::{fib::Index, pi::Terms},
     telemetry,
@@ -27,7 +28,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve (the default)
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Print F(N)
     Fib {
         /// The index, 0 to 1,000,000,000
@@ -55,14 +56,30 @@ pub struct Serve {
     #[arg(long, env = "PHIPI_ADMIN_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8001")]
     pub admin_listen: SocketAddr,
 
-    /// Where answers are kept: sqlite:PATH, memory:, redis://… or redis+unix://…; without it `REDIS_URL` counts, and
-    /// without that a file in the user's cache folder
+    /// Where answers are kept: sqlite:PATH, memory:, redis://…, rediss://…, redis+unix://…, redis-cluster://… or
+    /// redis-sentinel://…; without it `REDIS_URL` counts, and without that a file in the user's cache folder
     #[arg(long, env = "PHIPI_CACHE", value_name = "URL", hide_env_values = true)]
     cache: Option<String>,
 
     /// What every key in the store begins with
     #[arg(long, env = "PHIPI_CACHE_PREFIX", value_name = "TEXT", default_value = "phipi:")]
     pub cache_prefix: String,
+
+    /// A file with the password for Redis, in place of the one in the URL
+    #[arg(long, env = "PHIPI_CACHE_PASSWORD_FILE", value_name = "FILE")]
+    cache_password_file: Option<PathBuf>,
+
+    /// The certificates that Redis is trusted by, in place of the system's; PEM
+    #[arg(long, env = "PHIPI_CACHE_TLS_CA", value_name = "FILE")]
+    cache_tls_ca: Option<PathBuf>,
+
+    /// The certificate that is shown to Redis; PEM
+    #[arg(long, env = "PHIPI_CACHE_TLS_CERT", value_name = "FILE", requires = "cache_tls_key")]
+    cache_tls_cert: Option<PathBuf>,
+
+    /// The key of that certificate; PEM
+    #[arg(long, env = "PHIPI_CACHE_TLS_KEY", value_name = "FILE", requires = "cache_tls_cert")]
+    cache_tls_key: Option<PathBuf>,
 
     /// The largest index served, 0 to 1,000,000,000
     #[arg(long, env = "PHIPI_MAX_N", value_name = "N", default_value = "10000000", value_parser = index)]
@@ -88,7 +105,7 @@ impl Cli {
     /// What to do; serving is the default.
     #[must_use]
     pub fn command(self) -> Command {
-        self.command.unwrap_or(Command::Serve(self.serve))
+        self.command.unwrap_or_else(|| Command::Serve(Box::new(self.serve)))
     }
 }
 
@@ -96,13 +113,33 @@ impl Serve {
     /// Where answers are kept.
     ///
     /// # Errors
-    /// When the URL that was given can't be right.
-    pub fn location(&self) -> Result<Location, LocationError> {
+    /// When the URL that was given can't be right, or a file can't be read.
+    pub fn location(&self) -> Result<Location, Wrong> {
+        let access = self.access()?;
         let named = [self.cache.clone(), env::var("REDIS_URL").ok()];
-        match named.into_iter().flatten().find(|url| !url.is_empty()) {
-            Some(url) => url.parse(),
-            None => Ok(default_file().map_or(Location::Memory, Location::Sqlite)),
-        }
+        let location = match named.into_iter().flatten().find(|url| !url.is_empty()) {
+            Some(url) => Location::new(&url, &access)?,
+            None if access.is_given() => return Err(LocationError::Access.into()),
+            None => default_file().map_or(Location::Memory, Location::Sqlite),
+        };
+        Ok(location)
+    }
+
+    /// What Redis is shown, and is trusted by.
+    fn access(&self) -> Result<Access, Wrong> {
+        let text = |(flag, path): (&'static str, &Option<PathBuf>)| {
+            let content = path.as_ref().map(|path| fs::read(path).map_err(|error| (path, error)));
+            content.transpose().map_err(|(path, error)| Wrong::File { flag, path: path.clone(), error })
+        };
+        let password = text(("--cache-password-file", &self.cache_password_file))?;
+        let certificate = text(("--cache-tls-cert", &self.cache_tls_cert))?;
+        let key = text(("--cache-tls-key", &self.cache_tls_key))?;
+        Ok(Access {
+            // Editors end a file with a line's end.
+            password: password.map(|text| String::from_utf8_lossy(&text).trim_end_matches(['\r', '\n']).to_owned()),
+            roots: text(("--cache-tls-ca", &self.cache_tls_ca))?,
+            identity: certificate.zip(key),
+        })
     }
 
     /// The origins that browsers may call from.
@@ -123,6 +160,24 @@ impl Serve {
             LogFormat::Json => telemetry::LogFormat::Json,
         }
     }
+}
+
+/// A setting that can't be right.
+#[derive(Debug, Error)]
+pub enum Wrong {
+    /// Where answers are kept.
+    #[error(transparent)]
+    Location(#[from] LocationError),
+    /// A file that is named can't be read.
+    #[error("can't read {}, the file of {flag}: {error}", path.display())]
+    File {
+        /// The setting.
+        flag: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
 }
 
 /// Reads the command line and the environment of the process.
@@ -162,7 +217,7 @@ mod tests {
     fn serve(arguments: &[&str]) -> Result<Serve, String> {
         let arguments = ["phipi"].iter().chain(arguments).map(OsString::from);
         match parse(arguments).map_err(|error| error.to_string())?.command() {
-            Command::Serve(serve) => Ok(serve),
+            Command::Serve(serve) => Ok(*serve),
             other => panic!("{other:?}"),
         }
     }

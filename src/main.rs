@@ -50,7 +50,7 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Serve(settings) => {
             let runtime = Runtime::new()?;
-            let served = runtime.block_on(serve(settings));
+            let served = runtime.block_on(serve(*settings));
             // What the drain has cut is not waited for.
             runtime.shutdown_background();
             served
@@ -113,6 +113,8 @@ impl<W: Write> ProgressLine<W> {
 }
 
 async fn serve(settings: Serve) -> Result<()> {
+    // For TLS to Redis. Nobody else can have chosen another.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let location = settings.location()?;
     telemetry::start(settings.log_format());
     raise_file_limit();

@@ -2,19 +2,17 @@
 
 use std::{mem, pin::pin, sync::Arc, time::Duration};
 
-use redis::{
-    AsyncConnectionConfig, Client, ErrorKind, Pipeline, RedisError, RedisResult, Value, aio::MultiplexedConnection,
-};
+use redis::{ErrorKind, Pipeline, RedisError, RedisResult, Value};
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, sleep, timeout},
 };
 
-use super::store::code_of;
+use super::{
+    server::{Server, Way},
+    store::code_of,
+};
 use crate::telemetry;
-
-/// How long an attempt to connect may take, names and passwords included.
-const CONNECT: Duration = Duration::from_secs(1);
 
 /// Between attempts to connect.
 const DELAYS: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(250)];
@@ -48,7 +46,7 @@ enum State {
 struct Connection {
     /// Tells a connection from the one that replaces it.
     number: u64,
-    way: MultiplexedConnection,
+    way: Way,
 }
 
 /// What users of a connection have to say of it.
@@ -61,11 +59,11 @@ enum Concern {
 
 impl Line {
     /// Connects, and sees to it that there is a connection whenever there can be.
-    pub(super) fn open(client: Client) -> Self {
+    pub(super) fn open(server: Server) -> Self {
         let state = Arc::new(watch::Sender::new(State::Connecting));
         // A concern is as good as several.
         let (concerns, heard) = mpsc::channel(1);
-        tokio::spawn(Supervisor { client, state: Arc::clone(&state), concerns: heard, number: 0, patience: 1 }.run());
+        tokio::spawn(Supervisor { server, state: Arc::clone(&state), concerns: heard, number: 0, patience: 1 }.run());
         Self { state, concerns }
     }
 
@@ -111,7 +109,7 @@ impl Line {
         let waiting = Waiting { line: self, bytes };
         let mut state = self.state.subscribe();
         let mut replaced = pin!(state.wait_for(|state| matches!(state, State::Connecting | State::Down(_))));
-        let mut answers = pin!(commands.query_async(&mut connection.way));
+        let mut answers = pin!(connection.way.ask(commands));
         let answers = loop {
             tokio::select! {
                 answers = &mut answers => break answers,
@@ -178,7 +176,7 @@ fn replace(state: &watch::Sender<State>, number: u64) {
 
 /// Sees to it that there is a connection whenever there can be.
 struct Supervisor {
-    client: Client,
+    server: Server,
     state: Arc<watch::Sender<State>>,
     concerns: mpsc::Receiver<Concern>,
     number: u64,
@@ -206,9 +204,7 @@ impl Supervisor {
 
     /// Connects. Where the server is, is asked at each attempt.
     async fn connect(&mut self) -> RedisResult<Connection> {
-        // Commands are bounded by the budgets of those who ask.
-        let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(Some(CONNECT));
-        let way = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+        let way = self.server.connect().await?;
         self.number += 1;
         Ok(Connection { number: self.number, way })
     }
@@ -248,12 +244,8 @@ impl Supervisor {
     /// else for minutes.
     async fn examine(&mut self, mut connection: Connection, bytes: usize) {
         let under_way = Duration::from_millis((bytes / BYTES_PER_MS).try_into().unwrap_or(u64::MAX));
-        let ping = redis::cmd("PING");
-        let answer =
-            timeout(self.patience * (SILENCE + under_way), ping.query_async::<Value>(&mut connection.way)).await;
-        // An error of the server is an answer.
-        let is_alive =
-            answer.is_ok_and(|answer| answer.is_ok() || answer.is_err_and(|error| code_of(&error).is_some()));
+        let patience = self.patience * (SILENCE + under_way);
+        let is_alive = timeout(patience, connection.way.answers()).await.unwrap_or(false);
         if is_alive {
             self.patience = 1;
         } else {

@@ -1,9 +1,10 @@
 //! Where the shared tier is: the value of `--cache`.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{fmt, path::PathBuf};
 
-use redis::{Client, ConnectionAddr, IntoConnectionInfo, io::tcp::TcpSettings};
 use thiserror::Error;
+
+use super::server::{Access, Server};
 
 /// Where answers are kept.
 #[derive(Clone, Debug)]
@@ -12,22 +13,28 @@ pub enum Location {
     Memory,
     /// In a file that processes of this machine may share.
     Sqlite(PathBuf),
-    /// In a Redis server that any number of processes share.
-    Redis(Client),
+    /// In Redis, which any number of processes share.
+    Redis(Server),
 }
 
 /// A location that can't be right, with what to write instead. It never repeats the text, which may hold a password.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum LocationError {
     /// The scheme is not known.
-    #[error("write sqlite:PATH, memory:, redis://HOST:PORT/DB or redis+unix:///PATH")]
+    #[error(
+        "the cache is none that phipi knows: write sqlite:PATH, memory:, redis://HOST:PORT/DB (rediss:// with TLS), \
+         redis+unix:///PATH, redis-cluster://HOST:PORT,HOST:PORT or redis-sentinel://HOST:PORT,HOST:PORT/NAME"
+    )]
     Scheme,
     /// A file has to have a name.
     #[error("sqlite: needs the path of a file, as in sqlite:/var/cache/phipi.sqlite")]
     Path,
     /// The client library can't make sense of it.
-    #[error("the URL of the Redis server can't be right ({0}); write redis://USER:PASSWORD@HOST:PORT/DB")]
+    #[error("the URL of Redis can't be right ({0}); write redis://USER:PASSWORD@HOST:PORT/DB")]
     Redis(String),
+    /// A password or certificates for what needs none.
+    #[error("a password and certificates are for Redis: set --cache to a URL such as rediss://HOST:PORT")]
+    Access,
 }
 
 impl Location {
@@ -38,28 +45,24 @@ impl Location {
     }
 }
 
-impl FromStr for Location {
-    type Err = LocationError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "memory:" {
-            return Ok(Self::Memory);
+impl Location {
+    /// Reads the value of `--cache`; `access` is for Redis alone.
+    ///
+    /// # Errors
+    /// When it can't be right.
+    pub fn new(url: &str, access: &Access) -> Result<Self, LocationError> {
+        const REDIS: [&str; 7] =
+            ["redis", "rediss", "redis+unix", "redis-cluster", "rediss-cluster", "redis-sentinel", "rediss-sentinel"];
+        if url.split_once("://").is_some_and(|(scheme, _)| REDIS.contains(&scheme)) {
+            return Server::new(url, access).map(Self::Redis).map_err(LocationError::Redis);
         }
-        if let Some(path) = text.strip_prefix("sqlite:") {
-            return if path.is_empty() || path.starts_with(":memory:") {
-                Err(LocationError::Path)
-            } else {
-                Ok(Self::Sqlite(path.into()))
-            };
-        }
-        if !["redis://", "redis+unix://"].iter().any(|scheme| text.starts_with(scheme)) {
-            return Err(LocationError::Scheme);
-        }
-        let server = text.into_connection_info().and_then(|server| {
-            // What is asked is small and waited for.
-            Client::open(server.set_tcp_settings(TcpSettings::default().set_nodelay(true)))
-        });
-        server.map(Self::Redis).map_err(|error| LocationError::Redis(error.to_string()))
+        let local = match url.strip_prefix("sqlite:") {
+            _ if url == "memory:" => Self::Memory,
+            None => return Err(LocationError::Scheme),
+            Some(path) if path.is_empty() || path.starts_with(":memory:") => return Err(LocationError::Path),
+            Some(path) => Self::Sqlite(path.into()),
+        };
+        if access.is_given() { Err(LocationError::Access) } else { Ok(local) }
     }
 }
 
@@ -69,14 +72,7 @@ impl fmt::Display for Location {
         match self {
             Self::Memory => out.write_str("memory:"),
             Self::Sqlite(path) => write!(out, "sqlite:{}", path.display()),
-            Self::Redis(server) => {
-                let server = server.get_connection_info();
-                let db = server.redis_settings().db();
-                match server.addr() {
-                    ConnectionAddr::Unix(path) => write!(out, "redis+unix://{}?db={db}", path.display()),
-                    address => write!(out, "redis://{address}/{db}"),
-                }
-            }
+            Self::Redis(server) => write!(out, "{server}"),
         }
     }
 }
@@ -85,6 +81,10 @@ impl fmt::Display for Location {
 mod tests {
     use super::*;
 
+    fn location(url: &str) -> Result<Location, LocationError> {
+        Location::new(url, &Access::default())
+    }
+
     #[test]
     fn is_shown_without_its_password() {
         let rows = [
@@ -92,27 +92,49 @@ mod tests {
             ("sqlite:/tmp/a b.sqlite", "sqlite:/tmp/a b.sqlite"),
             ("redis://localhost", "redis://localhost:6379/0"),
             ("redis://user:secret@cache.example:7000/3", "redis://cache.example:7000/3"),
+            ("rediss://:secret@cache.example", "rediss://cache.example:6379/0"),
             ("redis+unix:///run/redis.sock?db=2&pass=secret", "redis+unix:///run/redis.sock?db=2"),
+            ("redis-cluster://user:secret@a:7000,b:7001", "redis-cluster://a:7000,b:7001"),
+            ("rediss-cluster://:se%40cret@a:7000/0", "rediss-cluster://a:7000"),
+            ("redis-sentinel://:secret@a:26379,b:26379/main", "redis-sentinel://a:26379,b:26379/main/0"),
+            ("rediss-sentinel://a:26379/main/2", "rediss-sentinel://a:26379/main/2"),
         ];
-        for (text, shown) in rows {
-            assert_eq!(text.parse::<Location>().unwrap().to_string(), shown);
+        for (url, shown) in rows {
+            let location = location(url).unwrap();
+            assert_eq!(location.to_string(), shown);
+            assert!(!format!("{location:?}").contains("cret"), "{location:?}");
         }
     }
 
     #[test]
     fn what_cant_be_right_is_refused_without_repeating_it() {
-        for text in [
-            "",
-            "secret",
-            "secret://host",
-            "sqlite:",
-            "sqlite::memory:",
-            "redis://",
-            "redis://:secret@host:port",
-            "/tmp/secret",
+        for (url, hint) in [
+            ("", "redis://HOST:PORT/DB"),
+            ("secret", "redis://HOST:PORT/DB"),
+            ("secret://host", "redis-cluster://HOST:PORT,HOST:PORT"),
+            ("/tmp/secret", "sqlite:PATH"),
+            ("sqlite:", "sqlite:/var"),
+            ("sqlite::memory:", "sqlite:/var"),
+            ("redis://", "redis://USER"),
+            ("redis://:secret@host:port", "redis://USER"),
+            ("redis-cluster://", "redis://USER"),
+            ("redis-cluster://:secret@a,b/3", "no numbered databases"),
+            ("redis-sentinel://:secret@a:1,b:2", "name the primary"),
+            ("redis-sentinel://:secret@a:1/main/x", "name the primary"),
         ] {
-            let refusal = text.parse::<Location>().unwrap_err().to_string();
-            assert!(!refusal.contains("secret"), "{text}: {refusal}");
+            let refusal = location(url).unwrap_err().to_string();
+            assert!(!refusal.contains("secret") && refusal.contains(hint), "{url}: {refusal}");
         }
+    }
+
+    #[test]
+    fn access_is_for_those_who_ask_for_it() {
+        let password = Access { password: Some("secret".into()), ..Access::default() };
+        let roots = Access { roots: Some(b"no certificate".into()), ..Access::default() };
+        assert!(matches!(Location::new("redis://a", &password), Ok(Location::Redis(_))));
+        assert_eq!(Location::new("memory:", &password).unwrap_err(), LocationError::Access);
+        assert_eq!(Location::new("sqlite:/tmp/a", &roots).unwrap_err(), LocationError::Access);
+        let refusal = Location::new("redis://a", &roots).unwrap_err().to_string();
+        assert!(refusal.contains("rediss://"), "{refusal}");
     }
 }

@@ -20,6 +20,7 @@ mod location;
 mod memory;
 mod outbox;
 mod redis;
+mod server;
 mod shared;
 mod sqlite;
 mod store;
@@ -45,6 +46,7 @@ pub use self::{
     flight::{Boarding, Flights, Lead, Lost, Ticket},
     location::{Location, LocationError},
     memory::Memory,
+    server::Access,
 };
 use crate::telemetry::{self, Tier};
 

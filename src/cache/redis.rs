@@ -1,14 +1,15 @@
-//! The shared tier in Redis 6.2 or later, with plain commands alone: MGET, SET, ZADD GT, ZSCORE, PING.
+//! The shared tier in Redis 6.2 or later, one server or a cluster, with plain commands alone: MGET, SET, ZADD GT, ZSCORE, PING.
 
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
 
-use redis::{Client, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, Value};
+use redis::{ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, Value};
 
 use super::{
     line::Line,
+    server::Server,
     store::{LARGE_BYTES, Reading, Record, StoreError, code_of},
 };
 use crate::telemetry;
@@ -16,7 +17,7 @@ use crate::telemetry;
 /// The member of the sorted set that holds the mark: a score that ZADD GT never lowers.
 const MARK_MEMBER: &str = "n";
 
-/// A Redis server, by one line for what is small and one for what would hold it up.
+/// Redis, by one line for what is small and one for what would hold it up.
 #[derive(Clone)]
 pub(super) struct Redis {
     small: Line,
@@ -27,7 +28,7 @@ pub(super) struct Redis {
 
 impl Redis {
     /// Begins to connect: a server that is down now may be up later.
-    pub(super) fn open(server: &Client, mark: String) -> Self {
+    pub(super) fn open(server: &Server, mark: String) -> Self {
         let (small, large) = (Line::open(server.clone()), Line::open(server.clone()));
         Self { small, large, mark: mark.into(), mark_is_taken: Arc::default() }
     }

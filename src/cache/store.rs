@@ -62,7 +62,7 @@ impl StoreError {
                 Some("LOADING" | "BUSY" | "CLUSTERDOWN" | "MASTERDOWN" | "TRYAGAIN") => Trouble::Busy,
                 Some("NOAUTH" | "WRONGPASS" | "NOPERM") => Trouble::Denied,
                 Some(_) => Trouble::Other,
-                None if error.kind() == ErrorKind::AuthenticationFailed => Trouble::Denied,
+                None if error.kind() == ErrorKind::AuthenticationFailed || is_distrusted(error) => Trouble::Denied,
                 None => Trouble::Broken,
             },
             Self::Sqlite(error) if error.is_of_others() => Trouble::Busy,
@@ -77,10 +77,19 @@ pub(super) fn code_of(error: &RedisError) -> Option<String> {
     failed.first().map(|(_, error)| error.code().to_owned())
 }
 
+/// Whether the certificate of one side does not satisfy the other, which only an operator can mend.
+fn is_distrusted(error: &RedisError) -> bool {
+    let text = error.to_string();
+    ["invalid peer certificate", "AlertReceived", "alert"].iter().any(|sign| text.contains(sign))
+}
+
 /// What a refusal means, in plain words, for an operator who has never met its code.
 fn explanation(error: &RedisError) -> &'static str {
     match code_of(error).as_deref() {
         None if error.kind() == ErrorKind::AuthenticationFailed => "it does not take this user and password: ",
+        None if is_distrusted(error) => {
+            "the certificates don't fit; give its CA with --cache-tls-ca, and this client's own with --cache-tls-cert: "
+        }
         Some("OOM") => "it is full and evicts nothing; raise its maxmemory or set maxmemory-policy allkeys-lru: ",
         Some("READONLY") => "it is a replica, which can't be written: ",
         Some("MISCONF") => "it can't save to its own disk, and is not written until it can: ",
@@ -88,7 +97,7 @@ fn explanation(error: &RedisError) -> &'static str {
         Some("LOADING") => "it is still loading its data: ",
         Some("BUSY") => "it is busy with a script: ",
         Some("CLUSTERDOWN" | "MASTERDOWN" | "TRYAGAIN") => "its primary is changing: ",
-        Some("NOAUTH") => "it asks for a password; write redis://USER:PASSWORD@HOST:PORT: ",
+        Some("NOAUTH") => "it asks for a password; give one with --cache-password-file: ",
         Some("WRONGPASS") => "it does not take this user and password: ",
         Some("NOPERM") => "the user lacks a right; phipi needs MGET, SET, ZADD and ZSCORE on its keys: ",
         _ => "",

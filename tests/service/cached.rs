@@ -20,7 +20,7 @@ fn sqlite_in(folder: &Path) -> String {
 }
 
 /// The story of the design, told on any store that outlives a process.
-fn a_story(cache: &str) {
+pub fn a_story(cache: &str) {
     let first = Service::start(cache);
     assert!(first.fib_cached(0) && first.fib_cached(1), "the definition is known from the start");
     assert!(!first.fib_cached(213));
@@ -245,7 +245,7 @@ fn follows_the_model(cache: &str, steps: &[Step]) {
 }
 
 /// Histories are random but the same in each run, and none is shrunk: each is a story of its own.
-fn histories(store: impl Fn() -> (String, Box<dyn std::any::Any>)) {
+pub fn histories(store: impl Fn() -> (String, Box<dyn std::any::Any>)) {
     let config = Config { cases: 8, max_shrink_iters: 0, failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     runner

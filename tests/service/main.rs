@@ -2,6 +2,7 @@
 
 mod audits;
 mod cached;
+mod cluster;
 mod command_line;
 mod faults;
 mod graphql;
@@ -15,7 +16,10 @@ mod metrics;
 mod oracle;
 mod proxy;
 mod readme;
+mod redis_cluster;
 mod redis_server;
 mod refusals;
+mod sentinel;
 mod service;
 mod storm;
+mod tls;

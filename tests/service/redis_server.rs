@@ -55,7 +55,11 @@ impl RedisServer {
     }
 
     fn wait(&self) {
-        eventually("redis-server answers", || self.client().get_connection().is_ok());
+        eventually("redis-server answers", || match self.client().get_connection() {
+            Ok(_) => true,
+            // It asks for a password, and so it is there.
+            Err(error) => error.code() == Some("NOAUTH"),
+        });
     }
 
     /// What `--cache` takes.
@@ -90,6 +94,12 @@ impl RedisServer {
             run.arg(word);
         }
         run.exec(&mut self.connection()).unwrap_or_else(|error| panic!("{command}: {error}"));
+    }
+
+    /// Runs a command where a password is asked for.
+    pub fn run_as(&self, password: &str, command: &[&str]) {
+        let mut connection = Client::open(format!("{}?pass={password}", self.url())).unwrap().get_connection().unwrap();
+        redis::cmd(command[0]).arg(&command[1..]).exec(&mut connection).unwrap();
     }
 
     pub fn connection(&self) -> Connection {

@@ -1,0 +1,97 @@
+//! A Redis Cluster is a store like any other, also while its nodes change.
+
+use std::time::{Duration, Instant};
+
+use crate::{
+    cached::{a_story, histories},
+    load::{Record, truth, while_asked},
+    redis_cluster::RedisCluster,
+    service::{Service, alone, client, eventually, undisturbed},
+};
+
+/// How much later than without a fault an answer may be, with slack for a busy machine.
+const WORST: Duration = Duration::from_millis(if cfg!(debug_assertions) { 1_000 } else { 500 });
+
+#[test]
+fn a_story_on_a_cluster() {
+    let cluster = RedisCluster::start();
+    undisturbed(|| {
+        cluster.flush();
+        a_story(&cluster.url());
+    });
+    assert_eq!(cluster.nodes_with_rungs(), 3, "the ladder is spread");
+}
+
+#[test]
+fn every_history_on_a_cluster_follows_the_model() {
+    let cluster = RedisCluster::start();
+    histories(|| {
+        cluster.flush();
+        (cluster.url(), Box::new(()))
+    });
+}
+
+/// So many requests are answered before and after whatever happens.
+const REQUESTS: u64 = 300;
+
+fn waits_for_answers(services: &[Service; 2]) {
+    let answered = || services.iter().map(|service| service.metric("phipi_http_answers_total")).sum::<u64>();
+    let before = answered();
+    eventually("the load goes on", || answered() >= before + REQUESTS);
+}
+
+fn breakers_are_closed(services: &[Service; 2]) -> bool {
+    services.iter().all(|service| service.metric("phipi_cache_breaker_open") == 0)
+}
+
+/// All was answered, right and in time; what it is called with is printed beside the worst latency.
+fn all_is_answered(records: &[Record], what: &str) {
+    let wrong: Vec<_> = records.iter().filter_map(|record| record.outcome.as_ref().err()).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    let worst = records.iter().map(Record::latency).max().unwrap();
+    println!("{what}: {} requests, no error, the slowest in {} ms", records.len(), worst.as_millis());
+    assert!(worst < WORST, "{worst:?}");
+}
+
+#[test]
+fn a_primary_dies_under_load() {
+    let _alone = alone();
+    let truth = truth();
+    let mut cluster = RedisCluster::start();
+    let services = [(); 2].map(|()| Service::start(&cluster.url()).expecting_warnings());
+    let (recovery, records) = while_asked(&services, &truth, || {
+        waits_for_answers(&services);
+        let primary = cluster.holder_of_the_mark();
+        cluster.kill(primary);
+        cluster.waits_for_a_promotion();
+        let promoted = Instant::now();
+        // By then each breaker has noticed, or nothing was to be noticed.
+        eventually("the store is used again", || breakers_are_closed(&services));
+        let recovery = promoted.elapsed();
+        waits_for_answers(&services);
+        recovery
+    });
+    all_is_answered(&records, &format!("primary killed, back {} ms after the promotion", recovery.as_millis()));
+    assert!(recovery < Duration::from_secs(5), "{recovery:?}");
+    let fresh = Service::start(&cluster.url());
+    let last = records.iter().rev().take(40).filter(|record| !record.questions.indices.is_empty());
+    for record in last {
+        let answers = fresh.ask(&client(), &record.questions).unwrap();
+        assert!(answers.are_cached(), "{:?} is not in the cluster", record.questions);
+    }
+}
+
+#[test]
+fn slots_move_under_load() {
+    let _alone = alone();
+    let truth = truth();
+    let cluster = RedisCluster::start();
+    let services = [(); 2].map(|()| Service::start(&cluster.url()).expecting_warnings());
+    let ((), records) = while_asked(&services, &truth, || {
+        waits_for_answers(&services);
+        let from = cluster.holder_of_the_mark();
+        cluster.moves_slots(2_000, from, (from + 1) % 3);
+        waits_for_answers(&services);
+    });
+    all_is_answered(&records, "2,000 slots moved");
+}

@@ -1,0 +1,180 @@
+//! A Redis Cluster of the test's own: three primaries and a replica of each.
+
+use std::{
+    collections::HashSet,
+    net::TcpListener,
+    process::{Child, Command, Stdio},
+};
+
+use redis::{Client, Connection};
+use tempfile::TempDir;
+
+use crate::{redis_server::PREFIX, service::eventually};
+
+const PRIMARIES: usize = 3;
+
+pub struct RedisCluster {
+    nodes: Vec<Node>,
+    folder: TempDir,
+}
+
+struct Node {
+    port: u16,
+    process: Child,
+}
+
+/// Ports that were free a moment ago, each once.
+pub fn free_ports<const N: usize>() -> [u16; N] {
+    let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap().port())
+}
+
+impl RedisCluster {
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let ports = free_ports::<{ 4 * PRIMARIES }>();
+        let (ports, buses) = ports.split_at(2 * PRIMARIES);
+        let nodes =
+            ports.iter().zip(buses).map(|(&port, &bus)| Node { port, process: spawn(&folder, port, bus) }).collect();
+        let cluster = Self { nodes, folder };
+        for node in &cluster.nodes {
+            eventually("a node answers", || node.client().get_connection().is_ok());
+        }
+        let addresses: Vec<String> = cluster.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
+        cluster.administer(&["create"], &addresses, &["--cluster-replicas", "1"]);
+        eventually("the cluster is whole", || cluster.nodes.iter().all(Node::is_linked));
+        cluster
+    }
+
+    /// What `--cache` takes: one primary and one replica are enough to find the others.
+    pub fn url(&self) -> String {
+        format!("redis-cluster://127.0.0.1:{},127.0.0.1:{}", self.nodes[0].port, self.nodes[5].port)
+    }
+
+    /// Forgets all entries.
+    pub fn flush(&self) {
+        for node in self.nodes.iter().filter(|node| node.role() == Some("master".into())) {
+            redis::cmd("FLUSHALL").exec(&mut node.connection()).unwrap();
+        }
+    }
+
+    /// How many nodes hold rungs of the ladder as primaries.
+    pub fn nodes_with_rungs(&self) -> usize {
+        let has_rungs = |node: &&Node| {
+            let keys: Vec<String> =
+                redis::cmd("KEYS").arg(format!("{PREFIX}1:fib:rung:*")).query(&mut node.connection()).unwrap();
+            node.role() == Some("master".into()) && !keys.is_empty()
+        };
+        self.nodes.iter().filter(has_rungs).count()
+    }
+
+    /// The number of the primary that holds the mark.
+    pub fn holder_of_the_mark(&self) -> usize {
+        let has_mark = |node: &Node| {
+            let count: u32 =
+                redis::cmd("EXISTS").arg(format!("{PREFIX}1:fib:top")).query(&mut node.connection()).unwrap_or(0);
+            count == 1
+        };
+        self.nodes[..PRIMARIES].iter().position(has_mark).expect("a primary holds the mark")
+    }
+
+    /// Kills a node at once.
+    pub fn kill(&mut self, number: usize) {
+        self.nodes[number].process.kill().unwrap();
+        self.nodes[number].process.wait().unwrap();
+    }
+
+    /// Waits until there are three primaries again beside a dead one.
+    pub fn waits_for_a_promotion(&self) {
+        eventually("a replica is promoted", || {
+            let primaries = self.nodes.iter().filter(|node| node.role() == Some("master".into()));
+            primaries.count() == PRIMARIES && self.nodes.iter().all(|node| node.role().is_none() || node.is_whole())
+        });
+    }
+
+    /// Moves so many slots from one primary to another, one after the other, with all that is in them.
+    pub fn moves_slots(&self, count: usize, from: usize, to: usize) {
+        let [from, to] = [from, to].map(|node| self.nodes[node].id());
+        let address = format!("127.0.0.1:{}", self.nodes[0].port);
+        let slots = count.to_string();
+        self.administer(
+            &["reshard"],
+            &[address],
+            &["--cluster-from", &from, "--cluster-to", &to, "--cluster-slots", &slots],
+        );
+    }
+
+    fn administer(&self, command: &[&str], addresses: &[String], options: &[&str]) {
+        let output = Command::new("redis-cli")
+            .current_dir(self.folder.path())
+            .arg("--cluster")
+            .args(command)
+            .args(addresses)
+            .args(options)
+            .arg("--cluster-yes")
+            .output()
+            .expect("redis-cli can't be started: install it (Debian: apt-get install redis-tools)");
+        assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stdout));
+    }
+}
+
+impl Node {
+    fn client(&self) -> Client {
+        Client::open(format!("redis://127.0.0.1:{}", self.port)).unwrap()
+    }
+
+    fn connection(&self) -> Connection {
+        self.client().get_connection().unwrap()
+    }
+
+    /// `master` or `slave`; nothing of a dead one.
+    fn role(&self) -> Option<String> {
+        let mut connection = self.client().get_connection().ok()?;
+        let role: Vec<redis::Value> = redis::cmd("ROLE").query(&mut connection).ok()?;
+        redis::from_redis_value(role.into_iter().next()?).ok()
+    }
+
+    fn id(&self) -> String {
+        redis::cmd("CLUSTER").arg("MYID").query(&mut self.connection()).unwrap()
+    }
+
+    /// Whether it knows an owner of every slot.
+    fn is_whole(&self) -> bool {
+        let info: String = redis::cmd("CLUSTER").arg("INFO").query(&mut self.connection()).unwrap();
+        info.contains("cluster_state:ok")
+    }
+
+    /// The same, and a replica has what its primary has; each node knows all others.
+    fn is_linked(&self) -> bool {
+        let replication: String = redis::cmd("INFO").arg("replication").query(&mut self.connection()).unwrap();
+        let nodes: String = redis::cmd("CLUSTER").arg("NODES").query(&mut self.connection()).unwrap();
+        let primaries: HashSet<&str> =
+            nodes.lines().filter(|line| line.contains("slave")).filter_map(|line| line.split(' ').nth(3)).collect();
+        let has_primary_or_replica =
+            ["master_link_status:up", "connected_slaves:1"].iter().any(|sign| replication.contains(sign));
+        self.is_whole() && primaries.len() == PRIMARIES && has_primary_or_replica
+    }
+}
+
+impl Drop for RedisCluster {
+    fn drop(&mut self) {
+        for node in &mut self.nodes {
+            // It may be dead already.
+            let _ = node.process.kill();
+            node.process.wait().unwrap();
+        }
+    }
+}
+
+fn spawn(folder: &TempDir, port: u16, bus: u16) -> Child {
+    let own = folder.path().join(port.to_string());
+    std::fs::create_dir(&own).unwrap();
+    Command::new("redis-server")
+        .args(["--port", &port.to_string(), "--cluster-port", &bus.to_string(), "--bind", "127.0.0.1"])
+        .args(["--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0"])
+        .args(["--save", "", "--appendonly", "no", "--dir"])
+        .arg(own)
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("redis-server can't be started: install it (Debian: apt-get install redis-server)")
+}
