@@ -43,6 +43,16 @@ fn half_a_request(service: &Service) -> TcpStream {
 }
 
 #[test]
+fn a_body_that_does_not_come_is_told_so() {
+    let service = Service::start("memory:");
+    let mut open = half_a_request(&service);
+    let mut answer = String::new();
+    open.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert!(answer.contains("the body did not come in time: send it at once"), "{answer}");
+}
+
+#[test]
 fn a_drain_answers_what_is_open_and_takes_nothing_new() {
     for signal in [Signal::TERM, Signal::INT] {
         let mut service = Service::start("memory:");
