@@ -21,7 +21,7 @@ use std::{
 use phipi::{
     cache::Location,
     evaluator::Evaluator,
-    graphql::{Api, Batch, Request, Response, Text},
+    graphql::{Api, Batch, Execution, Request, Response, Text},
     math::{
         Kernel,
         decimal::{Decimal, LIMB_BYTES},
@@ -98,7 +98,8 @@ pub fn document(data: &[u8]) {
 /// alone; each error with a code.
 fn answer(requests: Vec<Request>) {
     let count = requests.len();
-    let (responses, _place) = SERVER.with(|server| server.0.block_on(server.1.execute(requests, true)));
+    let Execution { responses, place: _place, .. } =
+        SERVER.with(|server| server.0.block_on(server.1.execute(requests, true)));
     assert_eq!(responses.len(), count, "an answer to each");
     responses.iter().for_each(well_formed);
 }

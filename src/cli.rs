@@ -11,7 +11,7 @@ use crate::{
     cache::{Access, Location, LocationError},
     http::Origins,
     math::{fib::Index, pi::Terms},
-    telemetry,
+    telemetry::{self, Collector, CollectorError},
 };
 
 /// Fibonacci numbers, exact, and π from the Basel series, over GraphQL, remembered in a shared cache.
@@ -150,6 +150,20 @@ impl Serve {
         } else {
             Origins::These(self.cors_origin.clone())
         }
+    }
+
+    /// Where spans are sent, if anywhere, as the variables that OpenTelemetry defines have it.
+    ///
+    /// # Errors
+    /// When `OTEL_EXPORTER_OTLP_ENDPOINT` is set, but not to the URL of a collector.
+    pub fn collector(&self) -> Result<Option<Collector>, CollectorError> {
+        let variable = |name| env::var(name).ok().filter(|value| !value.is_empty());
+        let Some(url) = variable("OTEL_EXPORTER_OTLP_ENDPOINT") else { return Ok(None) };
+        let collector: Collector = url.parse()?;
+        Ok(Some(match variable("OTEL_SERVICE_NAME") {
+            Some(name) => collector.named(name),
+            None => collector,
+        }))
     }
 
     /// How the log looks.

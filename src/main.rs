@@ -116,7 +116,8 @@ async fn serve(settings: Serve) -> Result<()> {
     // For TLS to Redis. Nobody else can have chosen another.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let location = settings.location()?;
-    telemetry::start(settings.log_format());
+    // Dropped at the end, when all is told.
+    let _log = telemetry::start(settings.log_format(), settings.collector()?)?;
     raise_file_limit();
     let public = listen(settings.listen, "--listen")?;
     let admin = listen(settings.admin_listen, "--admin-listen")?;

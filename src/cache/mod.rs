@@ -48,7 +48,7 @@ pub use self::{
     memory::Memory,
     server::Access,
 };
-use crate::telemetry::{self, Tier};
+use crate::telemetry::{self, Step, Tier, done_within, within};
 
 /// What a proof came to.
 #[derive(Clone, Debug)]
@@ -218,7 +218,8 @@ where
     /// Looks up everything that a request wants: in memory, and when that does not answer all of it, in the store by
     /// one round trip. It waits for the store no longer than the budget for reading; the proofs come on top.
     pub async fn find(&self, wants: &[Want<K>]) -> Found<V> {
-        let local: Vec<Entry<V>> = wants.iter().map(|want| self.remembered(want)).collect();
+        let remembered = || wants.iter().map(|want| self.remembered(want)).collect();
+        let local: Vec<Entry<V>> = done_within(Step::ReadLocal, remembered);
         let missing = local.iter().filter(|entry| !matches!(entry, Entry::Vouched(_))).count();
         telemetry::looked_up(Tier::Local, wants.len() - missing, missing);
         if missing == 0 {
@@ -263,7 +264,7 @@ where
             let records: Vec<Record> = facts.iter().filter_map(|fact| record(&self.prefix, fact)).collect();
             let receipt = post.hand_in(records, top.map(|top| Raise { top, base }));
             if sight.growths.is_some() {
-                post.served(receipt).await;
+                within(Step::WriteShared, post.served(receipt)).await;
             }
         }
         // Not before: who hears that an entry is cached may rely on it.
@@ -317,7 +318,7 @@ where
         let Tiers { shared, post } = self.store.as_ref()?;
         let growths = post.growths();
         let names = keys.iter().map(|key| name(&self.prefix, key)).collect();
-        let Reading { mark, values } = shared.read(names, bytes).await?;
+        let Reading { mark, values } = within(Step::ReadShared, shared.read(names, bytes)).await?;
         let found = keys.into_iter().zip(values).filter_map(|(key, value)| Some((key, value?)));
         let proven: HashMap<K, V> =
             join_all(found.map(|(key, value)| self.prove(key, value))).await.into_iter().flatten().collect();

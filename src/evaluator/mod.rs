@@ -12,7 +12,9 @@ mod question;
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     io,
+    pin::pin,
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use tokio_util::task::TaskTracker;
@@ -31,7 +33,7 @@ use crate::{
         pi::Terms,
         residue::Prime,
     },
-    telemetry,
+    telemetry::{self, Spent, Step, within},
     workers::{MakeWay, Panicked, Workers},
 };
 
@@ -137,9 +139,15 @@ impl Evaluator {
     /// It waits for the store no longer than the budgets of the cache. What has to be evaluated is evaluated once,
     /// however many requests ask, and is kept even if the one who asked goes away.
     pub async fn answer(self: &Arc<Self>, questions: BTreeSet<Question>) -> Answers {
+        within(Step::Answer, pin!(self.answer_all(questions))).await
+    }
+
+    async fn answer_all(self: &Arc<Self>, questions: BTreeSet<Question>) -> Answers {
         let (asked, wants): (Vec<_>, Vec<_>) =
             questions.into_iter().filter_map(|question| Some((question, Key::want(question)?))).unzip();
-        let found = self.cache.find(&wants).await;
+        let began = Instant::now();
+        let found = within(Step::Lookup, pin!(self.cache.find(&wants))).await;
+        let looked_up = began.elapsed();
 
         let (mut hits, mut misses, mut present) = (Vec::new(), Vec::new(), HashSet::new());
         for (question, entry) in asked.into_iter().zip(found.entries) {
@@ -159,17 +167,22 @@ impl Evaluator {
         let seen = Seen { sight: found.sight, present };
         // A task of its own: when the client goes away, what was begun is finished and kept.
         let flight = (!lead.is_empty() || seen.sight.mark < top)
-            .then(|| self.tasks.spawn(Arc::clone(self).fly(lead, top, seen)));
+            .then(|| self.tasks.spawn(within(Step::Fly, Arc::clone(self).fly(lead, top, seen))));
 
-        let mut answers = Answers { found: self.read(hits).await };
+        let is_all_cached = tickets.is_empty();
+        let mut answers = Answers { found: self.read(hits).await, ..Answers::default() };
         for (question, ticket) in tickets {
             let value = ticket.arrival().await.unwrap_or(Err(Failure::Internal));
             answers.found.insert(question, Answer { value, cached: false });
         }
-        if let Some(flight) = flight {
+        let kept = match flight {
             // If it panicked, the tickets told.
-            let _ = flight.await;
-        }
+            Some(flight) => flight.await.unwrap_or_default(),
+            None => Duration::ZERO,
+        };
+        let cache = looked_up + kept;
+        let evaluate = (!is_all_cached).then(|| began.elapsed().saturating_sub(cache));
+        answers.spent = Spent { cache, evaluate };
         answers
     }
 
@@ -224,10 +237,11 @@ impl Evaluator {
     /// Evaluates what a request leads, keeps all of it at once, and only then lands it: who hears an answer may rely
     /// on its being cached. Who joins waits for all of it, so that a request has one round trip to write.
     ///
-    /// `top` is an index that the ladder has to reach in any case.
-    async fn fly(self: Arc<Self>, mut lead: Lead<Question, Outcome>, mut top: Option<u32>, seen: Seen) {
+    /// `top` is an index that the ladder has to reach in any case. Gives how long it took to keep it.
+    async fn fly(self: Arc<Self>, mut lead: Lead<Question, Outcome>, mut top: Option<u32>, seen: Seen) -> Duration {
         let (mut facts, mut landing) = (HashMap::new(), Vec::new());
-        for (question, outcome) in self.evaluate(lead.keys().copied().collect()).await {
+        let evaluation = pin!(self.evaluate(lead.keys().copied().collect()));
+        for (question, outcome) in within(Step::Evaluate, evaluation).await {
             let landed = outcome.map(|Evaluated { value, fact }| {
                 top = top.max(question.ladder_index());
                 if !seen.present.contains(&question) {
@@ -237,9 +251,12 @@ impl Evaluator {
             });
             landing.push((question, landed));
         }
-        self.cache.keep(facts.into_values().collect(), top, seen.sight).await;
+        let evaluated = Instant::now();
+        let keeping = pin!(self.cache.keep(facts.into_values().collect(), top, seen.sight));
+        within(Step::Keep, keeping).await;
         for (question, outcome) in landing {
             lead.land(&question, outcome);
         }
+        evaluated.elapsed()
     }
 }

@@ -15,6 +15,7 @@ use crate::{
         fib::{self, Index},
         pi::Terms,
     },
+    telemetry::Spent,
     workers::Panicked,
 };
 
@@ -96,6 +97,8 @@ pub struct OutOfRange {
 #[derive(Debug, Default)]
 pub struct Answers {
     pub(super) found: HashMap<Question, Answer<Result<Value, Failure>>>,
+    /// What they took.
+    pub spent: Spent,
 }
 
 impl Answers {
@@ -131,6 +134,12 @@ impl Answers {
             Question::Fib(n) => self.fib(n).is_ok_and(|answer| answer.cached),
             Question::Pi(terms) => self.pi(terms).is_ok_and(|answer| answer.cached),
         }
+    }
+
+    /// Whether all answers were cached. What is known by definition is.
+    #[must_use]
+    pub fn are_cached(&self) -> bool {
+        self.found.values().all(|answer| answer.cached && answer.value.is_ok())
     }
 
     fn get(&self, question: Question) -> Result<Answer<Value>, Failure> {

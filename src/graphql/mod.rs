@@ -42,7 +42,10 @@ pub use self::{
     response::{Response, Text},
     room::Place,
 };
-use crate::evaluator::{Answers, Evaluator};
+use crate::{
+    evaluator::{Answers, Evaluator, Question},
+    telemetry::{Account, Kind},
+};
 
 type Schema = async_graphql::Schema<Query, EmptyMutation, EmptySubscription>;
 
@@ -53,6 +56,16 @@ pub struct Api {
     schema: Schema,
     evaluator: Arc<Evaluator>,
     room: Room,
+}
+
+/// The operations of one request, executed.
+pub struct Execution {
+    /// To each operation, in order.
+    pub responses: Vec<Response>,
+    /// What is told of them.
+    pub account: Account,
+    /// To be held for as long as the responses, or what was made of them, are there.
+    pub place: Place,
 }
 
 /// A plan that the budget has admitted.
@@ -71,9 +84,8 @@ impl Api {
     }
 
     /// Executes the operations of one request, which share its budget and see the cache as of one lookup. There is a
-    /// response to each: failures are in its errors, each with a code. With `tells_cost` they say what they cost. The
-    /// place is to be held for as long as the responses, or what was made of them, are there.
-    pub async fn execute(&self, requests: Vec<Request>, tells_cost: bool) -> (Vec<Response>, Place) {
+    /// response to each: failures are in its errors, each with a code. With `tells_cost` they say what they cost.
+    pub async fn execute(&self, requests: Vec<Request>, tells_cost: bool) -> Execution {
         let mut budget = Budget::new(self.evaluator.max_n());
         let mut operations = Vec::with_capacity(requests.len());
         for request in requests {
@@ -88,13 +100,20 @@ impl Api {
         });
         let questions: BTreeSet<_> =
             operations.iter().flatten().flat_map(|admitted| admitted.plan.questions.iter().copied()).collect();
-        let answers = if questions.is_empty() { Answers::default() } else { self.evaluator.answer(questions).await };
+        let is_refused = operations.iter().all(Result::is_err);
+        let mut account = if is_refused { Account::REFUSED } else { account_of(&questions) };
+        let mut answers = Answers::default();
+        if !questions.is_empty() {
+            answers = self.evaluator.answer(questions).await;
+            account.cached = answers.are_cached();
+            account.spent = Some(answers.spent);
+        }
         let answers = Arc::new(answers);
         let responses = operations.into_iter().map(async |operation| match operation {
             Ok(admitted) => self.run(admitted, Arc::clone(&answers)).await,
             Err(refusal) => refusal.into(),
         });
-        (join_all(responses).await, place)
+        Execution { responses: join_all(responses).await, account, place }
     }
 
     async fn admit(&self, request: Request, budget: &mut Budget, tells_cost: bool) -> Result<Admitted, Refusal> {
@@ -120,6 +139,19 @@ impl Api {
         let is_immutable = is_cached && errors.is_empty() && plan.introspected == 0;
         Response { outcome: Outcome::Executed { data, shape: plan.shape, errors, is_immutable }, cost }
     }
+}
+
+/// What is told of operations that ask these questions.
+fn account_of(questions: &BTreeSet<Question>) -> Account {
+    let asks_fib = questions.iter().any(|question| matches!(question, Question::Fib(_)));
+    let asks_pi = questions.iter().any(|question| matches!(question, Question::Pi(_)));
+    let kind = match (asks_fib, asks_pi) {
+        (true, true) => Kind::FibAndPi,
+        (true, false) => Kind::Fib,
+        (false, true) => Kind::Pi,
+        (false, false) => Kind::Introspection,
+    };
+    Account { kind, ..Account::default() }
 }
 
 /// A field below a root that fails is never nullable, so its root is null. (The library leaves out the field alone.)

@@ -1,6 +1,6 @@
 //! `/graphql`: requests and answers of GraphQL over HTTP.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use axum::{
     body::{Body, Bytes},
@@ -27,8 +27,8 @@ use super::{
     reply::{Content, Form, Lifetime, Reply},
 };
 use crate::{
-    graphql::{self, Batch, Code, Request, Text},
-    telemetry,
+    graphql::{self, Batch, Code, Execution, Request, Text},
+    telemetry::{self, Step, within},
 };
 
 /// A request in the query of a URL. `variables` and `extensions` are JSON.
@@ -107,7 +107,8 @@ impl Service {
             Batch::One(request) => (vec![request], true),
             Batch::Many(requests) => (requests, false),
         };
-        let (responses, place) = self.api.execute(requests, form.tells_cost).await;
+        let execution = pin!(self.api.execute(requests, form.tells_cost));
+        let Execution { responses, account, place } = within(Step::Execute, execution).await;
         let is_immutable = responses.iter().all(graphql::Response::is_immutable);
         let (text, refusal) = match &responses[..] {
             [response] if is_one => (Text::of_response(response), response.refusal()),
@@ -129,6 +130,7 @@ impl Service {
             status,
             form: Form { coding, ..form },
             lifetime,
+            account,
             content: Arc::new(Content { pieces, _place: place }),
         })
     }

@@ -9,6 +9,7 @@ use axum::body::Bytes;
 use moka::sync::Cache;
 
 use super::reply::{Form, Lifetime, Reply};
+use crate::telemetry::Account;
 
 /// What all that is kept may take, in bytes.
 const KEPT_BYTES: u64 = 64 * 1024 * 1024;
@@ -65,7 +66,8 @@ impl Kept {
         if reply.lifetime == Lifetime::Immutable && self.has_met(asked) {
             // A body may be a slice of a buffer that is much larger.
             let text = Bytes::copy_from_slice(&asked.text);
-            self.answers.insert(Asked { text, ..*asked }, reply.clone());
+            let reply = Reply { account: Account::KEPT, ..reply.clone() };
+            self.answers.insert(Asked { text, ..*asked }, reply);
         }
     }
 

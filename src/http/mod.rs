@@ -16,11 +16,13 @@ mod refusal;
 mod reply;
 mod rest;
 mod site;
+mod visit;
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
     net::TcpListener,
+    task::spawn_blocking,
     time::{Instant, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
@@ -39,6 +41,9 @@ const DRAIN: Duration = Duration::from_secs(10);
 
 /// The end of it, which open requests may not take: the cache writes what it still has, or tells what is lost, in 2 s.
 const FAREWELL: Duration = Duration::from_millis(2_500);
+
+/// How long the last spans may take, as long as the drain does.
+const SPANS: Duration = Duration::from_secs(1);
 
 /// The longest request: far more than a document with a hundred aliases.
 const BODY_BYTES: usize = 1024 * 1024;
@@ -87,6 +92,8 @@ pub async fn serve(
     let deadline = Instant::now() + DRAIN;
     let answered = timeout_at(deadline - FAREWELL, clients).await;
     let kept = timeout_at(deadline, evaluator.drain()).await;
+    // What a collector has not taken by then is lost.
+    let _ = timeout_at(deadline.min(Instant::now() + SPANS), spawn_blocking(telemetry::flush_spans)).await;
     if answered.is_err() || kept.is_err() {
         telemetry::drain_cut();
     }

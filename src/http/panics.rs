@@ -2,11 +2,10 @@
 
 use std::panic::AssertUnwindSafe;
 
-use axum::{extract::Request, http::StatusCode, response::Response};
+use axum::{extract::Request, response::Response};
 use futures_util::FutureExt;
 
 use super::{connections::Answers, negotiation::Media, refusal::Refusal};
-use crate::telemetry;
 
 /// The site's answer. A panic, which was logged where it happened, is answered with a 500; that a handler may have
 /// left something half done is no danger: what handlers share is changed in whole steps.
@@ -14,7 +13,6 @@ pub(super) async fn caught(site: &impl Answers, request: Request) -> Response {
     let speaks_graphql = request.uri().path() == "/graphql";
     let answer = AssertUnwindSafe(site.answer(request)).catch_unwind().await;
     answer.unwrap_or_else(|_| {
-        telemetry::answered(StatusCode::INTERNAL_SERVER_ERROR.as_u16());
         let refusal = Refusal::internal();
         if speaks_graphql { refusal.into_errors(Media::Json) } else { refusal.into_problem() }
     })

@@ -8,6 +8,7 @@ use std::{
 };
 
 use axum::{
+    Extension,
     body::{Body, Bytes},
     http::{
         HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
@@ -19,7 +20,7 @@ use futures_util::stream;
 use http_body::{Frame, SizeHint};
 
 use super::negotiation::{Coding, Media};
-use crate::graphql::Place;
+use crate::{graphql::Place, telemetry::Account};
 
 /// The header by which a client asks what its operation costs.
 pub(super) const COST: HeaderName = HeaderName::from_static("x-phipi-cost");
@@ -106,6 +107,7 @@ pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) form: Form,
     pub(super) lifetime: Lifetime,
+    pub(super) account: Account,
     pub(super) content: Arc<Content>,
 }
 
@@ -126,11 +128,11 @@ impl Reply {
     pub(super) fn respond(&self, method: &Method, headers: &HeaderMap) -> Response {
         let (mut head, is_known) = head(self.form, self.lifetime, method, headers);
         if is_known {
-            return not_modified(head);
+            return (Extension(self.account), not_modified(head)).into_response();
         }
         head.extend(self.form.coding.name().map(|name| (CONTENT_ENCODING, HeaderValue::from_static(name))));
         let body = Pieces { all: Arc::clone(&self.content), next: 0, left: self.bytes() as u64 };
-        (self.status, head, Body::new(body)).into_response()
+        (self.status, head, Extension(self.account), Body::new(body)).into_response()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, convert::Infallible, iter, sync::Arc};
 
 use axum::{
+    Extension,
     body::{Body, Bytes},
     extract::{Path, State, rejection::PathRejection},
     http::{
@@ -24,6 +25,7 @@ use super::{
 use crate::{
     evaluator::{Answer, Answers, Question},
     graphql::{Code, Fault},
+    telemetry::{Account, Kind},
 };
 
 /// F(n), streamed: a number of any length is sent in bounded memory.
@@ -37,10 +39,12 @@ pub(super) async fn fib(
         let (evaluator, n) = (&service.evaluator, text_of(n)?);
         let index = n.parse().map_err(|_| evaluator.not_an_index(format!("{n:?}"))).and_then(|n| evaluator.index(n))?;
         let form = form(&headers)?;
-        let answer = service.ask(Question::Fib(index)).await?.fib(index).map_err(Fault::from)?;
+        let answers = service.ask(Question::Fib(index)).await?;
+        let answer = answers.fib(index).map_err(Fault::from)?;
+        let account = Account { kind: Kind::RestFib, cached: answer.cached, spent: Some(answers.spent) };
         let (value, length) = (Arc::clone(&answer.value), answer.value.digit_count());
         let digits = (0..).map_while(move |at| value.chunk(at));
-        Ok(service.stream(form, answer.cached, length, digits, &method, &headers))
+        Ok(service.stream(form, account, length, digits, &method, &headers))
     };
     answer.await.unwrap_or_else(Refusal::into_problem)
 }
@@ -57,9 +61,11 @@ pub(super) async fn pi(
         let terms =
             terms.parse().map_err(|_| evaluator.not_terms(format!("{terms:?}"))).and_then(|n| evaluator.terms(n))?;
         let form = form(&headers)?;
-        let Answer { value, cached } = service.ask(Question::Pi(terms)).await?.pi(terms).map_err(Fault::from)?;
+        let answers = service.ask(Question::Pi(terms)).await?;
+        let Answer { value, cached } = answers.pi(terms).map_err(Fault::from)?;
+        let account = Account { kind: Kind::RestPi, cached, spent: Some(answers.spent) };
         let digits = value.to_string();
-        Ok(service.stream(form, cached, digits.len(), iter::once(digits), &method, &headers))
+        Ok(service.stream(form, account, digits.len(), iter::once(digits), &method, &headers))
     };
     answer.await.unwrap_or_else(Refusal::into_problem)
 }
@@ -82,12 +88,13 @@ impl Service {
     fn stream(
         &self,
         form: Form,
-        cached: bool,
+        account: Account,
         digits: usize,
         pieces: impl Iterator<Item = String> + Send + 'static,
         method: &Method,
         headers: &HeaderMap,
     ) -> Response {
+        let cached = account.cached;
         let (before, after) = match form.media {
             Media::Text => (String::new(), ""),
             Media::Json | Media::GraphqlResponse | Media::Html => (format!(r#"{{"cached":{cached},"result":"#), "}"),
@@ -97,7 +104,7 @@ impl Service {
         let lifetime = if cached { Lifetime::Immutable } else { Lifetime::Passing };
         let (mut head, is_known) = head(Form { coding, ..form }, lifetime, method, headers);
         if is_known {
-            return not_modified(head);
+            return (Extension(account), not_modified(head)).into_response();
         }
         let pieces = iter::once(before).chain(pieces).chain(iter::once(after.to_owned()));
         let pieces = pieces.filter(|piece| !piece.is_empty()).map(Bytes::from);
@@ -111,7 +118,7 @@ impl Service {
                 Body::from_stream(compressed(coding, Arc::clone(&self.workers), pieces))
             }
         };
-        (head, body).into_response()
+        (head, Extension(account), body).into_response()
     }
 }
 

@@ -1,6 +1,6 @@
 //! What clients find: the paths of the public listener.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use axum::{
     Router,
@@ -15,8 +15,8 @@ use super::{
     connections::Answers,
     cors::{Origins, is_preflight, preflight},
     graphql, pages, refusal, rest,
+    visit::Visit,
 };
-use crate::telemetry;
 
 /// The public listener's answers.
 pub(super) struct Site {
@@ -42,17 +42,23 @@ impl Site {
 
 impl Answers for Site {
     async fn answer(&self, request: Request) -> Response {
-        let origin = request.headers().get(ORIGIN).cloned();
-        let mut response = if request.method() == Method::POST && request.uri().path() == "/graphql" {
+        let (visit, origin) = (Visit::begin(&request), request.headers().get(ORIGIN).cloned());
+        let mut response = visit.within(pin!(self.route(request))).await;
+        self.origins.allow(origin.as_ref(), response.headers_mut());
+        visit.end(&mut response);
+        response
+    }
+}
+
+impl Site {
+    async fn route(&self, request: Request) -> Response {
+        if request.method() == Method::POST && request.uri().path() == "/graphql" {
             // The one path where microseconds count does not go through the router.
             graphql::post(&self.service, request).await
         } else if is_preflight(request.method(), request.headers()) {
             preflight()
         } else {
             self.router.answer(request).await
-        };
-        self.origins.allow(origin.as_ref(), response.headers_mut());
-        telemetry::answered(response.status().as_u16());
-        response
+        }
     }
 }

@@ -7,7 +7,7 @@ use prometheus::{
     register_int_gauge, register_int_gauge_vec,
 };
 
-use super::{Operation, Trouble, traffic};
+use super::{Operation, Trouble, requests, traffic};
 
 /// Where an entry may be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,7 @@ struct Metrics {
     oversize: IntCounter,
     evaluations: IntCounter,
     joined: IntCounter,
+    lines_dropped: IntCounter,
 }
 
 static METRICS: LazyLock<Metrics> =
@@ -87,6 +88,10 @@ impl Metrics {
             joined: register_int_counter!(
                 "phipi_flights_joined_total",
                 "Questions that waited for an evaluation which another request had begun."
+            )?,
+            lines_dropped: register_int_counter!(
+                "phipi_log_lines_dropped_total",
+                "Lines that are not in the log since nobody read it fast enough."
             )?,
         };
         metrics.begin();
@@ -156,6 +161,7 @@ pub const EXPOSITION_TYPE: &str = prometheus::TEXT_FORMAT;
 pub fn exposition() -> Result<String, prometheus::Error> {
     LazyLock::force(&METRICS);
     traffic::show();
+    requests::show();
     TextEncoder::new().encode_to_string(&prometheus::gather())
 }
 
@@ -211,6 +217,10 @@ pub(super) fn breaker_is_open(operation: Operation, is_open: bool) {
 
 pub(super) fn proof_failed() {
     METRICS.proofs.inc();
+}
+
+pub(super) fn line_dropped() {
+    METRICS.lines_dropped.inc();
 }
 
 pub(super) fn dropped(bytes: usize) {

@@ -1,40 +1,70 @@
-//! Every event that the log may hold and every metric, by name, in one place: what is told is decided here and nowhere
-//! else.
+//! Every event that the log may hold, every metric and every span, by name, in one place: what is told is decided here
+//! and nowhere else.
 //!
-//! The log goes to stderr. Requests, values and secrets are never logged.
+//! # What is told of a request
+//!
+//! Each answered request of a client is one line of the [`log`]: its method, the route of its path, the kind of its
+//! operation, the status, how long it took, the bytes of its answer, whether all of it was cached, and its trace, if
+//! spans are exported. The same goes into the metrics of [`requests`]; [`spans`] tell the steps that it went through.
+//!
+//! # What never is
+//!
+//! What a client sends is neither logged nor made a label or an attribute: no body, no document, no name of an operation,
+//! no variable and no other value, long or short, no query of a URL and no path beyond its route, no header and no
+//! address. An unusual method, or a path that is none of ours, is `other`. There are two exceptions, of which neither has
+//! room for a secret: the id of the caller's trace, in hexadecimal digits, and the key of an entry or the question whose
+//! proof failed, which holds one number. Of what an operator sets the log tells where the store and the collector are,
+//! without passwords. A panic is logged with its place and message, which hold nothing of a client's.
 
+mod log;
 mod metrics;
+mod requests;
+mod spans;
 mod traffic;
 
-use std::{fmt::Display, io::IsTerminal, panic::PanicHookInfo, path::Path};
+use std::{fmt::Display, io, panic::PanicHookInfo, path::Path};
 
+use thiserror::Error;
 use tracing::{error, info, warn};
+use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
 
 pub use self::{
+    log::{Log, LogFormat},
     metrics::{
         EXPOSITION_TYPE, Tier, budget_exceeded, connection_replaced, evaluated, exposition, joined, looked_up,
         oversize, queue_grew, queue_shrank, store_failed,
     },
-    traffic::{answer_was_kept, answered, connection_closed, connection_cut, connection_opened},
+    requests::{Account, Kind, Request, Spent, answered},
+    spans::{Collector, CollectorError, RequestSpan, Step, done_within, flush_spans, within},
+    traffic::{answer_was_kept, connection_closed, connection_cut, connection_opened},
 };
 
-/// How a line of the log looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line, for collectors.
-    Json,
+/// Why nothing can be told.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// There is no thread for the log.
+    #[error("the log can't be written: {0}")]
+    Log(#[from] io::Error),
+    /// Spans can't be sent.
+    #[error(transparent)]
+    Collector(#[from] CollectorError),
 }
 
-/// Sends the log of this process, panics included, to stderr. Call it once.
-pub fn start(format: LogFormat) {
-    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false);
-    match format {
-        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => log.json().init(),
+/// Begins the log of this process, panics included, on stderr, and sends its spans to the collector, if there is one.
+/// Call it once, inside of a tokio runtime.
+///
+/// # Errors
+/// When the system starts no thread for it, or the collector can't be used as the environment asks.
+pub fn start(format: LogFormat, collector: Option<Collector>) -> Result<Log, StartError> {
+    let log = log::open(format)?;
+    let subscriber = tracing_subscriber::registry().with(log::events(format));
+    match collector {
+        // Without the layer for spans nothing wants them, and they cost nothing.
+        None => subscriber.init(),
+        Some(collector) => subscriber.with(spans::exported(collector)?).init(),
     }
     std::panic::set_hook(Box::new(panicked));
+    Ok(log)
 }
 
 /// The first line of the log: where answers are kept.
@@ -171,6 +201,16 @@ pub fn draining() {
 /// The drain took too long.
 pub fn drain_cut() {
     warn!("drain: the deadline cut what was still open");
+}
+
+/// The collector does not take spans. Logged once, as its taking them again is.
+fn spans_not_taken(collector: &impl Display, cause: &impl Display) {
+    warn!("spans are lost: {collector} does not take them: {cause}");
+}
+
+/// The collector takes spans again.
+fn spans_taken_again() {
+    info!("spans are taken again");
 }
 
 fn panicked(panic: &PanicHookInfo<'_>) {

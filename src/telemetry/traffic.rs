@@ -53,7 +53,7 @@ pub(super) fn show() {
 }
 
 /// A client's request was answered with this status. (A redirect or what a client has already count as successes.)
-pub fn answered(status: u16) {
+pub(super) fn answered(status: u16) {
     match status {
         ..400 => TRAFFIC.successes.inc(),
         400..500 => TRAFFIC.refusals.inc(),

@@ -1,0 +1,182 @@
+//! A request from its head to the head of its answer, and what is told of it there: to the log, to the metrics, to the
+//! collector of spans, and to the client.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    extract::Request,
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header::CONTENT_LENGTH},
+    response::Response,
+};
+use http_body::Body as _;
+
+use crate::telemetry::{self, Account, Kind, RequestSpan};
+
+/// How long the parts of an answer took, for the tools of a browser.
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+/// That of an answer that was sent before: it took some microseconds, which are not worth telling.
+const KEPT: HeaderValue = HeaderValue::from_static("kept");
+
+/// The span of the one who sent a request (W3C Trace Context).
+const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// The span of a request, for the one who sent it (W3C Trace Context, level 2).
+const TRACE_RESPONSE: HeaderName = HeaderName::from_static("traceresponse");
+
+/// What is not of ours is not told, however it is named.
+const OTHER: &str = "other";
+
+/// A request that is being answered.
+pub(super) struct Visit {
+    began: Instant,
+    method: &'static str,
+    route: &'static str,
+    span: RequestSpan,
+}
+
+impl Visit {
+    /// Begins with the head of a request.
+    pub(super) fn begin(request: &Request) -> Self {
+        let (method, route) = (method_of(request.method()), route_of(request.uri().path()));
+        let span = RequestSpan::begin(method, route, || only(request.headers(), TRACE_PARENT));
+        Self { began: Instant::now(), method, route, span }
+    }
+
+    /// What the request goes through.
+    pub(super) fn within<F: Future + Unpin>(&self, answer: F) -> impl Future<Output = F::Output> {
+        self.span.within(answer)
+    }
+
+    /// Ends with the head of its answer.
+    pub(super) fn end(&self, response: &mut Response) {
+        let status = response.status();
+        let account = response.extensions_mut().remove().unwrap_or_else(|| without_account(status));
+        let took = self.began.elapsed();
+        let timing = match account.kind {
+            Kind::Kept => Some(KEPT),
+            _ => HeaderValue::try_from(account.server_timing(took)).ok(),
+        };
+        let (trace, name) = self.span.names().unzip();
+        let name = name.and_then(|name| HeaderValue::try_from(name).ok());
+        let head = response.headers_mut();
+        head.extend(timing.map(|timing| (SERVER_TIMING, timing)));
+        head.extend(name.map(|name| (TRACE_RESPONSE, name)));
+        let bytes = response.body().size_hint().exact().or_else(|| announced(response.headers()));
+        self.tell(account, status, took, bytes, trace);
+    }
+
+    fn tell(&self, account: Account, status: StatusCode, took: Duration, bytes: Option<u64>, trace: Option<Box<str>>) {
+        let (method, route, status) = (self.method, self.route, status.as_u16());
+        self.span.tell(&account, status);
+        telemetry::answered(&telemetry::Request { method, route, account, status, took, bytes, trace });
+    }
+}
+
+/// What panics is answered further out, and told of here.
+impl Drop for Visit {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let trace = self.span.names().map(|(trace, _)| trace);
+            self.tell(Account::REFUSED, StatusCode::INTERNAL_SERVER_ERROR, self.began.elapsed(), None, trace);
+        }
+    }
+}
+
+/// What is told of an answer that asked for nothing, or of a refusal.
+fn without_account(status: StatusCode) -> Account {
+    if status.is_client_error() || status.is_server_error() { Account::REFUSED } else { Account::default() }
+}
+
+/// How long a body is that is streamed, if its head says so.
+fn announced(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// The value of a header that is there once.
+fn only(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())?.to_str().ok()
+}
+
+/// A method as it is told.
+fn method_of(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        _ => OTHER,
+    }
+}
+
+/// The route of a path, without what a client asks for.
+fn route_of(path: &str) -> &'static str {
+    let is_below = |folder| path.strip_prefix(folder).is_some_and(|rest| !rest.is_empty() && !rest.contains('/'));
+    match path {
+        "/graphql" => "/graphql",
+        "/" => "/",
+        "/schema.graphql" => "/schema.graphql",
+        _ if is_below("/fib/") => "/fib/{n}",
+        _ if is_below("/pi/") => "/pi/{terms}",
+        _ => OTHER,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use axum::body::Body;
+
+    use super::*;
+
+    #[test]
+    fn what_panics_counts_as_a_failure() {
+        let has_failed = |times: usize| {
+            let row = format!("phipi_http_answers_total{{status=\"5xx\"}} {times}\n");
+            telemetry::exposition().unwrap().contains(&row)
+        };
+        assert!(has_failed(0));
+        drop(Visit::begin(&Request::new(Body::empty())));
+        assert!(has_failed(0), "a client that goes away is no failure");
+        let handler = || {
+            let _visit = Visit::begin(&Request::new(Body::empty()));
+            panic!("as the test wants it");
+        };
+        catch_unwind(AssertUnwindSafe(handler)).unwrap_err();
+        assert!(has_failed(1));
+    }
+
+    #[test]
+    fn nothing_that_a_client_chooses_is_told() {
+        let rows = [
+            ("/fib/10", "/fib/{n}"),
+            ("/pi/secret", "/pi/{terms}"),
+            ("/fib/", OTHER),
+            ("/fib/1/secret", OTHER),
+            ("/graphql/secret", OTHER),
+            ("/secret", OTHER),
+        ];
+        for (path, route) in rows {
+            assert_eq!(route_of(path), route, "{path}");
+        }
+        assert_eq!(method_of(&Method::from_bytes(b"SECRET").unwrap()), OTHER);
+    }
+
+    #[test]
+    fn a_header_that_is_there_twice_says_nothing() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(only(&headers, TRACE_PARENT), None);
+        headers.append(TRACE_PARENT, HeaderValue::from_static("00-1"));
+        assert_eq!(only(&headers, TRACE_PARENT), Some("00-1"));
+        headers.append(TRACE_PARENT, HeaderValue::from_static("00-2"));
+        assert_eq!(only(&headers, TRACE_PARENT), None);
+    }
+}

@@ -1,0 +1,177 @@
+//! Requests of clients, as they are told of when they are answered: counted, measured by kind of operation, and logged.
+
+use std::{sync::LazyLock, time::Duration};
+
+use prometheus::{Histogram, register_histogram_vec};
+
+use super::{
+    log::{self, milliseconds},
+    traffic,
+};
+
+/// The bounds of the histograms, in seconds: an answer that was sent before takes some microseconds, and none more than
+/// thirty seconds.
+const BOUNDS: [f64; 16] =
+    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// What a request was about. There are few, so that each may be a row of a metric.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// GraphQL that asks for Fibonacci numbers.
+    Fib,
+    /// GraphQL that asks for approximations of π.
+    Pi,
+    /// GraphQL that asks for both.
+    FibAndPi,
+    /// GraphQL that asks for neither, but about the schema.
+    Introspection,
+    /// GraphQL with an answer that was sent before.
+    Kept,
+    /// A Fibonacci number over REST.
+    RestFib,
+    /// An approximation of π over REST.
+    RestPi,
+    /// What a browser asks for: pages, and what it may do.
+    #[default]
+    Page,
+    /// What was not answered as it was asked, whatever it was about.
+    Refused,
+}
+
+impl Kind {
+    const ALL: [Self; 9] = [
+        Self::Fib,
+        Self::Pi,
+        Self::FibAndPi,
+        Self::Introspection,
+        Self::Kept,
+        Self::RestFib,
+        Self::RestPi,
+        Self::Page,
+        Self::Refused,
+    ];
+
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Fib => "fib",
+            Self::Pi => "pi",
+            Self::FibAndPi => "fib_and_pi",
+            Self::Introspection => "introspection",
+            Self::Kept => "kept",
+            Self::RestFib => "rest_fib",
+            Self::RestPi => "rest_pi",
+            Self::Page => "page",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// What an answer took, as far as something was asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// Asking the cache, and waiting until it has what is new.
+    pub cache: Duration,
+    /// Evaluating, or waiting for who does; nothing when all was cached.
+    pub evaluate: Option<Duration>,
+}
+
+/// What is told of an answer beside its status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// What was asked.
+    pub kind: Kind,
+    /// Whether something was asked, and all of it was cached.
+    pub cached: bool,
+    /// What it took; `None` when neither the cache nor the workers had to do with it.
+    pub spent: Option<Spent>,
+}
+
+impl Account {
+    /// Of an answer that was sent before, which only what is all cached is again.
+    pub const KEPT: Self = Self { kind: Kind::Kept, cached: true, spent: None };
+
+    /// Of what was refused.
+    pub const REFUSED: Self = Self { kind: Kind::Refused, cached: false, spent: None };
+
+    /// What it took in all and in its parts, in milliseconds, as the header `Server-Timing` has it.
+    #[must_use]
+    pub fn server_timing(&self, total: Duration) -> Vec<u8> {
+        let parts = [
+            ("total;dur=", Some(total)),
+            (", cache;dur=", self.spent.map(|spent| spent.cache)),
+            (", evaluate;dur=", self.spent.and_then(|spent| spent.evaluate)),
+        ];
+        let mut text = Vec::with_capacity(64);
+        for (name, duration) in parts {
+            let Some(duration) = duration else { continue };
+            text.extend_from_slice(name.as_bytes());
+            milliseconds(&mut text, duration);
+        }
+        text
+    }
+}
+
+/// A request that was answered: what the log holds of it, and nothing else.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Its method, if it is a usual one.
+    pub method: &'static str,
+    /// The route of its path, if there is one.
+    pub route: &'static str,
+    /// What it was about.
+    pub account: Account,
+    /// The status of the answer.
+    pub status: u16,
+    /// From its head to the head of the answer.
+    pub took: Duration,
+    /// How long the answer is, if that is known.
+    pub bytes: Option<u64>,
+    /// The trace that it is part of, if spans are exported.
+    pub trace: Option<Box<str>>,
+}
+
+/// The histogram of each kind at hand, since every request is measured.
+static SECONDS: LazyLock<[Histogram; Kind::ALL.len()]> = LazyLock::new(|| {
+    let seconds = register_histogram_vec!(
+        "phipi_http_request_seconds",
+        "From the head of a client's request to the head of its answer, by kind of operation.",
+        &["operation"],
+        BOUNDS.to_vec()
+    )
+    .expect("the name is registered once, and well-formed");
+    Kind::ALL.map(|kind| seconds.with_label_values(&[kind.label()]))
+});
+
+/// Shows all rows from the start, as the other metrics do.
+pub(super) fn show() {
+    LazyLock::force(&SECONDS);
+}
+
+/// A client's request was answered.
+pub fn answered(request: &Request) {
+    traffic::answered(request.status);
+    SECONDS[request.account.kind as usize].observe(request.took.as_secs_f64());
+    log::answered(request);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_has_its_own_histogram() {
+        for (place, kind) in Kind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, place, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_server_timing_has_the_parts_that_there_were() {
+        let [total, cache, evaluate] = [1_234_567, 30_000, 1_000].map(Duration::from_nanos);
+        let timing = |spent| String::from_utf8(Account { spent, ..Account::default() }.server_timing(total)).unwrap();
+        assert_eq!(timing(None), "total;dur=1.234");
+        assert_eq!(timing(Some(Spent { cache, evaluate: None })), "total;dur=1.234, cache;dur=0.030");
+        let all = Some(Spent { cache, evaluate: Some(evaluate) });
+        assert_eq!(timing(all), "total;dur=1.234, cache;dur=0.030, evaluate;dur=0.001");
+    }
+}
