@@ -3,6 +3,7 @@
 mod audits;
 mod cached;
 mod cluster;
+mod collector;
 mod command_line;
 mod faults;
 mod graphql;
@@ -22,4 +23,5 @@ mod refusals;
 mod sentinel;
 mod service;
 mod storm;
+mod telemetry;
 mod tls;

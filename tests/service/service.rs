@@ -34,6 +34,7 @@ pub struct Service {
     url: String,
     admin: String,
     log: Arc<Mutex<String>>,
+    requests: Arc<Mutex<Vec<String>>>,
     logging: Option<JoinHandle<()>>,
     expects_warnings: bool,
 }
@@ -62,12 +63,16 @@ impl Service {
     /// Starts a command that serves, and waits for its addresses.
     pub fn spawn(mut command: Command) -> Self {
         let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let log = Arc::new(Mutex::new(String::new()));
+        let (log, requests) = (Arc::new(Mutex::new(String::new())), Arc::new(Mutex::new(Vec::new())));
         let stderr = BufReader::new(process.stderr.take().unwrap());
-        let written = Arc::clone(&log);
+        let (events, answered) = (Arc::clone(&log), Arc::clone(&requests));
         let logging = thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
-                *written.lock().unwrap() += &(line + "\n");
+                if line.contains("INFO answered ") || line.contains(r#""message":"answered""#) {
+                    answered.lock().unwrap().push(line);
+                } else {
+                    *events.lock().unwrap() += &(line + "\n");
+                }
             }
         });
         let mut stdout = BufReader::new(process.stdout.take().unwrap());
@@ -83,7 +88,7 @@ impl Service {
             stdout.read_to_string(&mut rest).unwrap();
             assert_eq!(rest, "", "stdout carries the addresses and nothing else");
         });
-        Self { process, url, admin, log, logging: Some(logging), expects_warnings: false }
+        Self { process, url, admin, log, requests, logging: Some(logging), expects_warnings: false }
     }
 
     pub fn expecting_warnings(mut self) -> Self {
@@ -106,8 +111,14 @@ impl Service {
         stream
     }
 
+    /// The events in its log.
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
+    }
+
+    /// The lines of its requests in its log.
+    pub fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
     }
 
     /// Waits until the log tells of `event`.

@@ -1,0 +1,354 @@
+//! What is told of requests: in the log, to a collector of spans, to Prometheus, and to the client.
+
+use std::{
+    io::Write,
+    net::TcpListener,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::{
+    collector::{Collector, attribute, hex},
+    redis_server::RedisServer,
+    service::{Service, client, eventually, get, program, undisturbed},
+};
+
+const README: &str = include_str!("../../README.md");
+
+/// A caller's span, and the trace that it is in.
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+const CALLER: &str = "b7ad6b7169203331";
+
+/// The program with what it needs, and some variables.
+fn command(cache: &str, flags: &[&str], variables: &[(&str, &str)]) -> Command {
+    let mut command = program();
+    command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--cache", cache]).args(flags);
+    command.envs(variables.iter().copied());
+    command
+}
+
+/// A service that sends its spans to a collector soon.
+fn traced(cache: &str, url: &str) -> Service {
+    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", url), ("OTEL_BSP_SCHEDULE_DELAY", "50")];
+    Service::spawn(command(cache, &[], &variables))
+}
+
+/// Ends the service, and gives the lines of its requests, of which there have to be so many.
+fn lines(service: &mut Service, count: usize) -> Vec<String> {
+    service.signal(Signal::TERM);
+    assert!(service.exit().success());
+    eventually("no line is lost", || service.requests().len() >= count);
+    let lines = service.requests();
+    assert_eq!(lines.len(), count, "{lines:#?}");
+    lines
+}
+
+/// Requests of every kind, full of what is nobody's business, and what their lines say.
+const REQUESTS: [(&str, &str, &str, [&str; 5]); 15] = [
+    ("POST", "/graphql", "{ secret: fib(n: 4242) { cached } }", ["POST", "/graphql", "fib", "200", "false"]),
+    ("POST", "/graphql", "{ secret: fib(n: 4242) { cached } }", ["POST", "/graphql", "fib", "200", "true"]),
+    ("POST", "/graphql", "{ secret: fib(n: 4242) { cached } }", ["POST", "/graphql", "fib", "200", "true"]),
+    ("POST", "/graphql", "{ secret: fib(n: 4242) { cached } }", ["POST", "/graphql", "kept", "200", "true"]),
+    ("POST", "/graphql", "query secret { pi(terms: 4242) { n: cached } }", ["POST", "/graphql", "pi", "200", "false"]),
+    (
+        "POST",
+        "/graphql",
+        "{ fib(n: 4242) { n } pi(terms: 4242) { terms } }",
+        ["POST", "/graphql", "fib_and_pi", "200", "true"],
+    ),
+    ("POST", "/graphql", "{ secret: __typename }", ["POST", "/graphql", "introspection", "200", "false"]),
+    ("POST", "/graphql", "{ secret }", ["POST", "/graphql", "refused", "200", "false"]),
+    ("GET", "/graphql?query={secret:fib(n:4242){n}}", "", ["GET", "/graphql", "fib", "200", "true"]),
+    ("GET", "/fib/4242", "", ["GET", "/fib/{n}", "rest_fib", "200", "true"]),
+    ("GET", "/pi/4242?secret", "", ["GET", "/pi/{terms}", "rest_pi", "200", "true"]),
+    ("GET", "/fib/secret", "", ["GET", "/fib/{n}", "refused", "400", "false"]),
+    ("GET", "/secret", "", ["GET", "other", "refused", "404", "false"]),
+    ("GET", "/schema.graphql", "", ["GET", "/schema.graphql", "page", "200", "false"]),
+    ("SECRET", "/", "", ["other", "/", "refused", "405", "false"]),
+];
+
+/// Sends them, each with secrets in its headers and, if it has a document, in a variable.
+fn send_all(service: &Service) {
+    let client = client();
+    for (method, path, document, _) in REQUESTS {
+        let request = ureq::http::Request::builder()
+            .method(method)
+            .uri(service.url(path))
+            .header("Authorization", "Bearer hunter2")
+            .header("X-Secret", "hunter2")
+            .header("Content-Type", "application/json");
+        let body = json!({"query": document, "variables": {"password": "hunter2"}}).to_string();
+        let body = if method == "POST" { body } else { String::new() };
+        let request = client.configure_request(request.body(body).unwrap()).allow_non_standard_methods(true).build();
+        client.run(request).unwrap();
+    }
+}
+
+#[test]
+fn each_request_is_a_line_in_text() {
+    undisturbed(|| {
+        let mut service = Service::start("memory:");
+        send_all(&service);
+        let lines = lines(&mut service, REQUESTS.len());
+        for (line, (_, _, _, told)) in lines.iter().zip(REQUESTS) {
+            let [method, path, operation, status, cached] = told;
+            let beginning =
+                format!("  INFO answered method={method} path={path} operation={operation} status={status} ");
+            let (time, rest) = line.split_at("2000-02-29T00:00:00.000042Z".len());
+            assert!(time.ends_with('Z') && rest.starts_with(&beginning), "{line}");
+            assert!(rest.contains(" ms=") && rest.ends_with(&format!(" cached={cached}")), "{line}");
+        }
+        assert_tells_nothing(&(service.log() + &lines.concat()));
+    });
+}
+
+#[test]
+fn each_request_is_a_line_in_json() {
+    undisturbed(|| {
+        let mut service = Service::start_with("memory:", &["--log-format", "json"]);
+        send_all(&service);
+        let lines = lines(&mut service, REQUESTS.len());
+        for (line, (_, _, _, told)) in lines.iter().zip(REQUESTS) {
+            let line: Value = serde_json::from_str(line).unwrap();
+            assert_eq!((&line["level"], &line["fields"]["message"]), (&json!("INFO"), &json!("answered")));
+            let field = |name: &str| match &line["fields"][name] {
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            assert_eq!(["method", "path", "operation", "status", "cached"].map(field), told, "{line}");
+            assert!(line["fields"]["ms"].is_f64() && line["fields"]["bytes"].is_u64(), "{line}");
+        }
+        assert!(
+            service.log().lines().all(|line| serde_json::from_str::<Value>(line).is_ok()),
+            "events are no different"
+        );
+        assert_tells_nothing(&(service.log() + &lines.concat()));
+    });
+}
+
+/// Nothing of what [`send_all`] sends is there.
+fn assert_tells_nothing(text: &str) {
+    for secret in ["hunter2", "secret", "4242", "password", "__typename", "127.0.0.1"] {
+        assert!(!text.to_lowercase().contains(secret), "{secret} in {text}");
+    }
+}
+
+#[test]
+fn no_line_is_lost_at_a_drain() {
+    let mut service = Service::start("memory:");
+    let client = client();
+    for _ in 0..1_000 {
+        service.post_by(&client, &json!({"query": "{ pi(terms: 7) { cached } }"})).unwrap();
+    }
+    lines(&mut service, 1_000);
+}
+
+#[test]
+fn who_does_not_read_the_log_holds_nobody_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let serve = command("memory:", &[], &[]);
+    let mut shell = Command::new("sh");
+    // Opened for reading too, and never read.
+    shell.args(["-c", r#"mkfifo "$0" && exec "$@" 2<>"$0""#]).arg(folder.path().join("log"));
+    shell.arg(serve.get_program()).args(serve.get_args()).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+    let mut service = Service::spawn(shell);
+    let client = client();
+    let mut asked = 0;
+    while service.metric("phipi_log_lines_dropped_total") == 0 {
+        for _ in 0..1_000 {
+            service.post_by(&client, &json!({"query": "{ pi(terms: 7) { cached } }"})).unwrap();
+        }
+        asked += 1_000;
+        assert!(asked < 100_000, "what waits is bounded");
+    }
+    service.signal(Signal::TERM);
+    assert!(service.exit().success(), "not even the end waits for it");
+}
+
+#[test]
+fn the_spans_of_a_request_are_below_its_callers() {
+    let (collector, redis) = (Collector::start(), RedisServer::start());
+    let mut service = traced(&redis.url(), &collector.url());
+    let parent = format!("00-{TRACE}-{CALLER}-01");
+    let ask = || {
+        let request = client().post(service.url("/graphql")).header("traceparent", &parent);
+        let answer = request.send_json(json!({"query": "{ fib(n: 4242) { cached } }"})).unwrap();
+        answer.headers()["traceresponse"].to_str().unwrap().to_owned()
+    };
+    let response = ask();
+    let spans = collector.trace_with(TRACE, "POST /graphql");
+    let parent_of = |id: &str| spans.iter().find(|span| hex(&span.span_id) == id);
+    let path = |name: &str| {
+        let mut path = Vec::new();
+        let mut span = spans.iter().find(|span| span.name == name);
+        while let Some(here) = span {
+            path.push(&*here.name);
+            span = parent_of(&hex(&here.parent_span_id));
+        }
+        path.reverse();
+        path.join(" > ")
+    };
+    let answer = "POST /graphql > graphql.execute > answer";
+    assert_eq!(path("cache.local.read"), format!("{answer} > cache.lookup > cache.local.read"));
+    assert_eq!(path("cache.shared.read"), format!("{answer} > cache.lookup > cache.shared.read"));
+    assert_eq!(path("evaluate"), format!("{answer} > flight > evaluate"));
+    assert_eq!(path("cache.shared.write"), format!("{answer} > flight > cache.keep > cache.shared.write"));
+
+    let request = spans.iter().find(|span| span.name == "POST /graphql").unwrap();
+    assert_eq!(hex(&request.parent_span_id), CALLER);
+    assert_eq!(response, format!("00-{TRACE}-{}-01", hex(&request.span_id)));
+    let told = ["http.request.method", "http.route", "http.response.status_code", "phipi.operation", "phipi.cached"]
+        .map(|key| attribute(&request.attributes, key));
+    assert_eq!(told, ["POST", "/graphql", "200", "fib", "false"]);
+    assert_eq!(collector.services()[0], "phipi");
+
+    (0..3).for_each(|_| _ = ask());
+    eventually("what is kept has a span too", || {
+        collector
+            .trace(TRACE)
+            .iter()
+            .any(|span| span.name == "POST /graphql" && attribute(&span.attributes, "phipi.operation") == "kept")
+    });
+    let lines = lines(&mut service, 4);
+    assert!(lines.iter().all(|line| line.ends_with(&format!(" trace={TRACE}"))), "{lines:#?}");
+    assert!(!collector.text().contains("4242"), "no values");
+}
+
+#[test]
+fn the_last_spans_come_before_the_end() {
+    let collector = Collector::start();
+    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", &*collector.url()), ("OTEL_SERVICE_NAME", "numbers")];
+    let service = Service::spawn(command("memory:", &[], &variables));
+    let answer = client().get(service.url("/fib/10")).header("traceparent", format!("00-{TRACE}-{CALLER}-01")).call();
+    assert!(answer.unwrap().headers()["traceresponse"].to_str().unwrap().starts_with(&format!("00-{TRACE}-")));
+    // A caller that does not name its span well has none.
+    let answer = client().get(service.url("/fib/10")).header("traceparent", "00-secret").call().unwrap();
+    assert!(!answer.headers()["traceresponse"].to_str().unwrap().contains(TRACE));
+    service.stop();
+    assert!(!collector.trace_with(TRACE, "GET /fib/{n}").is_empty());
+    assert_eq!(collector.services()[0], "numbers");
+}
+
+#[test]
+fn a_collector_that_is_away_is_told_of_once() {
+    // Nobody listens where somebody has just done so.
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let service = traced("memory:", &format!("http://{address}")).expecting_warnings();
+    assert!(!service.pi_cached(7));
+    service.logs("does not take them");
+    assert!(service.pi_cached(7));
+    let away = |service: &Service| service.log().matches("does not take them").count();
+    let _collector = Collector::listen(TcpListener::bind(address).unwrap());
+    eventually("the collector is met again", || {
+        assert!(service.pi_cached(7));
+        service.log().contains("spans are taken again")
+    });
+    assert_eq!(away(&service), 1, "{}", service.log());
+    service.stop();
+}
+
+#[test]
+fn a_collector_that_hangs_holds_up_neither_answers_nor_the_end() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let service = traced("memory:", &format!("http://{}", silent.local_addr().unwrap())).expecting_warnings();
+    for _ in 0..3 {
+        let began = Instant::now();
+        service.pi_cached(7);
+        assert!(began.elapsed() < Duration::from_secs(1));
+    }
+    let began = Instant::now();
+    service.stop();
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_url_that_is_no_collector_is_refused_at_the_start() {
+    for (url, hint) in [("collector:4318", "http://127.0.0.1:4318"), ("https://collector", "plain HTTP")] {
+        let refused = command("memory:", &[], &[("OTEL_EXPORTER_OTLP_ENDPOINT", url)]).output().unwrap();
+        let message = String::from_utf8(refused.stderr).unwrap();
+        assert!(!refused.status.success() && message.contains(hint), "{url}: {message}");
+    }
+}
+
+#[test]
+fn without_a_collector_no_span_is_named() {
+    let mut service = Service::start("memory:");
+    let request = client().get(service.url("/fib/10")).header("traceparent", format!("00-{TRACE}-{CALLER}-01"));
+    assert!(request.call().unwrap().headers().get("traceresponse").is_none());
+    assert!(!lines(&mut service, 1)[0].contains("trace"));
+}
+
+#[test]
+fn clients_are_told_what_took_how_long() {
+    let service = Service::start("memory:");
+    let timing = |path: &str| {
+        let answer = client().get(service.url(path)).call().unwrap();
+        let text = answer.headers()["server-timing"].to_str().unwrap().to_owned();
+        let entries = text.split(", ").map(|entry| {
+            let (name, duration) = entry.split_once(";dur=").unwrap_or((entry, "0"));
+            assert!(duration.parse::<f64>().unwrap() >= 0.0, "{text}");
+            name.to_owned()
+        });
+        (entries.collect::<Vec<_>>().join(" "), answer.status().as_u16())
+    };
+    assert_eq!(timing("/fib/10"), ("total cache evaluate".into(), 200));
+    assert_eq!(timing("/fib/10"), ("total cache".into(), 200));
+    assert_eq!(timing("/fib/x"), ("total".into(), 400));
+    let query = "/graphql?query={fib(n:10){n}}";
+    assert_eq!(timing(query), ("total cache".into(), 200));
+    assert_eq!(timing(query), ("total cache".into(), 200));
+    assert_eq!(timing(query), ("kept".into(), 200));
+    let known = client().get(service.url(query)).header("If-None-Match", "*").call().unwrap();
+    assert_eq!((known.status().as_u16(), known.headers()["server-timing"].to_str().unwrap()), (304, "kept"));
+    assert!(known.headers()["cache-control"].to_str().unwrap().contains("immutable"));
+}
+
+#[test]
+fn requests_are_measured_by_kind() {
+    let service = Service::start("memory:");
+    let count = |kind: &str| service.metric(&format!(r#"phipi_http_request_seconds_count{{operation="{kind}"}}"#));
+    for kind in ["fib", "pi", "fib_and_pi", "introspection", "kept", "rest_fib", "rest_pi", "page", "refused"] {
+        assert_eq!(count(kind), 0, "{kind} is there before its first request");
+        assert!(README.contains(&format!("`{kind}`")), "{kind}");
+    }
+    send_all(&service);
+    for (kind, requests) in [("fib", 4), ("kept", 1), ("rest_fib", 1), ("page", 1), ("refused", 4)] {
+        assert_eq!(count(kind), requests, "{kind}");
+    }
+}
+
+#[test]
+fn prometheus_finds_nothing_wrong_with_the_metrics() {
+    let service = Service::start("memory:");
+    send_all(&service);
+    let (_, text) = get(&service.admin_url("/metrics"));
+    let mut check = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool can't be started: install it (Debian: apt-get install prometheus)");
+    check.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = check.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+fn the_line_in_the_readme_is_that_of_the_program() {
+    let mut service = Service::start("memory:");
+    service.query("{ fib(n: 213) { cached } pi(terms: 1000) { cached } }");
+    let shown = README.lines().find(|line| line.contains("answered method=")).unwrap();
+    let line = &lines(&mut service, 1)[0];
+    let form = |line: &str| -> Vec<String> {
+        let fixed = |word: &str| match word.split_once('=') {
+            Some((name @ ("ms" | "bytes"), _)) => name.to_owned(),
+            _ => word.to_owned(),
+        };
+        line.split_whitespace().skip(1).map(fixed).collect()
+    };
+    assert_eq!(form(shown), form(line));
+}
