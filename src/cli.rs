@@ -43,6 +43,27 @@ pub enum Command {
     },
     /// Print the GraphQL schema
     Schema,
+    /// Fill the store, before anybody asks: the ladder up to F(N), and F(N) itself beyond it
+    Warm {
+        /// The index, 0 to 1,000,000,000
+        #[arg(long = "fib", value_name = "N", allow_negative_numbers = true, value_parser = index)]
+        n: Index,
+        /// Which store.
+        #[command(flatten)]
+        store: Store,
+    },
+    /// Prove every entry of the store; the status is 1 if one is bad and stays
+    Check {
+        /// Remove bad entries
+        #[arg(long)]
+        repair: bool,
+        /// Report in JSON
+        #[arg(long)]
+        json: bool,
+        /// Which store.
+        #[command(flatten)]
+        store: Store,
+    },
 }
 
 /// The settings of a server.
@@ -56,6 +77,27 @@ pub struct Serve {
     #[arg(long, env = "PHIPI_ADMIN_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8001")]
     pub admin_listen: SocketAddr,
 
+    /// Where answers are kept.
+    #[command(flatten)]
+    pub store: Store,
+
+    /// The largest index served, 0 to 1,000,000,000
+    #[arg(long, env = "PHIPI_MAX_N", value_name = "N", default_value = "10000000", value_parser = index)]
+    pub max_n: Index,
+
+    /// An origin that browsers may call from, such as <https://example.org>; repeatable
+    #[arg(long, env = "PHIPI_CORS_ORIGIN", value_name = "ORIGIN", default_value = "*", value_delimiter = ',')]
+    #[arg(value_parser = origin)]
+    cors_origin: Vec<HeaderValue>,
+
+    /// How the log on stderr looks
+    #[arg(long, env = "PHIPI_LOG_FORMAT", default_value = "text")]
+    log_format: LogFormat,
+}
+
+/// Which store, and how it is reached.
+#[derive(Args, Clone, Debug)]
+pub struct Store {
     /// Where answers are kept: sqlite:PATH, memory:, redis://…, rediss://…, redis+unix://…, redis-cluster://… or
     /// redis-sentinel://…; without it `REDIS_URL` counts, and without that a file in the user's cache folder
     #[arg(long, env = "PHIPI_CACHE", value_name = "URL", hide_env_values = true)]
@@ -80,19 +122,6 @@ pub struct Serve {
     /// The key of that certificate; PEM
     #[arg(long, env = "PHIPI_CACHE_TLS_KEY", value_name = "FILE", requires = "cache_tls_cert")]
     cache_tls_key: Option<PathBuf>,
-
-    /// The largest index served, 0 to 1,000,000,000
-    #[arg(long, env = "PHIPI_MAX_N", value_name = "N", default_value = "10000000", value_parser = index)]
-    pub max_n: Index,
-
-    /// An origin that browsers may call from, such as <https://example.org>; repeatable
-    #[arg(long, env = "PHIPI_CORS_ORIGIN", value_name = "ORIGIN", default_value = "*", value_delimiter = ',')]
-    #[arg(value_parser = origin)]
-    cors_origin: Vec<HeaderValue>,
-
-    /// How the log on stderr looks
-    #[arg(long, env = "PHIPI_LOG_FORMAT", default_value = "text")]
-    log_format: LogFormat,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -109,7 +138,7 @@ impl Cli {
     }
 }
 
-impl Serve {
+impl Store {
     /// Where answers are kept.
     ///
     /// # Errors
@@ -141,7 +170,9 @@ impl Serve {
             identity: certificate.zip(key),
         })
     }
+}
 
+impl Serve {
     /// The origins that browsers may call from.
     #[must_use]
     pub fn origins(&self) -> Origins {

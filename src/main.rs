@@ -3,6 +3,7 @@
 use std::{
     env,
     error::Error,
+    fmt,
     io::{self, ErrorKind, IsTerminal, Write},
     net::SocketAddr,
     process::ExitCode,
@@ -11,8 +12,8 @@ use std::{
 };
 
 use phipi::{
-    cli::{self, Command, Serve},
-    evaluator::Evaluator,
+    cli::{self, Command, Serve, Store},
+    evaluator::{self, Evaluator},
     graphql, http,
     math::{
         decimal::Decimal,
@@ -38,7 +39,7 @@ fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     match run(cli.command()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(error) => {
             eprintln!("phipi: {error}");
             ExitCode::FAILURE
@@ -46,76 +47,113 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<()> {
+fn run(command: Command) -> Result<ExitCode> {
     match command {
-        Command::Serve(settings) => {
-            let runtime = Runtime::new()?;
-            let served = runtime.block_on(serve(*settings));
-            // What the drain has cut is not waited for.
-            runtime.shutdown_background();
-            served
-        }
+        Command::Serve(settings) => within_runtime(serve(*settings))?,
         Command::Fib { n } => {
             let value = fibonacci(n)?;
-            print((0..).map_while(|at| value.chunk(at)).chain(["\n".into()]))
+            print((0..).map_while(|at| value.chunk(at)).chain(["\n".into()]))?;
         }
-        Command::Pi { terms } => print([format!("{}\n", pi::approximation(terms))]),
-        Command::Schema => print([graphql::sdl()]),
+        Command::Pi { terms } => print([format!("{}\n", pi::approximation(terms))])?,
+        Command::Schema => print([graphql::sdl()])?,
+        Command::Warm { n, store } => within_runtime(warm(n, store))?,
+        Command::Check { repair, json, store } => return within_runtime(check(repair, json, store)),
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn within_runtime<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    // For TLS to Redis. Nobody else can have chosen another.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = Runtime::new()?;
+    let done = runtime.block_on(work);
+    // What a drain has cut is not waited for.
+    runtime.shutdown_background();
+    done
 }
 
 /// F(n), evaluated by all cores and proven.
 fn fibonacci(n: Index) -> Result<Decimal> {
     let prime = Prime::draw(getrandom::u64)?;
-    let terminal = Some(io::stderr()).filter(IsTerminal::is_terminal);
-    let mut line = ProgressLine::new(n, terminal);
+    let mut line = ProgressLine::on_terminal();
     let pool = rayon::ThreadPoolBuilder::new().build()?;
-    let value = pool.install(|| fib::proven(n, &prime, &mut |part| line.show(part)));
+    let value = pool.install(|| {
+        fib::proven(n, &prime, &mut |part| {
+            let percent = (0..=100).take_while(|&percent| f64::from(percent) <= part * 100.0).last();
+            line.show(format_args!("F({}): {} %", n.get(), percent.unwrap_or(0)));
+        })
+    });
     line.clear();
     value
         .ok_or_else(|| format!("the evaluation of F({}) failed its proof: check this machine's memory", n.get()).into())
 }
 
+async fn warm(n: Index, store: Store) -> Result<()> {
+    let location = store.location()?;
+    let _log = telemetry::start(telemetry::LogFormat::Text, None)?;
+    let prime = Prime::draw(getrandom::u64)?;
+    let workers = Arc::new(Workers::start(fib::limb_count(n))?);
+    let evaluator = Evaluator::open(location.clone(), store.cache_prefix.clone(), n, workers, prime)?;
+    let warmth = evaluator.warm(&location, &store.cache_prefix, n).await?;
+    let n = n.get();
+    print([if warmth.was_warm { format!("F({n}) was there\n") } else { format!("F({n}) is there now\n") }])
+}
+
+async fn check(repair: bool, json: bool, store: Store) -> Result<ExitCode> {
+    let (location, prime) = (store.location()?, Prime::draw(getrandom::u64)?);
+    let mut line = ProgressLine::on_terminal();
+    let report = evaluator::check(&location, &store.cache_prefix, &prime, repair, &mut |entries| {
+        line.show(format_args!("{entries} entries"));
+    })
+    .await;
+    line.clear();
+    let report = report?;
+    print([if json { serde_json::to_string(&report)? + "\n" } else { report.to_string() }])?;
+    Ok(if report.bad.len() > report.removed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
 /// A line that tells how far the work is, rewritten in place; only on a terminal, and when the work takes time.
 struct ProgressLine<W> {
-    n: Index,
     terminal: Option<W>,
     appears: Instant,
-    percent: Option<u32>,
+    shown: String,
+}
+
+impl ProgressLine<io::Stderr> {
+    fn on_terminal() -> Self {
+        Self::new(Some(io::stderr()).filter(IsTerminal::is_terminal))
+    }
 }
 
 impl<W: Write> ProgressLine<W> {
     /// Work that is done sooner is not told of.
     const PATIENCE: Duration = Duration::from_secs(1);
 
-    fn new(n: Index, terminal: Option<W>) -> Self {
-        Self { n, terminal, appears: Instant::now() + Self::PATIENCE, percent: None }
+    fn new(terminal: Option<W>) -> Self {
+        Self { terminal, appears: Instant::now() + Self::PATIENCE, shown: String::new() }
     }
 
-    /// Tells what part of the work is done, from 0 to 1. A terminal that is gone is no error.
-    fn show(&mut self, part: f64) {
-        let percent = (0..=100).take_while(|&percent| f64::from(percent) <= part * 100.0).last();
-        let Some(terminal) = self.terminal.as_mut() else { return };
-        if percent != self.percent && Instant::now() >= self.appears {
+    /// Tells how far the work is. A terminal that is gone is no error.
+    fn show(&mut self, progress: fmt::Arguments<'_>) {
+        let Some(terminal) = self.terminal.as_mut().filter(|_| Instant::now() >= self.appears) else { return };
+        let text = format!("\r{progress}");
+        if text != self.shown {
             // At once, or the terminal would show parts of it.
-            let text = format!("\rF({}): {} %", self.n.get(), percent.unwrap_or(0));
             let _ = terminal.write_all(text.as_bytes());
-            self.percent = percent;
+            self.shown = text;
         }
     }
 
     /// Removes the line, if it is there.
     fn clear(&mut self) {
-        if let Some(terminal) = self.terminal.as_mut().filter(|_| self.percent.is_some()) {
+        if let Some(terminal) = self.terminal.as_mut().filter(|_| !self.shown.is_empty()) {
             let _ = terminal.write_all(b"\r\x1b[K");
         }
     }
 }
 
 async fn serve(settings: Serve) -> Result<()> {
-    // For TLS to Redis. Nobody else can have chosen another.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let location = settings.location()?;
+    let location = settings.store.location()?;
     // Dropped at the end, when all is told.
     let _log = telemetry::start(settings.log_format(), settings.collector()?)?;
     raise_file_limit();
@@ -123,7 +161,7 @@ async fn serve(settings: Serve) -> Result<()> {
     let admin = listen(settings.admin_listen, "--admin-listen")?;
     let prime = Prime::draw(getrandom::u64)?;
     let workers = Arc::new(Workers::start(fib::limb_count(settings.max_n))?);
-    let prefix = settings.cache_prefix.clone();
+    let prefix = settings.store.cache_prefix.clone();
     let evaluator = Evaluator::open(location, prefix, settings.max_n, Arc::clone(&workers), prime)?;
     let asked_to_stop = asked_to_stop()?;
     print([
@@ -184,18 +222,18 @@ mod tests {
     #[test]
     fn progress_is_told_once_it_takes_time_and_leaves_nothing() {
         let mut text = Vec::new();
-        let mut line = ProgressLine::new(Index::MAX, Some(&mut text));
-        line.show(0.1);
+        let mut line = ProgressLine::new(Some(&mut text));
+        line.show(format_args!("10 %"));
         line.appears = Instant::now();
-        for part in [0.421, 0.423, 0.43] {
-            line.show(part);
+        for percent in [42, 42, 43] {
+            line.show(format_args!("{percent} %"));
         }
         line.clear();
-        assert_eq!(text, b"\rF(1000000000): 42 %\rF(1000000000): 43 %\r\x1b[K");
+        assert_eq!(text, b"\r42 %\r43 %\r\x1b[K");
 
         let mut text = Vec::new();
-        let mut line = ProgressLine::new(Index::MAX, Some(&mut text));
-        line.show(1.0);
+        let mut line = ProgressLine::new(Some(&mut text));
+        line.show(format_args!("100 %"));
         line.clear();
         assert_eq!(text, b"", "quick work is not told of");
     }

@@ -24,6 +24,7 @@ mod server;
 mod shared;
 mod sqlite;
 mod store;
+mod survey;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -47,6 +48,7 @@ pub use self::{
     location::{Location, LocationError},
     memory::Memory,
     server::Access,
+    survey::{Survey, SurveyError},
 };
 use crate::telemetry::{self, Step, Tier, done_within, within};
 

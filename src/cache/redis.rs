@@ -15,7 +15,7 @@ use super::{
 use crate::telemetry;
 
 /// The member of the sorted set that holds the mark: a score that ZADD GT never lowers.
-const MARK_MEMBER: &str = "n";
+pub(super) const MARK_MEMBER: &str = "n";
 
 /// Redis, by one line for what is small and one for what would hold it up.
 #[derive(Clone)]

@@ -1,6 +1,6 @@
 //! How Redis is reached: one server, a cluster, or the server that sentinels name.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use redis::{
@@ -9,6 +9,7 @@ use redis::{
     aio::MultiplexedConnection,
     cluster::ClusterClient,
     cluster_async::ClusterConnection,
+    cluster_routing::{RoutingInfo, SingleNodeRoutingInfo},
     io::tcp::TcpSettings,
     sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType},
 };
@@ -25,6 +26,9 @@ const FIND: Duration = Duration::from_secs(5);
 /// A command of a cluster whose slot moves is sent again so often, after a while of at most so many milliseconds.
 const RETRIES: u32 = 2;
 const RETRY_MS: u64 = 20;
+
+/// How many names a server looks at in one step of a scan.
+const SCANNED: u32 = 1_000;
 
 /// What a client shows, and how it is sure of the server.
 #[derive(Clone, Default)]
@@ -211,6 +215,34 @@ impl Way {
         }
     }
 
+    /// Some names that begin with `prefix`, and where to go on; a name may come twice.
+    ///
+    /// # Errors
+    /// When a node does not answer.
+    pub(super) async fn scan(&mut self, prefix: &str, at: Cursor) -> RedisResult<(Vec<String>, Option<Cursor>)> {
+        let mut scan = redis::cmd("SCAN");
+        scan.arg(at.cursor).arg("MATCH").arg(format!("{}*", literally(prefix))).arg("COUNT").arg(SCANNED);
+        let (cursor, names, nodes): (u64, _, _) = match self {
+            Self::One(server) => {
+                let (cursor, names) = scan.query_async(server).await?;
+                (cursor, names, 1)
+            }
+            Self::Cluster(cluster) => {
+                let primaries = primaries(cluster).await?;
+                let gone = || wrong("the cluster has changed meanwhile: try again");
+                let (host, port) = primaries.iter().nth(at.node).cloned().ok_or_else(gone)?;
+                let node = RoutingInfo::SingleNode(SingleNodeRoutingInfo::ByAddress { host, port });
+                let (cursor, names) = redis::from_redis_value(cluster.route_command(scan, node).await?)?;
+                (cursor, names, primaries.len())
+            }
+        };
+        let next = match cursor {
+            0 => Cursor { node: at.node + 1, cursor: 0 },
+            cursor => Cursor { cursor, ..at },
+        };
+        Ok((names, Some(next).filter(|next| next.node < nodes)))
+    }
+
     /// Whether it answers, be it with an error: in a cluster, whether all primaries do.
     pub(super) async fn answers(&mut self) -> bool {
         let ping = redis::cmd("PING");
@@ -220,6 +252,32 @@ impl Way {
         };
         answer.map_or_else(|error| code_of(&error).is_some(), |_| true)
     }
+}
+
+/// Where a scan has come to: the number of the node among the primaries, and its own cursor.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Cursor {
+    node: usize,
+    cursor: u64,
+}
+
+/// The addresses of all primaries, in order.
+async fn primaries(cluster: &mut ClusterConnection) -> RedisResult<BTreeSet<(String, u16)>> {
+    // Each range of slots with its bounds, its primary, and its replicas; a node with its address, its port, and more.
+    let ranges: Vec<Vec<Value>> = redis::cmd("CLUSTER").arg("SLOTS").query_async(cluster).await?;
+    let primary = |range: Vec<Value>| {
+        let node: Vec<Value> = redis::from_redis_value(range.into_iter().nth(2).unwrap_or(Value::Nil))?;
+        let mut node = node.into_iter();
+        let mut next = || node.next().unwrap_or(Value::Nil);
+        Ok((redis::from_redis_value(next())?, redis::from_redis_value(next())?))
+    };
+    ranges.into_iter().map(primary).collect()
+}
+
+/// A pattern for a text itself.
+fn literally(text: &str) -> String {
+    let escaped = text.chars().flat_map(|c| ['\\'].into_iter().filter(move |_| "*?[]^-\\".contains(c)).chain([c]));
+    escaped.collect()
 }
 
 /// A URL with several addresses.

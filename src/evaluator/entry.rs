@@ -50,6 +50,23 @@ impl fmt::Display for Key {
 }
 
 impl Key {
+    /// The key of this name, if it is one that this version writes.
+    pub(super) fn of(name: &str) -> Option<Self> {
+        let number = |prefix: &str| name.strip_prefix(prefix)?.parse::<u32>().ok();
+        let rung = number("1:fib:rung:").filter(|&r| r <= LADDER_TOP / Rung::SPACING).map(Self::Rung);
+        let fib = || number("1:fib:n:").and_then(Index::new).map(Self::Fib);
+        let pi = || number("1:pi:").and_then(Terms::new).map(Self::Pi);
+        rung.or_else(fib).or_else(pi).filter(|key| key.to_string() == name)
+    }
+
+    /// The number of the rung, if it is one.
+    pub(super) fn rung(self) -> Option<u32> {
+        match self {
+            Self::Rung(r) => Some(r),
+            Self::Fib(_) | Self::Pi(_) => None,
+        }
+    }
+
     /// What a question asks the cache for; `None` for F(0) and F(1), which are the definition.
     pub(super) fn want(question: Question) -> Option<Want<Self>> {
         Some(match question {
@@ -125,4 +142,31 @@ impl Value {
 /// The stored form of an approximation: the shortest text that reads back as the same double.
 fn text_of(approximation: f64) -> String {
     approximation.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_has_one_name() {
+        for name in
+            ["1:fib:rung:0", "1:fib:rung:781", "1:fib:n:100001", "1:fib:n:1000000000", "1:pi:0", "1:pi:2147483647"]
+        {
+            assert_eq!(Key::of(name).expect(name).to_string(), name);
+        }
+        for name in [
+            "",
+            "1:fib:top",
+            "1:fib:rung:782",
+            "1:fib:rung:07",
+            "1:fib:n:+7",
+            "1:fib:n:1000000001",
+            "1:pi:-1",
+            "2:pi:1",
+            "1:pi:1 ",
+        ] {
+            assert_eq!(Key::of(name), None, "{name}");
+        }
+    }
 }

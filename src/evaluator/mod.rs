@@ -4,10 +4,12 @@
 //! then answered. Up to 100,000 Fibonacci numbers are not kept one by one but as a [`ladder`], one rung each 128 indices,
 //! with a mark at the highest index vouched for: once F(n) was answered, every F(m), m ≤ n, can be read off.
 
+mod check;
 mod entry;
 mod evaluation;
 mod ladder;
 mod question;
+mod warm;
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -20,6 +22,10 @@ use std::{
 use tokio_util::task::TaskTracker;
 
 pub use self::question::{Answer, Answers, Failure, OutOfRange, Question};
+pub use self::{
+    check::{Report, check},
+    warm::{WarmError, Warmth},
+};
 use self::{
     entry::{Key, LADDER_MARK, Value},
     evaluation::Evaluated,

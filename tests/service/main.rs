@@ -25,3 +25,4 @@ mod service;
 mod storm;
 mod telemetry;
 mod tls;
+mod upkeep;

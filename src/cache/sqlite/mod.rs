@@ -61,6 +61,30 @@ impl Sqlite {
             .await
     }
 
+    /// Some names that begin with `prefix`, in order, after the name `last`; none at the end.
+    pub(super) async fn names(&self, prefix: String, last: String) -> Result<Vec<String>, StoreError> {
+        const NAMES: &str =
+            "SELECT name FROM entry WHERE name > ?1 AND substr(name, 1, length(?2)) = ?2 ORDER BY name LIMIT 1000";
+        self.reader
+            .run(move |connection| {
+                let mut names = connection.prepare_cached(NAMES)?;
+                Ok(names.query_map([&last, &prefix], |row| row.get(0))?.collect::<Result<_, _>>()?)
+            })
+            .await
+    }
+
+    pub(super) async fn remove(&self, names: Vec<String>) -> Result<(), StoreError> {
+        self.writer
+            .run(move |connection| {
+                let change = begin(connection)?;
+                for name in &names {
+                    change.execute("DELETE FROM entry WHERE name = ?1", [name])?;
+                }
+                Ok(change.commit()?)
+            })
+            .await
+    }
+
     pub(super) async fn write(&self, records: Vec<Record>) -> Result<(), StoreError> {
         let (max_pages, max_log_bytes) = (self.max_pages, self.max_log_bytes);
         self.writer

@@ -1,0 +1,193 @@
+//! A store seen whole, for those who look after it: every entry, page by page. Nobody waits for an answer here, so that
+//! there are no budgets, and what fails ends it.
+
+use std::time::Duration;
+
+use redis::{FromRedisValue, Pipeline, RedisResult, Value};
+use tokio::time::timeout;
+
+use super::{
+    location::Location,
+    redis::MARK_MEMBER,
+    server::{Cursor, Way},
+    sqlite::Sqlite,
+    store::StoreError,
+};
+
+/// How many entries are read at once; each may have 16 MiB, but most have some thousand bytes.
+const PAGE: usize = 64;
+
+/// How long one step may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A store, to be read from its first entry to its last.
+pub struct Survey {
+    source: Source,
+    prefix: String,
+    mark: String,
+    /// Names that were told and are still to be read.
+    names: Vec<String>,
+}
+
+enum Source {
+    File { file: Sqlite, last: Option<String> },
+    Redis { way: Way, cursor: Option<Cursor> },
+}
+
+/// Why a store can't be surveyed.
+#[derive(Debug, thiserror::Error)]
+pub enum SurveyError {
+    /// Memory ends with its process.
+    #[error("memory: keeps nothing for others to look at; name a store with --cache")]
+    Memory,
+    /// The store does not answer as it should.
+    #[error("the store can't be read or written: {0}")]
+    Store(String),
+}
+
+impl From<StoreError> for SurveyError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error.to_string())
+    }
+}
+
+impl From<redis::RedisError> for SurveyError {
+    fn from(error: redis::RedisError) -> Self {
+        StoreError::from(error).into()
+    }
+}
+
+/// An entry as it is stored: its name after the prefix, and its bytes.
+pub type Stored = (String, Vec<u8>);
+
+impl Survey {
+    /// Opens the store at `location`, of whose keys those are read that begin with `prefix`. `mark` is the key of the mark,
+    /// which is no entry.
+    ///
+    /// # Errors
+    /// When it can't be reached, or there is none.
+    pub async fn open(location: &Location, prefix: &str, mark: &str) -> Result<Self, SurveyError> {
+        let (mark, prefix) = (format!("{prefix}{mark}"), prefix.to_owned());
+        let source = match location {
+            Location::Memory => return Err(SurveyError::Memory),
+            Location::Sqlite(path) => {
+                let file = Sqlite::open(path, mark.clone()).map_err(|error| SurveyError::Store(error.to_string()))?;
+                Source::File { file, last: Some(String::new()) }
+            }
+            Location::Redis(server) => Source::Redis { way: server.connect().await?, cursor: Some(Cursor::default()) },
+        };
+        Ok(Self { source, prefix, mark, names: Vec::new() })
+    }
+
+    /// The next entries; none when all have been seen. One that is written or evicted meanwhile may be seen or not.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn next(&mut self) -> Result<Option<Vec<Stored>>, SurveyError> {
+        while self.names.is_empty() {
+            let Some(names) = in_time(self.source.names(&self.prefix)).await? else { return Ok(None) };
+            self.names.extend(names.into_iter().filter(|name| *name != self.mark));
+        }
+        let names = self.names.split_off(self.names.len().saturating_sub(PAGE));
+        let values = in_time(self.source.values(&names)).await?;
+        let stored = names.into_iter().zip(values).filter_map(|(name, value)| {
+            let name = name.strip_prefix(&self.prefix)?.to_owned();
+            Some((name, value?))
+        });
+        Ok(Some(stored.collect()))
+    }
+
+    /// The mark.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn mark(&mut self) -> Result<Option<u32>, SurveyError> {
+        let mark = self.mark.clone();
+        in_time(self.source.mark(&mark)).await
+    }
+
+    /// Whether there is an entry of this name, after the prefix.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn has(&mut self, name: &str) -> Result<bool, SurveyError> {
+        let names = [format!("{}{name}", self.prefix)];
+        Ok(in_time(self.source.values(&names)).await?.iter().any(Option::is_some))
+    }
+
+    /// Removes entries of these names, after the prefix.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn remove(&mut self, names: &[String]) -> Result<(), SurveyError> {
+        let names: Vec<String> = names.iter().map(|name| format!("{}{name}", self.prefix)).collect();
+        in_time(self.source.remove(names)).await
+    }
+}
+
+async fn in_time<T>(step: impl Future<Output = Result<T, SurveyError>>) -> Result<T, SurveyError> {
+    timeout(PATIENCE, step).await.unwrap_or_else(|_| Err(StoreError::Late(PATIENCE).into()))
+}
+
+impl Source {
+    /// Some names; `None` after the last.
+    async fn names(&mut self, prefix: &str) -> Result<Option<Vec<String>>, SurveyError> {
+        Ok(match self {
+            Self::File { file, last } => {
+                let Some(before) = last.take() else { return Ok(None) };
+                let names = file.names(prefix.to_owned(), before).await?;
+                *last = names.last().cloned();
+                Some(names).filter(|names| !names.is_empty())
+            }
+            Self::Redis { way, cursor } => {
+                let Some(at) = cursor.take() else { return Ok(None) };
+                let (names, next) = way.scan(prefix, at).await?;
+                *cursor = next;
+                Some(names)
+            }
+        })
+    }
+
+    async fn values(&mut self, names: &[String]) -> Result<Vec<Option<Vec<u8>>>, SurveyError> {
+        match self {
+            Self::File { file, .. } => Ok(file.read(names.to_vec()).await?.values),
+            Self::Redis { way, .. } => {
+                let mut commands = Pipeline::new();
+                commands.cmd("MGET").arg(names);
+                Ok(only(way.ask(commands.ignore_errors()).await?)?)
+            }
+        }
+    }
+
+    async fn mark(&mut self, mark: &str) -> Result<Option<u32>, SurveyError> {
+        match self {
+            Self::File { file, .. } => Ok(file.read(Vec::new()).await?.mark),
+            Self::Redis { way, .. } => {
+                let mut commands = Pipeline::new();
+                commands.zscore(mark, MARK_MEMBER);
+                let score: Option<f64> = only(way.ask(commands.ignore_errors()).await?)?;
+                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
+                Ok(score.map(|score| score as u32))
+            }
+        }
+    }
+
+    async fn remove(&mut self, names: Vec<String>) -> Result<(), SurveyError> {
+        match self {
+            Self::File { file, .. } => Ok(file.remove(names).await?),
+            Self::Redis { way, .. } => {
+                let mut commands = Pipeline::new();
+                for name in names {
+                    commands.del(name);
+                }
+                way.ask(commands.ignore_errors()).await?.into_iter().try_for_each(|answer| answer.map(drop))?;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The answer to the one command that was sent.
+fn only<T: FromRedisValue>(answers: Vec<RedisResult<Value>>) -> RedisResult<T> {
+    Ok(T::from_redis_value(answers.into_iter().next().unwrap_or(Ok(Value::Nil))?)?)
+}

@@ -1,0 +1,65 @@
+//! A store filled before anybody asks.
+
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use super::{
+    Evaluator, Failure,
+    entry::{Key, LADDER_MARK, LADDER_TOP},
+    question::Question,
+};
+use crate::{
+    cache::{Location, Survey, SurveyError},
+    math::{fib::Index, rung::Rung},
+};
+
+/// What was there, and what is there now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Warmth {
+    /// Whether all of it had been there before.
+    pub was_warm: bool,
+}
+
+/// Why a store is not filled.
+#[derive(Debug, Error)]
+pub enum WarmError {
+    /// It can't be asked.
+    #[error(transparent)]
+    Survey(#[from] SurveyError),
+    /// A value could not be evaluated.
+    #[error(transparent)]
+    Failure(#[from] Failure),
+    /// It did not take what is new.
+    #[error("the store does not hold it: {0}")]
+    NotStored(String),
+}
+
+impl Evaluator {
+    /// Sees to it that the store at `location`, which is this evaluator's, holds the ladder up to `n`, and beyond the
+    /// ladder F(n) too. Nobody may ask this evaluator afterwards.
+    ///
+    /// # Errors
+    /// When the store can't be reached, or does not hold it in the end.
+    pub async fn warm(self: &Arc<Self>, location: &Location, prefix: &str, n: Index) -> Result<Warmth, WarmError> {
+        let mut survey = Survey::open(location, prefix, LADDER_MARK).await?;
+        // An index of each rung, so that lost ones are written anew.
+        let top = n.get().min(LADDER_TOP);
+        let on_rungs = (2..=top).step_by(Rung::SPACING as usize).chain([top]).filter_map(Index::new);
+        let questions = on_rungs.chain([n]).map(Question::Fib).collect();
+        let answers = self.answer(questions).await;
+        let was_warm = answers.are_cached();
+        answers.fib(n)?;
+        self.drain().await;
+        let mark = survey.mark().await?;
+        // F(0) and F(1) are the definition.
+        if top > 1 && mark < Some(top) {
+            let why = self.condition().writes.unwrap_or_else(|| format!("its mark is at {}", mark.unwrap_or(0)));
+            return Err(WarmError::NotStored(why));
+        }
+        if n.get() > LADDER_TOP && !survey.has(&Key::Fib(n).to_string()).await? {
+            return Err(WarmError::NotStored("values over 16 MiB are not stored".into()));
+        }
+        Ok(Warmth { was_warm })
+    }
+}
