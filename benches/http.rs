@@ -14,12 +14,14 @@
 
 use std::{
     env, fmt, fs,
-    io::{BufRead, BufReader, Read, Write},
-    iter,
-    net::TcpStream,
+    io::{BufReader, Write},
     process::{Child, Command, ExitCode, Stdio},
-    time::{Duration, Instant},
+    time::Instant,
 };
+
+mod client;
+
+use self::client::{Answer, Connection, address, median, post, program};
 
 const MODES: [&str; 5] = ["same", "unlike", "p99", "large", "start"];
 const CONNECTIONS: u32 = 32;
@@ -175,11 +177,6 @@ fn tell(what: &str, medians: Option<[String; 2]>, figure: f64, bound: &Bound) ->
     holds
 }
 
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_unstable_by(f64::total_cmp);
-    figures[figures.len() / 2]
-}
-
 /// Milliseconds that `work` takes.
 fn timed<T>(work: impl FnOnce() -> T) -> f64 {
     let start = Instant::now();
@@ -259,65 +256,8 @@ impl Drop for Server {
     }
 }
 
-/// A program that was built into the folder of this one, with nothing of the environment that could change what it does.
-fn program(name: &str) -> Command {
-    let path = env::current_exe().expect("a program").with_file_name(name);
-    let mut command = Command::new(path);
-    command.env_clear().stdout(Stdio::piped());
-    command
-}
-
-/// The address that the next line tells of.
-fn address(lines: &mut impl BufRead) -> String {
-    let mut line = String::new();
-    lines.read_line(&mut line).expect("text");
-    line.trim_end().split_once("http://").unwrap_or_else(|| panic!("no address: {line:?}")).1.to_owned()
-}
-
-/// A kept connection.
-struct Connection(BufReader<TcpStream>);
-
-#[derive(PartialEq, Eq)]
-struct Answer {
-    status: u16,
-    content_type: String,
-    body: String,
-}
-
-impl Connection {
-    fn to(address: &str) -> Self {
-        let stream = TcpStream::connect(address).expect("it listens");
-        stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a time-out");
-        Self(BufReader::new(stream))
-    }
-
-    /// Sends a request, and reads an answer that tells its length.
-    fn send(&mut self, request: &str) -> Answer {
-        self.0.get_mut().write_all(request.as_bytes()).expect("it reads");
-        let mut line = || {
-            let mut line = String::new();
-            self.0.read_line(&mut line).expect("a header");
-            line.trim_end().to_ascii_lowercase()
-        };
-        let status = line().split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-        let headers: Vec<String> = iter::repeat_with(line).take_while(|line| !line.is_empty()).collect();
-        let header = |name: &str| headers.iter().find_map(|line| line.strip_prefix(name)).expect(name).to_owned();
-        let mut body = vec![0; header("content-length: ").parse().expect("a length")];
-        self.0.read_exact(&mut body).expect("a body");
-        let body = String::from_utf8(body).expect("text");
-        Answer { status, content_type: header("content-type: "), body }
-    }
-}
-
 fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: phipi\r\n\r\n")
-}
-
-fn post(body: &str) -> String {
-    let length = body.len();
-    format!(
-        "POST /graphql HTTP/1.1\r\nHost: phipi\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
-    )
 }
 
 /// What wrk measured.

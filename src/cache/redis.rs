@@ -30,6 +30,7 @@ impl Redis {
     /// Begins to connect: a server that is down now may be up later.
     pub(super) fn open(server: &Server, mark: String) -> Self {
         let (small, large) = (Line::open(server.clone()), Line::open(server.clone()));
+        tokio::spawn(advise(small.clone()));
         Self { small, large, mark: mark.into(), mark_is_taken: Arc::default() }
     }
 
@@ -131,5 +132,26 @@ impl Redis {
             telemetry::mark_is_taken(&self.mark);
         }
         is_taken
+    }
+}
+
+/// Tells, once it is reached, whether nothing bounds the memory of the server. Without the right to ask it is not told.
+async fn advise(line: Line) {
+    let mut commands = Pipeline::new();
+    commands.cmd("INFO").arg("memory");
+    let answers = line.ask(commands.ignore_errors(), 0).await.unwrap_or_default();
+    if answers.into_iter().flatten().any(|info| is_unbounded(&info)) {
+        telemetry::store_is_unbounded();
+    }
+}
+
+/// Whether the server has no `maxmemory` and evicts nothing; in a cluster, whether one of them is so.
+fn is_unbounded(info: &Value) -> bool {
+    match info {
+        Value::Map(nodes) => nodes.iter().any(|(_, info)| is_unbounded(info)),
+        info => redis::from_redis_value_ref::<String>(info).is_ok_and(|text| {
+            let has = |line: &str| text.lines().any(|own| own == line);
+            has("maxmemory:0") && has("maxmemory_policy:noeviction")
+        }),
     }
 }

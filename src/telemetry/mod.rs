@@ -131,6 +131,11 @@ pub fn breaker_closed(operation: Operation) {
     }
 }
 
+/// Nothing bounds the memory of the store.
+pub fn store_is_unbounded() {
+    info!("cache: nothing bounds the memory of Redis; set its maxmemory, and maxmemory-policy allkeys-lru");
+}
+
 /// The key of the mark holds something that is no mark.
 pub fn mark_is_taken(key: &str) {
     error!("cache: the key {key} holds something else; delete it, or choose another --cache-prefix");

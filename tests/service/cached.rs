@@ -1,6 +1,6 @@
 //! `cached`, exactly: over processes and restarts, on every store.
 
-use std::{path::Path, thread};
+use std::{path::Path, sync::Barrier, thread};
 
 use proptest::{
     prelude::*,
@@ -164,6 +164,27 @@ fn a_crowd_shares_one_evaluation() {
         assert_eq!(runs_of("set", &mut redis.connection()), 1 + rungs, "the value and the ladder, once");
         assert_eq!(service.metric("phipi_evaluations_total"), 1);
         assert!(service.metric("phipi_flights_joined_total") > 0, "who comes meanwhile is counted");
+    });
+}
+
+#[test]
+fn a_fleet_evaluates_once_for_each_process_at_most() {
+    undisturbed(|| {
+        let redis = RedisServer::start();
+        let services = [(); 8].map(|()| Service::start(&redis.url()));
+        let (expected, start) = (fibonacci(2_000_000), Barrier::new(64));
+        thread::scope(|scope| {
+            for client in 0..64 {
+                let (service, start, expected) = (&services[client % 8], &start, &expected);
+                scope.spawn(move || {
+                    start.wait();
+                    assert_eq!(service.fib(2_000_000).0, *expected);
+                });
+            }
+        });
+        let evaluations: u64 = services.iter().map(|service| service.metric("phipi_evaluations_total")).sum();
+        println!("8 processes, 64 clients, one new n: {evaluations} evaluations");
+        assert!((1..=8).contains(&evaluations), "{evaluations}");
     });
 }
 

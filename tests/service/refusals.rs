@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     oracle::fibonacci,
-    redis_server::{PREFIX, RedisServer},
+    redis_server::{PREFIX, RedisServer, runs_of},
     service::{Service, eventually, get, undisturbed},
 };
 
@@ -212,4 +212,17 @@ fn what_was_refused_is_written_whole_to_a_server_that_comes_back_empty() {
             assert_eq!(fresh.fib(n), (fibonacci(n), true), "F({n})");
         }
     });
+}
+
+#[test]
+fn a_server_that_nothing_bounds_is_told_of() {
+    let told = "nothing bounds the memory of Redis; set its maxmemory, and maxmemory-policy allkeys-lru";
+    Service::start(&RedisServer::start().url()).logs(told);
+    for bound in [["--maxmemory", "100mb"], ["--maxmemory-policy", "allkeys-lru"]] {
+        let redis = RedisServer::start_with(&bound);
+        let service = Service::start(&redis.url());
+        // It has been asked by then.
+        eventually("the server is asked", || runs_of("info", &mut redis.connection()) > 0);
+        assert!(!service.pi_cached(1) && !service.log().contains(told));
+    }
 }
