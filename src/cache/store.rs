@@ -99,7 +99,7 @@ fn explanation(error: &RedisError) -> &'static str {
         Some("CLUSTERDOWN" | "MASTERDOWN" | "TRYAGAIN") => "its primary is changing: ",
         Some("NOAUTH") => "it asks for a password; give one with --cache-password-file: ",
         Some("WRONGPASS") => "it does not take this user and password: ",
-        Some("NOPERM") => "the user lacks a right; phipi needs MGET, SET, ZADD and ZSCORE on its keys: ",
+        Some("NOPERM") => "the user lacks a right; docs/operating.md has the rule with all of them: ",
         _ => "",
     }
 }

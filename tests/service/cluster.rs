@@ -31,6 +31,24 @@ fn every_history_on_a_cluster_follows_the_model() {
     });
 }
 
+#[test]
+fn many_fields_are_few_round_trips_for_each_node() {
+    let cluster = RedisCluster::start();
+    undisturbed(|| {
+        cluster.flush();
+        let service = Service::start(&cluster.url());
+        service.pi_cached(0);
+        let before = cluster.round_trips();
+        let fields: String = (1..=90).map(|terms| format!("p{terms}: pi(terms: {terms}) {{ cached }} ")).collect();
+        let answer = service.query(&format!("{{ {fields} }}"));
+        assert_eq!(answer.to_string().matches("false").count(), 90, "{answer}");
+        // What is counted is what a node reads at once, and the connection that asks is greeted.
+        let trips: Vec<u64> = cluster.round_trips().iter().zip(&before).map(|(after, before)| after - before).collect();
+        println!("90 new values in a cluster: {trips:?} round trips of its nodes, the observer's included");
+        assert!(trips.iter().all(|&trips| trips <= 15), "some thirty to read and thirty to write on each: {trips:?}");
+    });
+}
+
 /// So many requests are answered before and after whatever happens.
 const REQUESTS: u64 = 300;
 

@@ -14,6 +14,7 @@ mod interleavings;
 mod lifecycle;
 mod load;
 mod metrics;
+mod operating;
 mod oracle;
 mod proxy;
 mod readme;

@@ -9,7 +9,10 @@ use std::{
 use redis::{Client, Connection};
 use tempfile::TempDir;
 
-use crate::{redis_server::PREFIX, service::eventually};
+use crate::{
+    redis_server::{PREFIX, round_trips},
+    service::eventually,
+};
 
 const PRIMARIES: usize = 3;
 
@@ -66,6 +69,11 @@ impl RedisCluster {
             node.role() == Some("master".into()) && !keys.is_empty()
         };
         self.nodes.iter().filter(has_rungs).count()
+    }
+
+    /// How many round trips each primary has answered, these included.
+    pub fn round_trips(&self) -> Vec<u64> {
+        self.nodes[..PRIMARIES].iter().map(|node| round_trips(&mut node.connection())).collect()
     }
 
     /// The number of the primary that holds the mark.
