@@ -2,6 +2,7 @@
 
 mod audits;
 mod cached;
+mod clients;
 mod cluster;
 mod collector;
 mod command_line;
