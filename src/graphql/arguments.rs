@@ -30,7 +30,7 @@ struct Place {
 fn place(argument: &str) -> Option<Place> {
     let (kind, is_required, has_default) = match argument {
         "n" | "terms" => ("Int", true, false),
-        "digits" => ("Int", true, true),
+        "digits" | "points" => ("Int", true, true),
         "if" => ("Boolean", true, false),
         // Of the introspection.
         "name" => ("String", true, false),

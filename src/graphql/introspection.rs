@@ -35,10 +35,10 @@ fn longest(field: &str) -> usize {
 mod tests {
     use std::collections::BTreeMap;
 
-    use async_graphql::{EmptyMutation, EmptySubscription, Schema, Value, parser::parse_query};
+    use async_graphql::{Value, parser::parse_query};
 
     use super::*;
-    use crate::graphql::types::Query;
+    use crate::graphql::builder;
 
     /// The length of the longest list of each name.
     fn measure(value: &Value, lists: &mut BTreeMap<String, usize>) {
@@ -59,7 +59,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_longest_lists_are_those_of_the_schema() {
-        let schema = Schema::build(Query, EmptyMutation, EmptySubscription).finish();
+        let schema = builder().finish();
         let everything = "{ __schema {
             directives { args { name } locations }
             types {

@@ -7,6 +7,7 @@
 
 mod arguments;
 mod code;
+mod convergence;
 mod cost;
 mod documents;
 mod guard;
@@ -22,16 +23,20 @@ mod types;
 use std::{collections::BTreeSet, sync::Arc};
 
 use async_graphql::{
-    EmptyMutation, EmptySubscription, Name, PathSegment, SDLExportOptions, SchemaBuilder, ServerError, ValidationMode,
-    Value,
+    EmptyMutation, Name, PathSegment, SDLExportOptions, SchemaBuilder, ServerError, ValidationMode, Value,
 };
-use futures_util::future::join_all;
+use futures_util::{
+    StreamExt,
+    future::join_all,
+    stream::{self, BoxStream},
+};
 
 use self::{
     code::Refusal,
+    convergence::Convergence,
     cost::{Budget, Cost},
     documents::{Documents, of_document},
-    plan::Plan,
+    plan::{Plan, Shape},
     response::Outcome,
     room::Room,
     types::Query,
@@ -47,7 +52,7 @@ use crate::{
     telemetry::{Account, Kind},
 };
 
-type Schema = async_graphql::Schema<Query, EmptyMutation, EmptySubscription>;
+type Schema = async_graphql::Schema<Query, EmptyMutation, Convergence>;
 
 /// The schema, ready to execute requests.
 pub struct Api {
@@ -89,9 +94,33 @@ impl Api {
         let mut budget = Budget::new(self.evaluator.max_n());
         let mut operations = Vec::with_capacity(requests.len());
         for request in requests {
-            operations.push(self.admit(request, &mut budget, tells_cost).await);
+            let admitted = self.admit(request, &mut budget, tells_cost).await;
+            operations.push(admitted.and_then(Admitted::at_once));
         }
-        let place = self.room.place(budget.rendered()).unwrap_or_else(|full| {
+        self.answer(operations, budget.rendered()).await
+    }
+
+    /// Executes an operation whose answer may be several: the responses of a subscription, one after the other, each made
+    /// when it is taken; or the one response of any other.
+    pub async fn subscribe(&self, request: Request) -> BoxStream<'static, Execution> {
+        let mut budget = Budget::new(self.evaluator.max_n());
+        match self.admit(request, &mut budget, false).await {
+            Ok(Admitted { plan, .. }) if plan.is_subscription => {
+                let request = of_document(plan.document).data(Arc::clone(&self.evaluator));
+                let account = Account { kind: Kind::Subscription, ..Account::default() };
+                let execution = move |response| {
+                    let responses = vec![executed(response, plan.shape.clone())];
+                    Execution { responses, account, place: Place::default() }
+                };
+                self.schema.execute_stream(request).map(execution).boxed()
+            }
+            operation => stream::iter([self.answer(vec![operation], budget.rendered()).await]).boxed(),
+        }
+    }
+
+    /// Answers operations that have so many digits in all.
+    async fn answer(&self, mut operations: Vec<Result<Admitted, Refusal>>, digits: usize) -> Execution {
+        let place = self.room.place(digits).unwrap_or_else(|full| {
             operations
                 .iter_mut()
                 .filter(|operation| operation.is_ok())
@@ -129,16 +158,33 @@ impl Api {
     async fn run(&self, Admitted { plan, cost }: Admitted, answers: Arc<Answers>) -> Response {
         let is_cached = !plan.questions.is_empty() && plan.questions.iter().all(|&asked| answers.is_cached(asked));
         let request = of_document(plan.document).data(answers).data(Arc::clone(&self.evaluator));
-        let response = self.schema.execute(request).await;
-        let (mut data, mut errors) = (response.data, response.errors);
-        errors.iter_mut().for_each(|error| code::complete(error, Code::Internal));
-        // In the order of the document, whichever field was done first.
-        errors.sort_by_key(|error| error.locations.first().copied());
-        null_failed_roots(&mut data, &errors);
+        let mut response = executed(self.schema.execute(request).await, plan.shape);
         // The schema may change with the next version of this program.
-        let is_immutable = is_cached && errors.is_empty() && plan.introspected == 0;
-        Response { outcome: Outcome::Executed { data, shape: plan.shape, errors, is_immutable }, cost }
+        response.may_stay(is_cached && plan.introspected == 0);
+        Response { cost, ..response }
     }
+}
+
+impl Admitted {
+    /// The operation, if it has one answer.
+    fn at_once(self) -> Result<Self, Refusal> {
+        if self.plan.is_subscription {
+            let message =
+                "a subscription needs a WebSocket (graphql-transport-ws) or the header Accept: text/event-stream";
+            return Err(Fault::new(Code::OperationResolutionFailure, message).into());
+        }
+        Ok(self)
+    }
+}
+
+/// The library's response, in the form of ours.
+fn executed(response: async_graphql::Response, shape: Shape) -> Response {
+    let (mut data, mut errors) = (response.data, response.errors);
+    errors.iter_mut().for_each(|error| code::complete(error, Code::Internal));
+    // In the order of the document, whichever field was done first.
+    errors.sort_by_key(|error| error.locations.first().copied());
+    null_failed_roots(&mut data, &errors);
+    Response { outcome: Outcome::Executed { data, shape, errors, is_immutable: false }, cost: None }
 }
 
 /// What is told of operations that ask these questions.
@@ -172,6 +218,6 @@ pub fn sdl() -> String {
         .sdl_with_options(SDLExportOptions::new().prefer_single_line_descriptions().use_space_ident().indent_width(2))
 }
 
-fn builder() -> SchemaBuilder<Query, EmptyMutation, EmptySubscription> {
-    Schema::build(Query, EmptyMutation, EmptySubscription)
+fn builder() -> SchemaBuilder<Query, EmptyMutation, Convergence> {
+    Schema::build(Query, EmptyMutation, Convergence)
 }

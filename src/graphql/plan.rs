@@ -8,7 +8,8 @@ use std::collections::{BTreeSet, HashMap};
 use async_graphql::{
     Name, Pos, Positioned, Value, Variables,
     parser::types::{
-        Directive, DocumentOperations, ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet,
+        Directive, DocumentOperations, ExecutableDocument, Field, OperationDefinition, OperationType, Selection,
+        SelectionSet,
     },
 };
 
@@ -30,12 +31,14 @@ pub(super) struct Plan {
     pub(super) questions: BTreeSet<Question>,
     /// How many digits its answer has.
     pub(super) digits: usize,
+    /// Whether its answers come one after the other.
+    pub(super) is_subscription: bool,
     /// How many values of the schema it asks for, at most.
     pub(super) introspected: usize,
 }
 
 /// The keys of an object in the order of the document, each with those below.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Shape(pub(super) Vec<(Name, Shape)>);
 
 impl Plan {
@@ -60,6 +63,11 @@ impl Plan {
             digits = digits.saturating_add(rendered(question, &field.node.selection_set.node));
             questions.insert(question);
         }
+        let is_subscription = operation.ty == OperationType::Subscription;
+        if is_subscription && shape.0.len() != 1 {
+            let message = format!("a subscription has one field, but this one has {}", shape.0.len());
+            return Err(Fault::new(Code::ValidationFailed, message));
+        }
         let operation = OperationDefinition {
             ty: operation.ty,
             variable_definitions: Vec::new(),
@@ -68,7 +76,7 @@ impl Plan {
         };
         let operations = DocumentOperations::Single(Positioned::new(operation, Pos::default()));
         let document = ExecutableDocument { operations, fragments: HashMap::new() };
-        Ok(Self { document, shape, questions, digits, introspected })
+        Ok(Self { document, shape, questions, digits, is_subscription, introspected })
     }
 }
 

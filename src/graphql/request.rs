@@ -96,6 +96,13 @@ impl Batch {
     }
 }
 
+/// For those that carry a request within something else.
+impl<'de> Deserialize<'de> for Request {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Object::<Members>::deserialize(deserializer).map(|Object(members)| members.into())
+    }
+}
+
 /// The members of a request.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -139,8 +139,8 @@ impl Fibonacci {
 }
 
 pub(super) struct PiApproximation {
-    terms: Terms,
-    answer: Answer<f64>,
+    pub(super) terms: Terms,
+    pub(super) answer: Answer<f64>,
 }
 
 /// An approximation of π.

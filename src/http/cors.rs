@@ -25,6 +25,14 @@ pub enum Origins {
 }
 
 impl Origins {
+    /// Whether who comes from `origin` may call where a browser does not ask. One that is no page of a browser tells none.
+    pub(super) fn admit(&self, origin: Option<&HeaderValue>) -> bool {
+        match self {
+            Self::Any => true,
+            Self::These(origins) => origin.is_none_or(|origin| origins.contains(origin)),
+        }
+    }
+
     /// Says who may read an answer to a request from `origin`.
     pub(super) fn allow(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
         let allowed = match self {

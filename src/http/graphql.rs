@@ -20,6 +20,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::{
     BODY_BYTES, BODY_TIME, REQUEST_TIME, REST_BYTES, Service,
     compression::{SHORT_BYTES, compressed},
+    events,
     kept::Asked,
     negotiation::{Coding, Media},
     pages,
@@ -43,11 +44,14 @@ struct Parameters {
 
 /// `GET /graphql`: GraphiQL for a browser, else the request in the query of the URL.
 pub(super) async fn get(State(service): State<Arc<Service>>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
-    let Some(form) = Form::choose(&headers, &[Media::Json, Media::Html, Media::GraphqlResponse]) else {
-        return not_acceptable();
-    };
+    let offered = [Media::Json, Media::Html, Media::GraphqlResponse, Media::EventStream];
+    let Some(form) = Form::choose(&headers, &offered) else { return not_acceptable() };
     if form.media == Media::Html {
         return pages::graphiql().into_response();
+    }
+    if form.media == Media::EventStream {
+        let answer = async { events::answer(&service, events::only(in_url(&uri)?)?).await };
+        return answer.await.unwrap_or_else(|refusal| refusal.into_errors(form.media));
     }
     let text = Bytes::copy_from_slice(uri.query().unwrap_or_default().as_bytes());
     let asked = Asked { form, text, is_post: false };
@@ -58,9 +62,15 @@ pub(super) async fn get(State(service): State<Arc<Service>>, method: Method, uri
 /// `POST /graphql`: a request or an array of requests in JSON.
 pub(super) async fn post(service: &Service, request: extract::Request) -> Response {
     let deadline = Instant::now() + REQUEST_TIME;
-    let Some(form) = Form::choose(request.headers(), &[Media::Json, Media::GraphqlResponse]) else {
-        return not_acceptable();
-    };
+    let offered = [Media::Json, Media::GraphqlResponse, Media::EventStream];
+    let Some(form) = Form::choose(request.headers(), &offered) else { return not_acceptable() };
+    if form.media == Media::EventStream {
+        let answer = async {
+            is_json(request.headers())?;
+            events::answer(service, events::only(Batch::from_json(&body_of(request).await?)?)?).await
+        };
+        return answer.await.unwrap_or_else(|refusal| refusal.into_errors(form.media));
+    }
     let answer = async {
         is_json(request.headers())?;
         let text = body_of(request).await?;
@@ -79,7 +89,8 @@ pub(super) async fn method_not_allowed(method: Method) -> Response {
 }
 
 fn not_acceptable() -> Response {
-    let message = "an answer is application/json or application/graphql-response+json: name one in the header Accept";
+    let message =
+        "an answer is application/json, application/graphql-response+json or text/event-stream: name one in Accept";
     Refusal::new(StatusCode::NOT_ACCEPTABLE, message).into_errors(Media::Json)
 }
 

@@ -7,6 +7,7 @@ mod admin;
 mod compression;
 mod connections;
 mod cors;
+mod events;
 mod graphql;
 mod kept;
 mod negotiation;
@@ -16,6 +17,7 @@ mod refusal;
 mod reply;
 mod rest;
 mod site;
+mod sockets;
 mod visit;
 
 use std::{sync::Arc, time::Duration};
@@ -25,7 +27,10 @@ use tokio::{
     task::spawn_blocking,
     time::{Instant, timeout_at},
 };
-use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{AbortOnDropHandle, TaskTracker},
+};
 
 pub use self::cors::Origins;
 use self::{connections::Limits, kept::Kept, site::Site};
@@ -63,6 +68,10 @@ struct Service {
     evaluator: Arc<Evaluator>,
     workers: Arc<Workers>,
     kept: Kept,
+    /// Cancelled when no more is begun.
+    draining: CancellationToken,
+    /// The open ones, for which a drain waits.
+    sockets: TaskTracker,
 }
 
 /// Serves until `shutdown`, then answers what is open, lets the cache write what it has, and returns; what takes longer
@@ -77,8 +86,16 @@ pub async fn serve(
 ) {
     let draining = CancellationToken::new();
     let api = Api::new(Arc::clone(&evaluator));
-    let service = Arc::new(Service { api, evaluator: Arc::clone(&evaluator), workers, kept: Kept::new() });
-    let site = Site::new(service, origins);
+    let sockets = TaskTracker::new();
+    let service = Service {
+        api,
+        evaluator: Arc::clone(&evaluator),
+        workers,
+        kept: Kept::new(),
+        draining: draining.clone(),
+        sockets: sockets.clone(),
+    };
+    let site = Site::new(Arc::new(service), origins);
     let clients = connections::serve(Listener::Public, public, site, Limits::REAL, draining.clone());
     let clients = AbortOnDropHandle::new(tokio::spawn(clients));
     // The operator's listener outlives the public one, to tell that it is draining.
@@ -90,7 +107,12 @@ pub async fn serve(
     telemetry::draining();
     draining.cancel();
     let deadline = Instant::now() + DRAIN;
-    let answered = timeout_at(deadline - FAREWELL, clients).await;
+    let answered = timeout_at(deadline - FAREWELL, async {
+        let _ = clients.await;
+        sockets.close();
+        sockets.wait().await;
+    });
+    let answered = answered.await;
     let kept = timeout_at(deadline, evaluator.drain()).await;
     // What a collector has not taken by then is lost.
     let _ = timeout_at(deadline.min(Instant::now() + SPANS), spawn_blocking(telemetry::flush_spans)).await;

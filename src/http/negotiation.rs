@@ -16,6 +16,8 @@ pub(super) enum Media {
     Html,
     /// `text/plain`
     Text,
+    /// `text/event-stream`
+    EventStream,
 }
 
 impl Media {
@@ -26,6 +28,7 @@ impl Media {
             Self::GraphqlResponse => ("application", "graphql-response+json"),
             Self::Html => ("text", "html"),
             Self::Text => ("text", "plain"),
+            Self::EventStream => ("text", "event-stream"),
         }
     }
 
@@ -36,6 +39,8 @@ impl Media {
             Self::GraphqlResponse => "application/graphql-response+json; charset=utf-8",
             Self::Html => "text/html; charset=utf-8",
             Self::Text => "text/plain; charset=utf-8",
+            // Always in UTF-8.
+            Self::EventStream => "text/event-stream",
         }
     }
 
@@ -66,7 +71,9 @@ impl Media {
             let Some((quality, precision)) = preference(media) else { continue };
             // Among those that a client takes with all others, the first offered stays.
             let rank = (quality, precision == 2);
-            if best.is_none_or(|(_, before)| rank > before || rank == before && rank.1) {
+            // A client that takes events as well as anything else wants them for what comes in several.
+            let goes_before = media != Self::EventStream && rank.1;
+            if best.is_none_or(|(_, before)| rank > before || rank == before && goes_before) {
                 best = Some((media, rank));
             }
         }
@@ -176,6 +183,24 @@ mod tests {
             ("application/json;q=0.000", None),
         ] {
             assert_eq!(chosen(accept), expected, "{accept}");
+        }
+    }
+
+    #[test]
+    fn events_are_for_those_who_want_nothing_else() {
+        use Media::{EventStream, GraphqlResponse, Json};
+        for (accept, expected) in [
+            ("*/*", Json),
+            ("text/event-stream", EventStream),
+            ("text/event-stream, */*;q=0.5", EventStream),
+            // As urql asks.
+            (
+                "application/graphql-response+json, application/json, text/event-stream, multipart/mixed",
+                GraphqlResponse,
+            ),
+        ] {
+            let chosen = Media::choose(&headers(ACCEPT, accept), &[Json, GraphqlResponse, EventStream]);
+            assert_eq!(chosen, Some(expected), "{accept}");
         }
     }
 

@@ -35,7 +35,7 @@ pub(super) fn status(code: Code, media: Media) -> StatusCode {
         | Code::QueryTooComplex
         | Code::PersistedQueryNotFound => match media {
             Media::Json => StatusCode::OK,
-            Media::GraphqlResponse | Media::Html | Media::Text => StatusCode::BAD_REQUEST,
+            Media::GraphqlResponse | Media::Html | Media::Text | Media::EventStream => StatusCode::BAD_REQUEST,
         },
     }
 }

@@ -53,6 +53,7 @@ impl Form {
             Media::GraphqlResponse => "graphql",
             Media::Html => "html",
             Media::Text => "text",
+            Media::EventStream => "events",
         };
         let (coding, cost) = (coding.name().unwrap_or("identity"), if tells_cost { "-cost" } else { "" });
         format!("\"{}-{media}-{coding}{cost}\"", env!("CARGO_PKG_VERSION"))

@@ -97,7 +97,9 @@ impl Service {
         let cached = account.cached;
         let (before, after) = match form.media {
             Media::Text => (String::new(), ""),
-            Media::Json | Media::GraphqlResponse | Media::Html => (format!(r#"{{"cached":{cached},"result":"#), "}"),
+            Media::Json | Media::GraphqlResponse | Media::Html | Media::EventStream => {
+                (format!(r#"{{"cached":{cached},"result":"#), "}")
+            }
         };
         let length = before.len() + digits + after.len();
         let coding = if length <= SHORT_BYTES { Coding::Identity } else { form.coding };

@@ -14,7 +14,7 @@ use super::{
     Service,
     connections::Answers,
     cors::{Origins, is_preflight, preflight},
-    graphql, pages, refusal, rest,
+    graphql, pages, refusal, rest, sockets,
     visit::Visit,
 };
 
@@ -55,6 +55,8 @@ impl Site {
         if request.method() == Method::POST && request.uri().path() == "/graphql" {
             // The one path where microseconds count does not go through the router.
             graphql::post(&self.service, request).await
+        } else if request.uri().path() == "/graphql" && sockets::is_upgrade(request.method(), request.headers()) {
+            sockets::upgrade(&self.service, &self.origins, request).await
         } else if is_preflight(request.method(), request.headers()) {
             preflight()
         } else {

@@ -36,7 +36,7 @@ pub use self::{
     },
     requests::{Account, Kind, Request, Spent, answered},
     spans::{Collector, CollectorError, RequestSpan, Step, done_within, flush_spans, within},
-    traffic::{answer_was_kept, connection_closed, connection_cut, connection_opened},
+    traffic::{answer_was_kept, connection_closed, connection_cut, connection_opened, socket_closed, socket_opened},
 };
 
 /// Why nothing can be told.

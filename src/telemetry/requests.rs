@@ -27,6 +27,8 @@ pub enum Kind {
     Introspection,
     /// GraphQL with an answer that was sent before.
     Kept,
+    /// GraphQL whose answers come one after the other, up to the first of them; or a WebSocket for such.
+    Subscription,
     /// A Fibonacci number over REST.
     RestFib,
     /// An approximation of π over REST.
@@ -39,12 +41,13 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Fib,
         Self::Pi,
         Self::FibAndPi,
         Self::Introspection,
         Self::Kept,
+        Self::Subscription,
         Self::RestFib,
         Self::RestPi,
         Self::Page,
@@ -58,6 +61,7 @@ impl Kind {
             Self::FibAndPi => "fib_and_pi",
             Self::Introspection => "introspection",
             Self::Kept => "kept",
+            Self::Subscription => "subscription",
             Self::RestFib => "rest_fib",
             Self::RestPi => "rest_pi",
             Self::Page => "page",

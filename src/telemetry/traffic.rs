@@ -2,7 +2,9 @@
 
 use std::sync::LazyLock;
 
-use prometheus::{IntCounter, IntGauge, register_int_counter, register_int_counter_vec, register_int_gauge};
+use prometheus::{
+    IntCounter, IntCounterVec, IntGauge, register_int_counter, register_int_counter_vec, register_int_gauge,
+};
 
 use super::{Cut, Listener};
 
@@ -15,6 +17,8 @@ struct Traffic {
     connections: IntGauge,
     silent: IntCounter,
     stalled: IntCounter,
+    sockets: IntGauge,
+    socket_closes: IntCounterVec,
 }
 
 static TRAFFIC: LazyLock<Traffic> =
@@ -43,13 +47,21 @@ impl Traffic {
             connections: register_int_gauge!("phipi_http_connections", "Connections of clients that are open now.")?,
             silent: cuts.with_label_values(&["silent"]),
             stalled: cuts.with_label_values(&["stalled"]),
+            sockets: register_int_gauge!("phipi_http_sockets", "WebSockets of clients that are open now.")?,
+            socket_closes: register_int_counter_vec!(
+                "phipi_http_sockets_closed_total",
+                "WebSockets that were closed by this process, by code.",
+                &["code"]
+            )?,
         })
     }
 }
 
 /// Shows all rows from the start, as the other metrics do.
 pub(super) fn show() {
-    LazyLock::force(&TRAFFIC);
+    for code in [1001, 4400, 4401, 4406, 4408, 4409, 4429_u16] {
+        TRAFFIC.socket_closes.with_label_values(&[&code.to_string()]);
+    }
 }
 
 /// A client's request was answered with this status. (A redirect or what a client has already count as successes.)
@@ -88,4 +100,25 @@ pub fn connection_cut(listener: Listener, cause: Cut) {
             Cut::Stalled => TRAFFIC.stalled.inc(),
         }
     }
+}
+
+/// A WebSocket, as long as it is open.
+#[must_use]
+pub struct OpenSocket(());
+
+impl Drop for OpenSocket {
+    fn drop(&mut self) {
+        TRAFFIC.sockets.dec();
+    }
+}
+
+/// A WebSocket was opened.
+pub fn socket_opened() -> OpenSocket {
+    TRAFFIC.sockets.inc();
+    OpenSocket(())
+}
+
+/// A WebSocket is closed with this code.
+pub fn socket_closed(code: u16) {
+    TRAFFIC.socket_closes.with_label_values(&[&code.to_string()]).inc();
 }

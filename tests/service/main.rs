@@ -24,6 +24,7 @@ mod redis_server;
 mod refusals;
 mod sentinel;
 mod service;
+mod sockets;
 mod storm;
 mod telemetry;
 mod tls;

@@ -310,7 +310,9 @@ fn clients_are_told_what_took_how_long() {
 fn requests_are_measured_by_kind() {
     let service = Service::start("memory:");
     let count = |kind: &str| service.metric(&format!(r#"phipi_http_request_seconds_count{{operation="{kind}"}}"#));
-    for kind in ["fib", "pi", "fib_and_pi", "introspection", "kept", "rest_fib", "rest_pi", "page", "refused"] {
+    for kind in
+        ["fib", "pi", "fib_and_pi", "introspection", "kept", "subscription", "rest_fib", "rest_pi", "page", "refused"]
+    {
         assert_eq!(count(kind), 0, "{kind} is there before its first request");
         assert!(README.contains(&format!("`{kind}`")), "{kind}");
     }

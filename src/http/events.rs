@@ -1,0 +1,54 @@
+//! Answers as server-sent events (graphql-sse, in the mode of distinct connections): an event for each response, and one
+//! for the end.
+
+use std::{convert::Infallible, iter};
+
+use axum::{
+    body::{Body, Bytes},
+    http::{
+        HeaderValue,
+        header::{CACHE_CONTROL, CONTENT_TYPE},
+    },
+    response::{IntoResponse, Response},
+};
+use futures_util::{StreamExt, stream};
+use tokio::time::timeout;
+
+use super::{REQUEST_TIME, Service, negotiation::Media, refusal::Refusal, reply::NO_STORE};
+use crate::{
+    graphql::{Batch, Execution, Request, Text},
+    telemetry::{Account, Kind},
+};
+
+const COMPLETE: Bytes = Bytes::from_static(b"event: complete\ndata:\n\n");
+
+/// The operation of a body that wants its answer as events: a stream has one.
+pub(super) fn only(batch: Batch) -> Result<Request, Refusal> {
+    match batch {
+        Batch::One(request) => Ok(request),
+        Batch::Many(_) => {
+            let message = "a batch has no answer as text/event-stream: send its requests one by one";
+            Err(Refusal::new(axum::http::StatusCode::NOT_ACCEPTABLE, message))
+        }
+    }
+}
+
+/// The responses to a request, as they come. A drain completes them early.
+pub(super) async fn answer(service: &Service, request: Request) -> Result<Response, Refusal> {
+    let executions = timeout(REQUEST_TIME, service.api.subscribe(request)).await.map_err(|_| Refusal::deadline())?;
+    let events = executions.take_until(service.draining.clone().cancelled_owned()).map(event).flatten();
+    let body = Body::from_stream(events.chain(stream::iter([COMPLETE])).map(Ok::<_, Infallible>));
+    let head = [(CONTENT_TYPE, HeaderValue::from_static(Media::EventStream.content_type())), (CACHE_CONTROL, NO_STORE)];
+    let account = Account { kind: Kind::Subscription, ..Account::default() };
+    Ok((head, axum::Extension(account), body).into_response())
+}
+
+/// The event of a response, whose digits have their place until they are sent. JSON has no line's end in it.
+fn event(Execution { responses, place, .. }: Execution) -> impl futures_util::Stream<Item = Bytes> {
+    let text = responses.first().map(|response| Text::of_response(response).into_pieces()).unwrap_or_default();
+    let (before, after) = (Bytes::from_static(b"event: next\ndata: "), Bytes::from_static(b"\n\n"));
+    stream::iter(iter::once(before).chain(text).chain([after])).map(move |piece| {
+        let _held = &place;
+        piece
+    })
+}
