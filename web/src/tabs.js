@@ -1,0 +1,84 @@
+/** What a newcomer wants to ask first. */
+export const TABS = [
+  {
+    query: `# Both values in one request.
+# Run it twice: then both are cached.
+
+query Both($n: Int!, $terms: Int!) {
+  fib(n: $n) {
+    result
+    cached
+  }
+  pi(terms: $terms) {
+    result
+    error
+    cached
+  }
+}
+`,
+    variables: `{
+  "n": 213,
+  "terms": 1000
+}
+`,
+  },
+  {
+    query: `# Several values of one kind, each under
+# a name of its own.
+
+query Aliases {
+  small: fib(n: 10) {
+    result
+  }
+  large: fib(n: 1000) {
+    result
+    digitCount
+  }
+  rough: pi(terms: 10) {
+    result
+    error
+  }
+  fine: pi(terms: 1000000) {
+    result
+    error
+  }
+}
+`,
+  },
+  {
+    query: `# F(5,000,000) has a million digits.
+# These are the first and the last.
+
+query FirstAndLastDigits($n: Int!) {
+  fib(n: $n) {
+    digitCount
+    leading(digits: 30)
+    trailing(digits: 30)
+    cached
+  }
+}
+`,
+    variables: `{
+  "n": 5000000
+}
+`,
+  },
+  {
+    query: `# How approximations come closer to π,
+# one after the other.
+
+subscription Convergence($terms: Int!) {
+  piConvergence(terms: $terms, points: 10) {
+    terms
+    result
+    error
+    cached
+  }
+}
+`,
+    variables: `{
+  "terms": 1000000
+}
+`,
+  },
+];
