@@ -47,7 +47,7 @@ pub(super) async fn get(State(service): State<Arc<Service>>, method: Method, uri
     let offered = [Media::Json, Media::Html, Media::GraphqlResponse, Media::EventStream];
     let Some(form) = Form::choose(&headers, &offered) else { return not_acceptable() };
     if form.media == Media::Html {
-        return pages::graphiql().into_response();
+        return pages::graphiql(&service, &headers).await;
     }
     if form.media == Media::EventStream {
         let answer = async { events::answer(&service, events::only(in_url(&uri)?)?).await };

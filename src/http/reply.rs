@@ -85,12 +85,18 @@ pub(super) fn head(form: Form, lifetime: Lifetime, method: &Method, headers: &He
     }
     head.insert(CACHE_CONTROL, IMMUTABLE);
     let tag = form.tag();
-    let is_known =
-        headers.get_all(IF_NONE_MATCH).iter().filter_map(|line| line.to_str().ok()).any(|line| {
-            line.split(',').map(str::trim).any(|known| known == "*" || known.trim_start_matches("W/") == tag)
-        });
+    let is_known = has(headers, &tag);
     head.extend(HeaderValue::from_str(&tag).ok().map(|tag| (ETAG, tag)));
     (head, is_known)
+}
+
+/// Whether a client has what the tag names.
+pub(super) fn has(headers: &HeaderMap, tag: &str) -> bool {
+    headers
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .any(|line| line.split(',').map(str::trim).any(|known| known == "*" || known.trim_start_matches("W/") == tag))
 }
 
 /// Tells a client that it has the bytes. Their length is left open: none is told where there is none to tell (a HEAD

@@ -29,6 +29,7 @@ impl Site {
     pub(super) fn new(service: Arc<Service>, origins: Origins) -> Self {
         let router = Router::new()
             .route("/", get(pages::root))
+            .route("/assets/{name}", get(pages::asset))
             .route("/graphql", get(graphql::get).fallback(graphql::method_not_allowed))
             .route("/schema.graphql", get(pages::schema))
             .route("/fib/{n}", get(rest::fib))

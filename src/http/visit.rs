@@ -123,6 +123,7 @@ fn route_of(path: &str) -> &'static str {
         "/graphql" => "/graphql",
         "/" => "/",
         "/schema.graphql" => "/schema.graphql",
+        _ if is_below("/assets/") => "/assets/{name}",
         _ if is_below("/fib/") => "/fib/{n}",
         _ if is_below("/pi/") => "/pi/{terms}",
         _ => OTHER,

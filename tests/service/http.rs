@@ -33,15 +33,6 @@ fn graphql_by_get() {
 }
 
 #[test]
-fn a_browser_gets_graphiql() {
-    let service = Service::start("memory:");
-    let mut page = client().get(service.url("/")).header("Accept", "text/html,*/*;q=0.8").call().unwrap();
-    assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
-    let text = page.body_mut().read_to_string().unwrap();
-    assert!(text.contains("<title>phipi</title>") && text.contains("'/graphql'"), "{text}");
-}
-
-#[test]
 fn rest_answers_in_json_and_in_plain_text() {
     let service = Service::start("memory:");
     let answer = |path: &str| get(&service.url(path));

@@ -17,6 +17,7 @@ mod load;
 mod metrics;
 mod operating;
 mod oracle;
+mod pages;
 mod proxy;
 mod readme;
 mod redis_cluster;
