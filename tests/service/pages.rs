@@ -36,7 +36,7 @@ fn files_are_sent_as_they_are_kept_or_as_they_were() {
         let tag = head["etag"].to_str().unwrap();
         assert_eq!(ask(&service, path, &[BROTLI, HTML, ("If-None-Match", tag)]).0, 304);
 
-        let script = text.split('"').find(|word| word.starts_with("/assets/") && word.ends_with(".js")).unwrap();
+        let script = text.split('"').find(|word| word.starts_with("/assets/") && word.contains(".js")).unwrap();
         let (status, head, _) = ask(&service, script, &[BROTLI]);
         assert_eq!((status, &head["content-type"]), (200, &"text/javascript; charset=utf-8".parse().unwrap()));
         assert_eq!(head["cache-control"], "public, max-age=31536000, immutable");
