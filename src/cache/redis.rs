@@ -105,7 +105,7 @@ impl Redis {
     fn reading(&self, answers: Vec<RedisResult<Value>>, count: usize) -> RedisResult<Reading> {
         let [before, values, after] = <[_; 3]>::try_from(answers)
             .map_err(|_| RedisError::from((ErrorKind::Parse, "not as many answers as questions")))?;
-        let mark = self.mark_of(before)?.min(self.mark_of(after)?);
+        let mark = self.mark_in(before)?.min(self.mark_in(after)?);
         let mut values = Vec::<Option<Vec<u8>>>::from_redis_value(values?)?;
         if values.len() != count.max(1) {
             return Err((ErrorKind::Parse, "not as many values as were asked for").into());
@@ -114,15 +114,13 @@ impl Redis {
         Ok(Reading { mark, values })
     }
 
-    /// A score as a mark. One that no `raise` can have written is taken for what it claims: entries are proven in any
-    /// case, and it could never be lowered again.
-    fn mark_of(&self, answer: RedisResult<Value>) -> RedisResult<Option<u32>> {
+    /// The mark in an answer. There is none in the place of something else.
+    fn mark_in(&self, answer: RedisResult<Value>) -> RedisResult<Option<u32>> {
         let score = match answer {
             Err(error) if self.is_taken(&error) => None,
             answer => Option::<f64>::from_redis_value(answer?)?,
         };
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
-        Ok(score.filter(|&score| score >= 0.0).map(|score| score as u32))
+        Ok(score.and_then(mark_of))
     }
 
     /// Whether the key of the mark holds something else, which is told once: then there is no mark.
@@ -133,6 +131,13 @@ impl Redis {
         }
         is_taken
     }
+}
+
+/// A score as a mark. One that no `raise` can have written is taken for what it claims: entries are proven in any case,
+/// and it could never be lowered again.
+pub(super) fn mark_of(score: f64) -> Option<u32> {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
+    Some(score).filter(|&score| score >= 0.0).map(|score| score as u32)
 }
 
 /// Tells, once it is reached, whether nothing bounds the memory of the server. Without the right to ask it is not told.

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::{
     location::Location,
-    redis::MARK_MEMBER,
+    redis::{MARK_MEMBER, mark_of},
     server::{Cursor, Way},
     sqlite::Sqlite,
     store::StoreError,
@@ -166,8 +166,7 @@ impl Source {
                 let mut commands = Pipeline::new();
                 commands.zscore(mark, MARK_MEMBER);
                 let score: Option<f64> = only(way.ask(commands.ignore_errors()).await?)?;
-                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
-                Ok(score.map(|score| score as u32))
+                Ok(score.and_then(mark_of))
             }
         }
     }

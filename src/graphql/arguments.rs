@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use async_graphql::{
-    Name, Pos, Positioned, ServerError,
+    Name, Pos, Positioned,
     parser::types::{
         Directive, ExecutableDocument, OperationDefinition, Selection, SelectionSet, Type, VariableDefinition,
     },
@@ -92,7 +92,7 @@ fn check_type(variable: &Positioned<VariableDefinition>) -> Result<(), Refusal> 
     }
     let message =
         format!("the variable ${} can't be of type {}: arguments are {}", name.node, var_type.node, KINDS.join(", "));
-    Err(invalid(message, variable.pos))
+    Err(Refusal::at(variable.pos, Code::ValidationFailed, message))
 }
 
 /// Refuses variables of an operation that are of another type than their places, once in each fragment.
@@ -112,7 +112,7 @@ fn check_variables<'a>(
             let (kind, type_name) = (&definition.node.var_type.node, place.type_name());
             let message =
                 format!("the variable ${variable} of type {kind} can't be the argument {argument} of type {type_name}");
-            return Err(invalid(message, *pos));
+            return Err(Refusal::at(*pos, Code::ValidationFailed, message));
         }
     }
     for name in &uses.spreads {
@@ -162,15 +162,11 @@ impl<'a> Uses<'a> {
             };
             if !fits {
                 let message = format!("the argument {argument} of type {} can't be {value}", place.type_name());
-                return Err(invalid(message, *pos));
+                return Err(Refusal::at(*pos, Code::ValidationFailed, message));
             }
         }
         Ok(())
     }
-}
-
-fn invalid(message: String, pos: Pos) -> Refusal {
-    Refusal::new(Code::ValidationFailed, vec![ServerError::new(message, Some(pos))])
 }
 
 #[cfg(test)]

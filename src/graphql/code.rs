@@ -1,6 +1,6 @@
 //! The codes of errors, with the names that clients know.
 
-use async_graphql::{ErrorExtensionValues, ServerError};
+use async_graphql::{ErrorExtensionValues, Pos, ServerError};
 
 use crate::evaluator::{Failure, OutOfRange};
 
@@ -118,6 +118,11 @@ impl Refusal {
     pub(super) fn new(code: Code, mut errors: Vec<ServerError>) -> Self {
         errors.iter_mut().for_each(|error| complete(error, code));
         Self { code, errors }
+    }
+
+    /// A refusal for what stands at one place of the document.
+    pub(super) fn at(pos: Pos, code: Code, message: impl Into<String>) -> Self {
+        Self::new(code, vec![ServerError::new(message, Some(pos))])
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
 const MOST_POINTS: u32 = 1_000;
 
 /// How many there are when not told.
-pub(super) const DEFAULT_POINTS: i64 = 50;
+const DEFAULT_POINTS: i64 = 50;
 
 pub(super) struct Convergence;
 

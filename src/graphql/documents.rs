@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use async_graphql::{
-    Response, ServerError, Value, async_trait,
+    Response, Value, async_trait,
     extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute},
     parser::{Error, parse_query, types::ExecutableDocument},
 };
@@ -167,6 +167,5 @@ fn parse_failed(error: &Error) -> Refusal {
         }
         other => (other.to_string(), other.positions().next().unwrap_or_default()),
     };
-    let error = ServerError::new(format!("the document is not GraphQL: {message}"), Some(position));
-    Refusal::new(Code::ParseFailed, vec![error])
+    Refusal::at(position, Code::ParseFailed, format!("the document is not GraphQL: {message}"))
 }

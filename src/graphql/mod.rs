@@ -107,10 +107,9 @@ impl Api {
         match self.admit(request, &mut budget, false).await {
             Ok(Admitted { plan, .. }) if plan.is_subscription => {
                 let request = of_document(plan.document).data(Arc::clone(&self.evaluator));
-                let account = Account { kind: Kind::Subscription, ..Account::default() };
                 let execution = move |response| {
-                    let responses = vec![executed(response, plan.shape.clone())];
-                    Execution { responses, account, place: Place::default() }
+                    let responses = vec![executed(response, plan.shape.clone(), false)];
+                    Execution { responses, account: Account::SUBSCRIPTION, place: Place::default() }
                 };
                 self.schema.execute_stream(request).map(execution).boxed()
             }
@@ -158,9 +157,9 @@ impl Api {
     async fn run(&self, Admitted { plan, cost }: Admitted, answers: Arc<Answers>) -> Response {
         let is_cached = !plan.questions.is_empty() && plan.questions.iter().all(|&asked| answers.is_cached(asked));
         let request = of_document(plan.document).data(answers).data(Arc::clone(&self.evaluator));
-        let mut response = executed(self.schema.execute(request).await, plan.shape);
         // The schema may change with the next version of this program.
-        response.may_stay(is_cached && plan.introspected == 0);
+        let may_stay = is_cached && plan.introspected == 0;
+        let response = executed(self.schema.execute(request).await, plan.shape, may_stay);
         Response { cost, ..response }
     }
 }
@@ -177,14 +176,15 @@ impl Admitted {
     }
 }
 
-/// The library's response, in the form of ours.
-fn executed(response: async_graphql::Response, shape: Shape) -> Response {
+/// The library's response, in the form of ours. With `may_stay` it can never change, unless something in it failed.
+fn executed(response: async_graphql::Response, shape: Shape, may_stay: bool) -> Response {
     let (mut data, mut errors) = (response.data, response.errors);
     errors.iter_mut().for_each(|error| code::complete(error, Code::Internal));
     // In the order of the document, whichever field was done first.
     errors.sort_by_key(|error| error.locations.first().copied());
     null_failed_roots(&mut data, &errors);
-    Response { outcome: Outcome::Executed { data, shape, errors, is_immutable: false }, cost: None }
+    let is_immutable = may_stay && errors.is_empty();
+    Response { outcome: Outcome::Executed { data, shape, errors, is_immutable }, cost: None }
 }
 
 /// What is told of operations that ask these questions.

@@ -49,15 +49,6 @@ impl Response {
     }
 }
 
-impl Response {
-    /// What is executed without an error can never change, if `it_may` not.
-    pub(super) fn may_stay(&mut self, it_may: bool) {
-        if let Outcome::Executed { errors, is_immutable, .. } = &mut self.outcome {
-            *is_immutable = it_may && errors.is_empty();
-        }
-    }
-}
-
 impl<R: Into<Refusal>> From<R> for Response {
     fn from(refusal: R) -> Self {
         Self { outcome: Outcome::Refused(refusal.into()), cost: None }

@@ -1,7 +1,7 @@
 //! Fields sorted by their keys, and whether those of one key are one field.
 
 use async_graphql::{
-    Name, Positioned, ServerError,
+    Name, Positioned,
     indexmap::IndexMap,
     parser::types::{Directive, ExecutableDocument, Field, Selection, SelectionSet},
 };
@@ -72,7 +72,7 @@ fn check_sets(document: &ExecutableDocument, sets: &[&SelectionSet]) -> Result<(
     for (key, same) in by_key(document, sets, &|_| Ok(true))? {
         if let Some(other) = same.iter().find(|field| !is_same(&field.node, &same[0].node)) {
             let message = format!("the key {key} stands for different fields: give one of them another alias");
-            return Err(Refusal::new(Code::ValidationFailed, vec![ServerError::new(message, Some(other.pos))]));
+            return Err(Refusal::at(other.pos, Code::ValidationFailed, message));
         }
         check_sets(document, &below(&same))?;
     }
@@ -81,8 +81,10 @@ fn check_sets(document: &ExecutableDocument, sets: &[&SelectionSet]) -> Result<(
 
 /// Whether two fields ask the same: the same name, and the same arguments in any order.
 fn is_same(one: &Field, other: &Field) -> bool {
-    let has = |name: &str, value| other.get_argument(name).is_some_and(|own| own.node == value);
     one.name.node == other.name.node
         && one.arguments.len() == other.arguments.len()
-        && one.arguments.iter().all(|(name, value)| has(&name.node, value.node.clone()))
+        && one
+            .arguments
+            .iter()
+            .all(|(name, value)| other.get_argument(&name.node).is_some_and(|own| own.node == value.node))
 }

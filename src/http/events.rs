@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use super::{REQUEST_TIME, Service, negotiation::Media, refusal::Refusal, reply::NO_STORE};
 use crate::{
     graphql::{Batch, Execution, Request, Text},
-    telemetry::{Account, Kind},
+    telemetry::Account,
 };
 
 const COMPLETE: Bytes = Bytes::from_static(b"event: complete\ndata:\n\n");
@@ -39,8 +39,7 @@ pub(super) async fn answer(service: &Service, request: Request) -> Result<Respon
     let events = executions.take_until(service.draining.clone().cancelled_owned()).map(event).flatten();
     let body = Body::from_stream(events.chain(stream::iter([COMPLETE])).map(Ok::<_, Infallible>));
     let head = [(CONTENT_TYPE, HeaderValue::from_static(Media::EventStream.content_type())), (CACHE_CONTROL, NO_STORE)];
-    let account = Account { kind: Kind::Subscription, ..Account::default() };
-    Ok((head, axum::Extension(account), body).into_response())
+    Ok((head, axum::Extension(Account::SUBSCRIPTION), body).into_response())
 }
 
 /// The event of a response, whose digits have their place until they are sent. JSON has no line's end in it.

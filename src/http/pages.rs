@@ -21,7 +21,7 @@ use super::{
     compression::decompressed,
     negotiation::{Coding, Media},
     refusal::{self, Refusal},
-    reply::{NO_STORE, has, not_modified},
+    reply::{IMMUTABLE, NO_STORE, has, not_modified},
 };
 use crate::graphql::sdl;
 
@@ -36,8 +36,7 @@ const POLICY: HeaderValue = HeaderValue::from_static(
      font-src 'self' data:; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
-/// What the names of assets hold the hashes of never changes; the pages name them anew with each version.
-const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+/// What is said of a page, which names its assets anew with each version.
 const ASK_AGAIN: HeaderValue = HeaderValue::from_static("no-cache");
 
 /// `GET /`: the explorer.
@@ -58,7 +57,8 @@ pub(super) async fn asset(
     headers: HeaderMap,
 ) -> Response {
     let name = name.map(|Path(name)| format!("assets/{name}")).unwrap_or_default();
-    match file(&service, &name, FOREVER, Coding::choose(&headers)).await {
+    // Its name has the hash of what is in it.
+    match file(&service, &name, IMMUTABLE, Coding::choose(&headers)).await {
         Some(response) => response,
         None => refusal::not_found(uri).await,
     }

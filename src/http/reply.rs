@@ -71,7 +71,6 @@ pub(super) enum Lifetime {
 
 /// The headers of an answer to a request with `method` and `headers`, and whether the client has its bytes already.
 pub(super) fn head(form: Form, lifetime: Lifetime, method: &Method, headers: &HeaderMap) -> (HeaderMap, bool) {
-    const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
     let mut head = HeaderMap::with_capacity(8);
     head.insert(CONTENT_TYPE, HeaderValue::from_static(form.media.content_type()));
     if method == Method::POST {
@@ -104,6 +103,9 @@ pub(super) fn has(headers: &HeaderMap, tag: &str) -> bool {
 pub(super) fn not_modified(head: HeaderMap) -> Response {
     (StatusCode::NOT_MODIFIED, head, Body::from_stream(stream::empty::<Result<Bytes, Infallible>>())).into_response()
 }
+
+/// What is said of what never changes.
+pub(super) const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
 /// What is said of an answer that holds once.
 pub(super) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");

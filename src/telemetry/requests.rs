@@ -94,6 +94,9 @@ impl Account {
     /// Of an answer that was sent before, which only what is all cached is again.
     pub const KEPT: Self = Self { kind: Kind::Kept, cached: true, spent: None };
 
+    /// Of answers that come one after the other: each may be cached or not.
+    pub const SUBSCRIPTION: Self = Self { kind: Kind::Subscription, cached: false, spent: None };
+
     /// Of what was refused.
     pub const REFUSED: Self = Self { kind: Kind::Refused, cached: false, spent: None };
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     oracle::fibonacci,
-    service::{Service, client, get},
+    service::{Service, client, get, getting},
 };
 
 fn json(text: &str) -> Value {
@@ -161,17 +161,6 @@ fn what_is_no_json_in_utf_8_is_no_request() {
     assert_eq!(request.header("Content-Encoding", "gzip").send(document).unwrap().status(), 415);
     let eleven = Value::Array(vec![json!({"query": "{ __typename }"}); 11]);
     assert_eq!(service.post(&eleven)["errors"][0]["message"], "a batch has 1 to 10 requests, but this one has 11");
-}
-
-/// The headers and the body of a GET.
-fn getting(url: &str, headers: &[(&str, &str)]) -> (u16, ureq::http::HeaderMap, Vec<u8>) {
-    let mut request = client().get(url);
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    let mut response = request.call().unwrap();
-    let body = response.body_mut().with_config().limit(100_000_000).read_to_vec().unwrap();
-    (response.status().as_u16(), response.headers().clone(), body)
 }
 
 #[test]

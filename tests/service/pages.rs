@@ -2,18 +2,7 @@
 
 use std::{io::Read, process::Command};
 
-use ureq::http::HeaderMap;
-
-use crate::service::{Service, alone, client};
-
-/// A file as a browser asks for it, or another client.
-fn ask(service: &Service, path: &str, headers: &[(&str, &str)]) -> (u16, HeaderMap, Vec<u8>) {
-    let request =
-        headers.iter().fold(client().get(service.url(path)), |request, (name, value)| request.header(*name, *value));
-    let mut response = request.call().unwrap();
-    let body = response.body_mut().with_config().limit(10_000_000).read_to_vec().unwrap();
-    (response.status().as_u16(), response.headers().clone(), body)
-}
+use crate::service::{Service, alone, getting};
 
 const BROTLI: (&str, &str) = ("Accept-Encoding", "gzip, br");
 const HTML: (&str, &str) = ("Accept", "text/html");
@@ -22,7 +11,7 @@ const HTML: (&str, &str) = ("Accept", "text/html");
 fn files_are_sent_as_they_are_kept_or_as_they_were() {
     let service = Service::start("memory:");
     for (path, title) in [("/", "<title>"), ("/graphql", "<title>")] {
-        let (status, head, compressed) = ask(&service, path, &[BROTLI, HTML]);
+        let (status, head, compressed) = getting(&service.url(path), &[BROTLI, HTML]);
         assert_eq!(
             (status, &head["content-encoding"], &head["cache-control"]),
             (200, &"br".parse().unwrap(), &"no-cache".parse().unwrap())
@@ -30,20 +19,20 @@ fn files_are_sent_as_they_are_kept_or_as_they_were() {
         let mut text = String::new();
         brotli::Decompressor::new(&*compressed, 4096).read_to_string(&mut text).unwrap();
         assert!(text.contains(title), "{text}");
-        let (_, plain_head, plain) = ask(&service, path, &[("Accept-Encoding", "identity"), HTML]);
+        let (_, plain_head, plain) = getting(&service.url(path), &[("Accept-Encoding", "identity"), HTML]);
         assert_eq!((plain, plain_head.get("content-encoding")), (text.clone().into_bytes(), None), "{path}");
         assert_ne!(head["etag"], plain_head["etag"]);
         let tag = head["etag"].to_str().unwrap();
-        assert_eq!(ask(&service, path, &[BROTLI, HTML, ("If-None-Match", tag)]).0, 304);
+        assert_eq!(getting(&service.url(path), &[BROTLI, HTML, ("If-None-Match", tag)]).0, 304);
 
         let script = text.split('"').find(|word| word.starts_with("/assets/") && word.contains(".js")).unwrap();
-        let (status, head, _) = ask(&service, script, &[BROTLI]);
+        let (status, head, _) = getting(&service.url(script), &[BROTLI]);
         assert_eq!((status, &head["content-type"]), (200, &"text/javascript; charset=utf-8".parse().unwrap()));
         assert_eq!(head["cache-control"], "public, max-age=31536000, immutable");
         assert!(head["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"));
     }
     for path in ["/assets/nothing.js", "/assets/", "/assets/..%2Findex.html"] {
-        assert_eq!(ask(&service, path, &[]).0, 404, "{path}");
+        assert_eq!(getting(&service.url(path), &[]).0, 404, "{path}");
     }
 }
 

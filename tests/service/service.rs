@@ -328,3 +328,14 @@ pub fn error(answer: &Value) -> (&str, &str) {
     let [error] = &answer["errors"].as_array().unwrap()[..] else { panic!("{answer}") };
     (error["extensions"]["code"].as_str().unwrap(), error["message"].as_str().unwrap())
 }
+
+/// A GET with headers: its status, its headers and the bytes of its body.
+pub fn getting(url: &str, headers: &[(&str, &str)]) -> (u16, ureq::http::HeaderMap, Vec<u8>) {
+    let mut request = client().get(url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let mut response = request.call().unwrap();
+    let body = response.body_mut().with_config().limit(100_000_000).read_to_vec().unwrap();
+    (response.status().as_u16(), response.headers().clone(), body)
+}

@@ -21,14 +21,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::StreamExt;
-use tokio::time::{Instant, Interval, interval_at, timeout, timeout_at};
+use tokio::time::{Instant, Interval, interval_at, sleep_until, timeout};
 
 use self::{
     message::{Close, OPERATIONS, PROTOCOL, Said},
     operations::Operations,
 };
 use super::{BODY_BYTES, Service, cors::Origins, negotiation::Media, refusal::Refusal};
-use crate::telemetry::{self, Account, Kind};
+use crate::telemetry::{self, Account};
 
 /// From the upgrade to the first message.
 const INIT: Duration = Duration::from_secs(10);
@@ -67,7 +67,7 @@ pub(super) async fn upgrade(service: &Arc<Service>, origins: &Origins, request: 
         let _open = telemetry::socket_opened();
         sockets.track_future(Socket::new(socket, service).run()).await;
     });
-    response.extensions_mut().insert(Account { kind: Kind::Subscription, ..Account::default() });
+    response.extensions_mut().insert(Account::SUBSCRIPTION);
     response.into_response()
 }
 
@@ -144,7 +144,7 @@ impl Socket {
                     }
                     None => self.send(Message::Text(message::completed(&id).into())).await?,
                 },
-                _ = timeout_at(init, std::future::pending::<()>()), if !self.is_acknowledged => {
+                () = sleep_until(init), if !self.is_acknowledged => {
                     return Err(Close::Silent.into());
                 }
                 _ = self.pings.tick() => {
