@@ -98,10 +98,26 @@ pub fn document(data: &[u8]) {
 /// alone; each error with a code.
 fn answer(requests: Vec<Request>) {
     let count = requests.len();
-    let Execution { responses, place: _place, .. } =
-        SERVER.with(|server| server.0.block_on(server.1.execute(requests, true)));
+    let execution = SERVER.with(|server| {
+        let (runtime, api) = &**server;
+        runtime.block_on(async {
+            let prepared = api.prepare(requests, true).await;
+            let bound = prepared.size().text;
+            (api.execute(prepared).await, bound)
+        })
+    });
+    let (Execution { responses, .. }, bound) = execution;
+    let bytes: usize = responses.iter().map(data_bytes).sum();
+    assert!(bytes <= bound, "{bytes} bytes of data, where {bound} were expected at most");
     assert_eq!(responses.len(), count, "an answer to each");
     responses.iter().for_each(well_formed);
+}
+
+/// The length of the text of a response that was executed. Errors are bounded apart.
+fn data_bytes(response: &Response) -> usize {
+    let text = Text::of_response(response).into_pieces().concat();
+    let is_data = response.refusal().is_none() && !text.windows(9).any(|window| window == b"\"errors\":");
+    if is_data { text.len() } else { 0 }
 }
 
 fn well_formed(response: &Response) {

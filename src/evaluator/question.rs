@@ -11,7 +11,7 @@ use thiserror::Error;
 use super::entry::{LADDER_TOP, Value};
 use crate::{
     math::{
-        decimal::Decimal,
+        decimal::{Decimal, LIMB_BYTES},
         fib::{self, Index},
         pi::Terms,
     },
@@ -35,6 +35,12 @@ impl Question {
             Self::Fib(n) => fib::limb_count(n),
             Self::Pi(_) => 1,
         }
+    }
+
+    /// About how many bytes its value takes, in memory or on its way from the store.
+    #[must_use]
+    pub fn bytes(self) -> usize {
+        self.limbs() * LIMB_BYTES
     }
 
     /// The index that the ladder reaches once this was answered.

@@ -2,6 +2,7 @@
 //!
 //! A request goes one way: its [`documents`] are parsed, [`guard`]ed and validated, once for each text; an
 //! [`operation`] is chosen and its variables are coerced; the [`plan`] says what it asks, and its [`cost`] is weighed;
+//! then the transport, which holds the memory of all requests, says whether there is room for the [`Prepared`] request;
 //! then all questions of the request go to the evaluator together, so that it sees the cache as it was at one lookup; and
 //! with the answers at hand the library executes the plan, whose outcome is the [`response`].
 
@@ -16,7 +17,6 @@ mod operation;
 mod plan;
 mod request;
 mod response;
-mod room;
 mod selections;
 mod types;
 
@@ -38,14 +38,13 @@ use self::{
     documents::{Documents, of_document},
     plan::{Plan, Shape},
     response::Outcome,
-    room::Room,
     types::Query,
 };
 pub use self::{
     code::{Code, Fault},
+    cost::Size,
     request::{Batch, PersistedQuery, Request},
     response::{Response, Text},
-    room::Place,
 };
 use crate::{
     evaluator::{Answers, Evaluator, Question},
@@ -60,7 +59,6 @@ pub struct Api {
     /// Executes what was validated before.
     schema: Schema,
     evaluator: Arc<Evaluator>,
-    room: Room,
 }
 
 /// The operations of one request, executed.
@@ -69,8 +67,12 @@ pub struct Execution {
     pub responses: Vec<Response>,
     /// What is told of them.
     pub account: Account,
-    /// To be held for as long as the responses, or what was made of them, are there.
-    pub place: Place,
+}
+
+/// The operations of one request, ready to be executed: planned, and within the budget or refused.
+pub struct Prepared {
+    operations: Vec<Result<Admitted, Refusal>>,
+    size: Size,
 }
 
 /// A plan that the budget has admitted.
@@ -85,47 +87,48 @@ impl Api {
     #[must_use]
     pub fn new(evaluator: Arc<Evaluator>) -> Self {
         let schema = builder().validation_mode(ValidationMode::Fast).finish();
-        Self { documents: Documents::new(), schema, evaluator, room: Room::new() }
+        Self { documents: Documents::new(), schema, evaluator }
     }
 
-    /// Executes the operations of one request, which share its budget and see the cache as of one lookup. There is a
-    /// response to each: failures are in its errors, each with a code. With `tells_cost` they say what they cost.
-    pub async fn execute(&self, requests: Vec<Request>, tells_cost: bool) -> Execution {
+    /// Prepares the operations of one request, which share its budget. With `tells_cost` their responses say what they
+    /// cost. Nothing is evaluated, and nothing that the client asks for is awaited.
+    pub async fn prepare(&self, requests: Vec<Request>, tells_cost: bool) -> Prepared {
         let mut budget = Budget::new(self.evaluator.max_n());
         let mut operations = Vec::with_capacity(requests.len());
         for request in requests {
-            let admitted = self.admit(request, &mut budget, tells_cost).await;
-            operations.push(admitted.and_then(Admitted::at_once));
+            operations.push(self.admit(request, &mut budget, tells_cost).await);
         }
-        self.answer(operations, budget.rendered()).await
+        let size = operations.iter().flatten().fold(budget.size(), |size, admitted| size + admitted.plan.size);
+        Prepared { operations, size }
+    }
+
+    /// Executes the operations of one request, which see the cache as of one lookup. There is a response to each: failures
+    /// are in its errors, each with a code.
+    pub async fn execute(&self, prepared: Prepared) -> Execution {
+        self.answer(prepared.operations.into_iter().map(|admitted| admitted.and_then(Admitted::at_once)).collect())
+            .await
     }
 
     /// Executes an operation whose answer may be several: the responses of a subscription, one after the other, each made
     /// when it is taken; or the one response of any other.
-    pub async fn subscribe(&self, request: Request) -> BoxStream<'static, Execution> {
-        let mut budget = Budget::new(self.evaluator.max_n());
-        match self.admit(request, &mut budget, false).await {
-            Ok(Admitted { plan, .. }) if plan.is_subscription => {
+    pub async fn subscribe(&self, prepared: Prepared) -> BoxStream<'static, Execution> {
+        match <[_; 1]>::try_from(prepared.operations) {
+            Ok([Ok(Admitted { plan, .. })]) if plan.is_subscription => {
                 let request = of_document(plan.document).data(Arc::clone(&self.evaluator));
                 let execution = move |response| {
                     let responses = vec![executed(response, plan.shape.clone(), false)];
-                    Execution { responses, account: Account::SUBSCRIPTION, place: Place::default() }
+                    Execution { responses, account: Account::SUBSCRIPTION }
                 };
                 self.schema.execute_stream(request).map(execution).boxed()
             }
-            operation => stream::iter([self.answer(vec![operation], budget.rendered()).await]).boxed(),
+            operations => {
+                let operations = operations.map_or_else(|all| all, Vec::from);
+                stream::iter([self.answer(operations).await]).boxed()
+            }
         }
     }
 
-    /// Answers operations that have so many digits in all.
-    async fn answer(&self, mut operations: Vec<Result<Admitted, Refusal>>, digits: usize) -> Execution {
-        let place = self.room.place(digits).unwrap_or_else(|full| {
-            operations
-                .iter_mut()
-                .filter(|operation| operation.is_ok())
-                .for_each(|admitted| *admitted = Err(full.clone().into()));
-            Place::default()
-        });
+    async fn answer(&self, operations: Vec<Result<Admitted, Refusal>>) -> Execution {
         let questions: BTreeSet<_> =
             operations.iter().flatten().flat_map(|admitted| admitted.plan.questions.iter().copied()).collect();
         let is_refused = operations.iter().all(Result::is_err);
@@ -141,7 +144,7 @@ impl Api {
             Ok(admitted) => self.run(admitted, Arc::clone(&answers)).await,
             Err(refusal) => refusal.into(),
         });
-        Execution { responses: join_all(responses).await, account, place }
+        Execution { responses: join_all(responses).await, account }
     }
 
     async fn admit(&self, request: Request, budget: &mut Budget, tells_cost: bool) -> Result<Admitted, Refusal> {
@@ -161,6 +164,14 @@ impl Api {
         let may_stay = is_cached && plan.introspected == 0;
         let response = executed(self.schema.execute(request).await, plan.shape, may_stay);
         Response { cost, ..response }
+    }
+}
+
+impl Prepared {
+    /// The memory that the request takes while it is executed and its answer is sent, in bytes, at most.
+    #[must_use]
+    pub fn size(&self) -> Size {
+        self.size
     }
 }
 

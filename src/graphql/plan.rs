@@ -15,7 +15,7 @@ use async_graphql::{
 
 use super::{
     code::{Code, Fault},
-    cost::rendered,
+    cost::{self, Size, rendered},
     introspection::{self, is_introspection},
     selections::{below, by_key},
 };
@@ -35,11 +35,19 @@ pub(super) struct Plan {
     pub(super) is_subscription: bool,
     /// How many values of the schema it asks for, at most.
     pub(super) introspected: usize,
+    /// The memory that it takes, without that of values and their digits.
+    pub(super) size: Size,
 }
 
 /// The keys of an object in the order of the document, each with those below.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Shape(pub(super) Vec<(Name, Shape)>);
+
+impl Shape {
+    fn size(&self) -> Size {
+        self.0.iter().fold(Size::default(), |size, (key, below)| size + cost::of_field(key) + below.size())
+    }
+}
 
 impl Plan {
     /// The plan of an operation, given the values of its variables.
@@ -76,7 +84,8 @@ impl Plan {
         };
         let operations = DocumentOperations::Single(Positioned::new(operation, Pos::default()));
         let document = ExecutableDocument { operations, fragments: HashMap::new() };
-        Ok(Self { document, shape, questions, digits, is_subscription, introspected })
+        let size = shape.size() + cost::of_response(introspected);
+        Ok(Self { document, shape, questions, digits, is_subscription, introspected, size })
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 use axum::body::Bytes;
 use brotli::CompressorWriter;
 use flate2::{Compression, write::GzEncoder};
-use futures_util::{Stream, stream};
+use futures_util::{Stream, TryStreamExt, stream};
 
 use super::negotiation::Coding;
 use crate::workers::{Panicked, Workers};
@@ -27,6 +27,40 @@ const BROTLI_QUALITY: u32 = 4;
 
 /// Brotli looks back 2^18 bytes: 256 KiB of memory for an answer.
 const BROTLI_WINDOW: u32 = 18;
+
+/// What an encoder takes in memory, whichever it is: measured, 1.1 MiB for Brotli and 0.3 MiB for gzip.
+pub(super) const ENCODER_BYTES: usize = 5 * 1024 * 1024 / 4;
+
+/// What it takes, beside the text, to compress an answer of up to `text` bytes: half of the text, and an encoder if it
+/// is not done in one piece.
+pub(super) fn bytes(coding: Coding, text: usize) -> usize {
+    match coding {
+        Coding::Identity => 0,
+        Coding::Gzip | Coding::Brotli if text <= PIECE_BYTES => text / 2,
+        Coding::Gzip | Coding::Brotli => text / 2 + ENCODER_BYTES,
+    }
+}
+
+/// All of an answer, compressed. What is one piece of work is done at once, so that no encoder waits for its turn.
+///
+/// # Errors
+/// When the work panics.
+pub(super) async fn whole(coding: Coding, workers: &Arc<Workers>, pieces: Vec<Bytes>) -> Result<Vec<Bytes>, Panicked> {
+    if coding == Coding::Identity {
+        return Ok(pieces);
+    }
+    let bytes = pieces.iter().map(Bytes::len).sum();
+    if bytes > PIECE_BYTES {
+        return compressed(coding, Arc::clone(workers), pieces.into_iter()).try_collect().await;
+    }
+    let work = move |_: &_| {
+        let Some(mut encoder) = Encoder::new(coding) else { return pieces };
+        let mut output: Vec<Bytes> = pieces.iter().map(|piece| encoder.encode(piece)).collect();
+        output.push(encoder.finish());
+        output
+    };
+    workers.run(bytes, work).await
+}
 
 enum Encoder {
     Gzip(GzEncoder<Vec<u8>>),

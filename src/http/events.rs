@@ -1,9 +1,10 @@
 //! Answers as server-sent events (graphql-sse, in the mode of distinct connections): an event for each response, and one
 //! for the end.
 
-use std::{convert::Infallible, iter};
+use std::{convert::Infallible, iter, sync::Arc};
 
 use axum::{
+    Extension,
     body::{Body, Bytes},
     http::{
         HeaderValue,
@@ -14,9 +15,9 @@ use axum::{
 use futures_util::{StreamExt, stream};
 use tokio::time::timeout;
 
-use super::{REQUEST_TIME, Service, negotiation::Media, refusal::Refusal, reply::NO_STORE};
+use super::{REQUEST_TIME, Service, gate::Client, held::Held, negotiation::Media, refusal::Refusal, reply::NO_STORE};
 use crate::{
-    graphql::{Batch, Execution, Request, Text},
+    graphql::{Batch, Execution, Request, Size, Text},
     telemetry::Account,
 };
 
@@ -34,20 +35,20 @@ pub(super) fn only(batch: Batch) -> Result<Request, Refusal> {
 }
 
 /// The responses to a request, as they come. A drain completes them early.
-pub(super) async fn answer(service: &Service, request: Request) -> Result<Response, Refusal> {
-    let executions = timeout(REQUEST_TIME, service.api.subscribe(request)).await.map_err(|_| Refusal::deadline())?;
+pub(super) async fn answer(service: &Service, client: &Arc<Client>, request: Request) -> Result<Response, Refusal> {
+    let prepared = service.api.prepare(vec![request], false).await;
+    let Size { execution, text } = prepared.size();
+    let permit = client.send(execution + text)?;
+    let executions = timeout(REQUEST_TIME, service.api.subscribe(prepared)).await.map_err(|_| Refusal::deadline())?;
     let events = executions.take_until(service.draining.clone().cancelled_owned()).map(event).flatten();
     let body = Body::from_stream(events.chain(stream::iter([COMPLETE])).map(Ok::<_, Infallible>));
     let head = [(CONTENT_TYPE, HeaderValue::from_static(Media::EventStream.content_type())), (CACHE_CONTROL, NO_STORE)];
-    Ok((head, axum::Extension(Account::SUBSCRIPTION), body).into_response())
+    Ok((head, Extension(Account::SUBSCRIPTION), Extension(Held::from(permit)), body).into_response())
 }
 
-/// The event of a response, whose digits have their place until they are sent. JSON has no line's end in it.
-fn event(Execution { responses, place, .. }: Execution) -> impl futures_util::Stream<Item = Bytes> {
+/// The event of a response. JSON has no line's end in it.
+fn event(Execution { responses, .. }: Execution) -> impl futures_util::Stream<Item = Bytes> {
     let text = responses.first().map(|response| Text::of_response(response).into_pieces()).unwrap_or_default();
     let (before, after) = (Bytes::from_static(b"event: next\ndata: "), Bytes::from_static(b"\n\n"));
-    stream::iter(iter::once(before).chain(text).chain([after])).map(move |piece| {
-        let _held = &place;
-        piece
-    })
+    stream::iter(iter::once(before).chain(text).chain([after]))
 }

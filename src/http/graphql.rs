@@ -3,7 +3,8 @@
 use std::{pin::pin, sync::Arc};
 
 use axum::{
-    body::{Body, Bytes},
+    Extension,
+    body::Bytes,
     extract::{self, Query, State},
     http::{
         HeaderMap, HeaderValue, Method, StatusCode, Uri,
@@ -11,16 +12,15 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
-use futures_util::{TryStreamExt, future::ready};
-use http_body::Body as _;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Deserialize;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::{
-    BODY_BYTES, BODY_TIME, REQUEST_TIME, REST_BYTES, Service,
-    compression::{SHORT_BYTES, compressed},
+    REQUEST_TIME, Service, body,
+    compression::{self, SHORT_BYTES},
     events,
+    gate::{Client, Permit},
+    held::Held,
     kept::Asked,
     negotiation::{Coding, Media},
     pages,
@@ -28,7 +28,7 @@ use super::{
     reply::{Content, Form, Lifetime, Reply},
 };
 use crate::{
-    graphql::{self, Batch, Code, Execution, Request, Text},
+    graphql::{self, Batch, Code, Execution, Request, Size, Text},
     telemetry::{self, Step, within},
 };
 
@@ -43,42 +43,52 @@ struct Parameters {
 }
 
 /// `GET /graphql`: GraphiQL for a browser, else the request in the query of the URL.
-pub(super) async fn get(State(service): State<Arc<Service>>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
+pub(super) async fn get(
+    State(service): State<Arc<Service>>,
+    Extension(client): Extension<Arc<Client>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
     let offered = [Media::Json, Media::Html, Media::GraphqlResponse, Media::EventStream];
     let Some(form) = Form::choose(&headers, &offered) else { return not_acceptable() };
     if form.media == Media::Html {
         return pages::graphiql(&service, &headers).await;
     }
     if form.media == Media::EventStream {
-        let answer = async { events::answer(&service, events::only(in_url(&uri)?)?).await };
+        let answer = async { events::answer(&service, &client, events::only(in_url(&uri)?)?).await };
         return answer.await.unwrap_or_else(|refusal| refusal.into_errors(form.media));
     }
     let text = Bytes::copy_from_slice(uri.query().unwrap_or_default().as_bytes());
     let asked = Asked { form, text, is_post: false };
-    let reply = service.reply(asked, |_| in_url(&uri), Instant::now() + REQUEST_TIME).await;
-    reply.map_or_else(|refusal| refusal.into_errors(form.media), |reply| reply.respond(&method, &headers))
+    let reply = service.reply(&client, asked, |_| in_url(&uri), Instant::now() + REQUEST_TIME).await;
+    reply.map_or_else(|refusal| refusal.into_errors(form.media), |(reply, held)| reply.respond(&method, &headers, held))
 }
 
 /// `POST /graphql`: a request or an array of requests in JSON.
-pub(super) async fn post(service: &Service, request: extract::Request) -> Response {
+pub(super) async fn post(service: &Service, client: &Arc<Client>, request: extract::Request) -> Response {
     let deadline = Instant::now() + REQUEST_TIME;
     let offered = [Media::Json, Media::GraphqlResponse, Media::EventStream];
     let Some(form) = Form::choose(request.headers(), &offered) else { return not_acceptable() };
     if form.media == Media::EventStream {
         let answer = async {
             is_json(request.headers())?;
-            events::answer(service, events::only(Batch::from_json(&body_of(request).await?)?)?).await
+            let (text, _permit) = body::whole(request.into_body(), client).await?;
+            events::answer(service, client, events::only(Batch::from_json(&text)?)?).await
         };
         return answer.await.unwrap_or_else(|refusal| refusal.into_errors(form.media));
     }
     let answer = async {
         is_json(request.headers())?;
-        let text = body_of(request).await?;
+        let (text, _permit) = body::whole(request.into_body(), client).await?;
         let asked = Asked { form, text, is_post: true };
-        service.reply(asked, |text| Ok(Batch::from_json(text)?), deadline).await
+        service.reply(client, asked, |text| Ok(Batch::from_json(text)?), deadline).await
     };
     let headers = HeaderMap::new();
-    answer.await.map_or_else(|refusal| refusal.into_errors(form.media), |reply| reply.respond(&Method::POST, &headers))
+    answer.await.map_or_else(
+        |refusal| refusal.into_errors(form.media),
+        |(reply, held)| reply.respond(&Method::POST, &headers, held),
+    )
 }
 
 /// For a method that `/graphql` does not take.
@@ -98,52 +108,60 @@ impl Service {
     /// The answer to a request, which `read` reads if its answer is not kept.
     async fn reply(
         &self,
+        client: &Arc<Client>,
         asked: Asked,
         read: impl FnOnce(&[u8]) -> Result<Batch, Refusal>,
         deadline: Instant,
-    ) -> Result<Reply, Refusal> {
+    ) -> Result<(Reply, Held), Refusal> {
         if let Some(kept) = self.kept.get(&asked) {
+            let held = kept.content.held(|| client.send(kept.bytes()))?;
             telemetry::answer_was_kept();
-            return Ok(kept);
+            return Ok((kept, held));
         }
         let batch = read(&asked.text)?;
-        let answer = timeout_at(deadline, self.answer(batch, asked.form)).await;
-        let reply = answer.map_err(|_| Refusal::deadline())??;
+        let answer = timeout_at(deadline, self.answer(client, batch, asked.form)).await;
+        let (reply, permit) = answer.map_err(|_| Refusal::deadline())??;
         self.kept.keep(&asked, &reply);
-        Ok(reply)
+        let held = reply.content.held(|| Ok(permit))?;
+        Ok((reply, held))
     }
 
-    async fn answer(&self, batch: Batch, form: Form) -> Result<Reply, Refusal> {
+    async fn answer(&self, client: &Arc<Client>, batch: Batch, form: Form) -> Result<(Reply, Permit), Refusal> {
         let (requests, is_one) = match batch {
             Batch::One(request) => (vec![request], true),
             Batch::Many(requests) => (requests, false),
         };
-        let execution = pin!(self.api.execute(requests, form.tells_cost));
-        let Execution { responses, account, place } = within(Step::Execute, execution).await;
+        let execution = pin!(self.execute(client, requests, form));
+        let (Execution { responses, account }, mut permit) = within(Step::Execute, execution).await?;
         let is_immutable = responses.iter().all(graphql::Response::is_immutable);
         let (text, refusal) = match &responses[..] {
             [response] if is_one => (Text::of_response(response), response.refusal()),
             responses => (Text::of_batch(responses), None),
         };
+        drop(responses);
         let status = refusal.map_or(StatusCode::OK, |code: Code| refusal::status(code, form.media));
         let lifetime = if is_immutable { Lifetime::Immutable } else { Lifetime::Passing };
         let pieces = text.into_pieces();
         let length: usize = pieces.iter().map(Bytes::len).sum();
         let coding = if length <= SHORT_BYTES { Coding::Identity } else { form.coding };
-        let pieces = match coding {
-            Coding::Identity => pieces,
-            coding => {
-                let pieces = compressed(coding, Arc::clone(&self.workers), pieces.into_iter());
-                pieces.try_collect().await.map_err(|_| Refusal::internal())?
-            }
-        };
-        Ok(Reply {
-            status,
-            form: Form { coding, ..form },
-            lifetime,
-            account,
-            content: Arc::new(Content { pieces, _place: place }),
-        })
+        let pieces = compression::whole(coding, &self.workers, pieces).await.map_err(|_| Refusal::internal())?;
+        let content = Content::new(pieces);
+        let reply = Reply { status, form: Form { coding, ..form }, lifetime, account, content };
+        permit.resize(reply.bytes())?;
+        Ok((reply, permit))
+    }
+
+    /// Executes the operations of one request, with a permit for all that they take until their answer is made.
+    async fn execute(
+        &self,
+        client: &Arc<Client>,
+        requests: Vec<Request>,
+        form: Form,
+    ) -> Result<(Execution, Permit), Refusal> {
+        let prepared = self.api.prepare(requests, form.tells_cost).await;
+        let Size { execution, text } = prepared.size();
+        let permit = client.send(execution + text + compression::bytes(form.coding, text))?;
+        Ok((self.api.execute(prepared).await, permit))
     }
 }
 
@@ -157,31 +175,6 @@ fn in_url(uri: &Uri) -> Result<Batch, Refusal> {
     }
     let request = Request::from_parameters(query, operation_name, variables.as_deref(), extensions.as_deref())?;
     Ok(Batch::One(request))
-}
-
-/// The whole body, within its bounds.
-async fn body_of(request: extract::Request) -> Result<Bytes, Refusal> {
-    let mut body = request.into_body();
-    if body.size_hint().lower() > BODY_BYTES as u64 {
-        return Err(too_long(body));
-    }
-    match timeout(BODY_TIME, Limited::new(&mut body, BODY_BYTES).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_long(body)),
-        Ok(Err(_)) => Err(Refusal::new(StatusCode::BAD_REQUEST, "the body broke off")),
-        Err(_) => Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time: send it at once")),
-    }
-}
-
-/// Refuses a body that is too long, at once. What is still sent of it is read, if that is not much: a client that writes
-/// before it reads would find a closed connection, and no answer.
-fn too_long(body: Body) -> Refusal {
-    if body.size_hint().lower() <= REST_BYTES as u64 {
-        let rest = async { Limited::new(body, REST_BYTES).into_data_stream().try_for_each(|_| ready(Ok(()))).await };
-        tokio::spawn(timeout(BODY_TIME, rest));
-    }
-    let message = format!("the body is longer than {BODY_BYTES} bytes");
-    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message)
 }
 
 /// Refuses a body that is not JSON in UTF-8, as it is.

@@ -4,11 +4,14 @@
 //! to stop.
 
 mod admin;
+mod body;
 mod compression;
 mod connections;
 mod cors;
 mod events;
+mod gate;
 mod graphql;
+mod held;
 mod kept;
 mod negotiation;
 mod pages;
@@ -18,6 +21,7 @@ mod reply;
 mod rest;
 mod site;
 mod sockets;
+mod values;
 mod visit;
 
 use std::{sync::Arc, time::Duration};
@@ -33,7 +37,7 @@ use tokio_util::{
 };
 
 pub use self::cors::Origins;
-use self::{connections::Limits, kept::Kept, site::Site};
+use self::{connections::Limits, gate::Gate, kept::Kept, site::Site, values::Values};
 use crate::{
     evaluator::Evaluator,
     graphql::Api,
@@ -53,10 +57,7 @@ const SPANS: Duration = Duration::from_secs(1);
 /// The longest request: far more than a document with a hundred aliases.
 const BODY_BYTES: usize = 1024 * 1024;
 
-/// What is read, and thrown away, of a body that is longer.
-const REST_BYTES: usize = 16 * BODY_BYTES;
-
-/// How long a body may take to come.
+/// How long a body, or a message of a socket, may take to come.
 const BODY_TIME: Duration = Duration::from_secs(20);
 
 /// How long a request may take, from its head to its answer.
@@ -64,10 +65,11 @@ const REQUEST_TIME: Duration = Duration::from_secs(30);
 
 /// What the handlers answer from.
 struct Service {
-    api: Api,
+    api: Arc<Api>,
     evaluator: Arc<Evaluator>,
     workers: Arc<Workers>,
     kept: Kept,
+    values: Values,
     /// Cancelled when no more is begun.
     draining: CancellationToken,
     /// The open ones, for which a drain waits.
@@ -85,22 +87,26 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) {
     let draining = CancellationToken::new();
-    let api = Api::new(Arc::clone(&evaluator));
+    let api = Arc::new(Api::new(Arc::clone(&evaluator)));
     let sockets = TaskTracker::new();
     let service = Service {
         api,
         evaluator: Arc::clone(&evaluator),
         workers,
         kept: Kept::new(),
+        values: Values::default(),
         draining: draining.clone(),
         sockets: sockets.clone(),
     };
     let site = Site::new(Arc::new(service), origins);
-    let clients = connections::serve(Listener::Public, public, site, Limits::REAL, draining.clone());
+    let gate = Gate::new(gate::INCOMING_BYTES, gate::OUTGOING_BYTES);
+    let clients = connections::serve(Listener::Public, public, site, Limits::PUBLIC, gate, draining.clone());
     let clients = AbortOnDropHandle::new(tokio::spawn(clients));
     // The operator's listener outlives the public one, to tell that it is draining.
     let operators = admin::router(draining.clone(), Arc::clone(&evaluator));
-    let operators = connections::serve(Listener::Admin, admin, operators, Limits::REAL, CancellationToken::new());
+    let gate = Gate::new(gate::ADMIN_BYTES, gate::ADMIN_BYTES);
+    let operators =
+        connections::serve(Listener::Admin, admin, operators, Limits::ADMIN, gate, CancellationToken::new());
     let _operators = AbortOnDropHandle::new(tokio::spawn(operators));
 
     shutdown.await;

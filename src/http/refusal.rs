@@ -9,7 +9,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{negotiation::Media, reply::NO_STORE};
+use super::{gate::Full, negotiation::Media, reply::NO_STORE};
 use crate::graphql::{Code, Fault};
 
 /// A fault with the status that fits it.
@@ -17,6 +17,7 @@ use crate::graphql::{Code, Fault};
 pub(super) struct Refusal {
     status: StatusCode,
     fault: Fault,
+    header: Option<(HeaderName, HeaderValue)>,
 }
 
 /// The status of an answer without data, in the one place where it is chosen.
@@ -43,7 +44,12 @@ pub(super) fn status(code: Code, media: Media) -> StatusCode {
 impl Refusal {
     /// A request that is not what it must be in the way that the status says.
     pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, fault: Fault::new(Code::BadRequest, message) }
+        Self { status, fault: Fault::new(Code::BadRequest, message), header: None }
+    }
+
+    /// The refusal with a header that says what is right.
+    pub(super) fn with_header(self, name: HeaderName, value: HeaderValue) -> Self {
+        Self { header: Some((name, value)), ..self }
     }
 
     /// The request took too long.
@@ -55,6 +61,11 @@ impl Refusal {
     /// Something that should not happen.
     pub(super) fn internal() -> Self {
         Fault::new(Code::Internal, "something went wrong on the server; try again").into()
+    }
+
+    /// As errors of GraphQL for a request to `/graphql`, and else as problem details.
+    pub(super) fn respond_to(self, speaks_graphql: bool) -> Response {
+        if speaks_graphql { self.into_errors(Media::Json) } else { self.into_problem() }
     }
 
     /// As errors of GraphQL, in this form if it is one of GraphQL's.
@@ -81,8 +92,15 @@ impl Refusal {
         let is_passing = self.status == StatusCode::SERVICE_UNAVAILABLE;
         let head = [(CONTENT_TYPE, HeaderValue::from_static(content_type)), (CACHE_CONTROL, NO_STORE)];
         let mut response = (self.status, head, body.to_string()).into_response();
+        response.headers_mut().extend(self.header);
         response.headers_mut().extend(is_passing.then_some(AFTER));
         response
+    }
+}
+
+impl From<Full> for Fault {
+    fn from(full: Full) -> Self {
+        Self::new(Code::Overloaded, format!("{full}; ask for less, or try again in a second"))
     }
 }
 
@@ -90,7 +108,7 @@ impl Refusal {
 impl<F: Into<Fault>> From<F> for Refusal {
     fn from(fault: F) -> Self {
         let fault = fault.into();
-        Self { status: status(fault.code, Media::Text), fault }
+        Self { status: status(fault.code, Media::Text), fault, header: None }
     }
 }
 

@@ -19,8 +19,12 @@ use axum::{
 use futures_util::stream;
 use http_body::{Frame, SizeHint};
 
-use super::negotiation::{Coding, Media};
-use crate::{graphql::Place, telemetry::Account};
+use super::{
+    gate::{Full, Permit, SHARE_BYTES, Shared},
+    held::Held,
+    negotiation::{Coding, Media},
+};
+use crate::telemetry::Account;
 
 /// The header by which a client asks what its operation costs.
 pub(super) const COST: HeaderName = HeaderName::from_static("x-phipi-cost");
@@ -120,28 +124,45 @@ pub(super) struct Reply {
     pub(super) content: Arc<Content>,
 }
 
-/// The bytes of an answer, with the place that they take as long as anybody has them.
+/// The bytes of an answer, and the permit of all who send them at once.
 #[derive(Debug)]
 pub(super) struct Content {
-    pub(super) pieces: Vec<Bytes>,
-    pub(super) _place: Place,
+    pieces: Vec<Bytes>,
+    bytes: usize,
+    sending: Shared,
+}
+
+impl Content {
+    pub(super) fn new(pieces: Vec<Bytes>) -> Arc<Self> {
+        let bytes = pieces.iter().map(Bytes::len).sum();
+        Arc::new(Self { pieces, bytes, sending: Shared::default() })
+    }
+
+    /// A permit to send it, made of the one that `take` takes. Short answers are counted for each connection, so that
+    /// each pays for them with its share.
+    ///
+    /// # Errors
+    /// Those of `take`.
+    pub(super) fn held(&self, take: impl FnOnce() -> Result<Permit, Full>) -> Result<Held, Full> {
+        if self.bytes <= SHARE_BYTES { take().map(Held::from) } else { self.sending.permit(take).map(Held::from) }
+    }
 }
 
 impl Reply {
     /// How long it is.
     pub(super) fn bytes(&self) -> usize {
-        self.content.pieces.iter().map(Bytes::len).sum()
+        self.content.bytes
     }
 
-    /// The response to a request with `method` and `headers`.
-    pub(super) fn respond(&self, method: &Method, headers: &HeaderMap) -> Response {
+    /// The response to a request with `method` and `headers`, which keeps the permit for its bytes.
+    pub(super) fn respond(&self, method: &Method, headers: &HeaderMap, permits: Held) -> Response {
         let (mut head, is_known) = head(self.form, self.lifetime, method, headers);
         if is_known {
             return (Extension(self.account), not_modified(head)).into_response();
         }
         head.extend(self.form.coding.name().map(|name| (CONTENT_ENCODING, HeaderValue::from_static(name))));
         let body = Pieces { all: Arc::clone(&self.content), next: 0, left: self.bytes() as u64 };
-        (self.status, head, Extension(self.account), Body::new(body)).into_response()
+        (self.status, head, Extension(self.account), Extension(permits), Body::new(body)).into_response()
     }
 }
 

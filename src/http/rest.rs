@@ -17,7 +17,9 @@ use tokio::time::timeout;
 
 use super::{
     REQUEST_TIME, Service,
-    compression::{SHORT_BYTES, compressed},
+    compression::{ENCODER_BYTES, SHORT_BYTES, compressed},
+    gate::Client,
+    held::Held,
     negotiation::{Coding, Media},
     refusal::Refusal,
     reply::{Form, Lifetime, head, not_modified},
@@ -31,6 +33,7 @@ use crate::{
 /// F(n), streamed: a number of any length is sent in bounded memory.
 pub(super) async fn fib(
     State(service): State<Arc<Service>>,
+    Extension(client): Extension<Arc<Client>>,
     n: Result<Path<String>, PathRejection>,
     method: Method,
     headers: HeaderMap,
@@ -39,14 +42,27 @@ pub(super) async fn fib(
         let (evaluator, n) = (&service.evaluator, text_of(n)?);
         let index = n.parse().map_err(|_| evaluator.not_an_index(format!("{n:?}"))).and_then(|n| evaluator.index(n))?;
         let form = form(&headers)?;
-        let answers = service.ask(Question::Fib(index)).await?;
+        let question = Question::Fib(index);
+        // For the value as it comes from the store, or is evaluated; then for the value as clients read it.
+        let permit = client.send(question.bytes())?;
+        let answers = service.ask(question).await?;
         let answer = answers.fib(index).map_err(Fault::from)?;
+        let value_permit = service.values.share(question, permit)?;
         let account = Account { kind: Kind::RestFib, cached: answer.cached, spent: Some(answers.spent) };
         let (value, length) = (Arc::clone(&answer.value), answer.value.digit_count());
         let digits = (0..).map_while(move |at| value.chunk(at));
-        Ok(service.stream(form, account, length, digits, &method, &headers))
+        let buffers = client.send(buffer_bytes(form.coding, length))?;
+        let response = service.stream(form, account, length, digits, &method, &headers);
+        Ok((Extension(Held::both(value_permit, buffers)), response).into_response())
     };
     answer.await.unwrap_or_else(Refusal::into_problem)
+}
+
+/// What it takes to stream this many digits: two pieces of text, and an encoder if they are compressed.
+fn buffer_bytes(coding: Coding, digits: usize) -> usize {
+    const PIECES_BYTES: usize = 128 * 1024;
+    let encoder = if coding == Coding::Identity || digits <= SHORT_BYTES { 0 } else { ENCODER_BYTES };
+    digits.min(PIECES_BYTES) + encoder
 }
 
 /// The approximation of π.

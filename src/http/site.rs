@@ -9,12 +9,16 @@ use axum::{
     response::Response,
     routing::get,
 };
+use tower_service::Service as _;
 
 use super::{
     Service,
     connections::Answers,
     cors::{Origins, is_preflight, preflight},
-    graphql, pages, refusal, rest, sockets,
+    gate::Client,
+    graphql,
+    held::through,
+    pages, refusal, rest, sockets,
     visit::Visit,
 };
 
@@ -42,9 +46,10 @@ impl Site {
 }
 
 impl Answers for Site {
-    async fn answer(&self, request: Request) -> Response {
+    async fn answer(&self, request: Request, client: &Arc<Client>) -> Response {
         let (visit, origin) = (Visit::begin(&request), request.headers().get(ORIGIN).cloned());
-        let mut response = visit.within(pin!(self.route(request))).await;
+        let answer = pin!(through(client, request, |request| self.route(request, client)));
+        let mut response = visit.within(answer).await;
         self.origins.allow(origin.as_ref(), response.headers_mut());
         visit.end(&mut response);
         response
@@ -52,16 +57,20 @@ impl Answers for Site {
 }
 
 impl Site {
-    async fn route(&self, request: Request) -> Response {
+    async fn route(&self, mut request: Request, client: &Arc<Client>) -> Response {
         if request.method() == Method::POST && request.uri().path() == "/graphql" {
             // The one path where microseconds count does not go through the router.
-            graphql::post(&self.service, request).await
+            graphql::post(&self.service, client, request).await
         } else if request.uri().path() == "/graphql" && sockets::is_upgrade(request.method(), request.headers()) {
-            sockets::upgrade(&self.service, &self.origins, request).await
+            sockets::upgrade(&self.service, client, &self.origins, request).await
         } else if is_preflight(request.method(), request.headers()) {
             preflight()
         } else {
-            self.router.answer(request).await
+            request.extensions_mut().insert(Arc::clone(client));
+            match self.router.clone().call(request).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            }
         }
     }
 }

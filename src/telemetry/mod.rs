@@ -36,7 +36,10 @@ pub use self::{
     },
     requests::{Account, Kind, Request, Spent, answered},
     spans::{Collector, CollectorError, RequestSpan, Step, done_within, flush_spans, within},
-    traffic::{answer_was_kept, connection_closed, connection_cut, connection_opened, socket_closed, socket_opened},
+    traffic::{
+        Direction, answer_was_kept, connection_closed, connection_cut, connection_opened, gate_was_full, held,
+        released, socket_closed, socket_opened,
+    },
 };
 
 /// Why nothing can be told.

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use prometheus::{
     IntCounter, IntCounterVec, IntGauge, register_int_counter, register_int_counter_vec, register_int_gauge,
+    register_int_gauge_vec,
 };
 
 use super::{Cut, Listener};
@@ -19,6 +20,17 @@ struct Traffic {
     stalled: IntCounter,
     sockets: IntGauge,
     socket_closes: IntCounterVec,
+    held: [IntGauge; 2],
+    full: [IntCounter; 2],
+}
+
+/// The way of the bytes that the process holds for its clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From clients: heads, bodies and messages.
+    Incoming,
+    /// To clients: answers, and what they are made from.
+    Outgoing,
 }
 
 static TRAFFIC: LazyLock<Traffic> =
@@ -35,6 +47,16 @@ impl Traffic {
             "phipi_http_connections_cut_total",
             "Connections that were closed since no request came, or one stood still, by cause.",
             &["cause"]
+        )?;
+        let held = register_int_gauge_vec!(
+            "phipi_http_held_bytes",
+            "Bytes held for clients, out of the budget that all connections share, by direction.",
+            &["direction"]
+        )?;
+        let full = register_int_counter_vec!(
+            "phipi_http_budget_full_total",
+            "Times that a budget for the bytes of clients was full, by direction.",
+            &["direction"]
         )?;
         Ok(Self {
             successes: answers.with_label_values(&["2xx"]),
@@ -53,13 +75,18 @@ impl Traffic {
                 "WebSockets that were closed by this process, by code.",
                 &["code"]
             )?,
+            held: DIRECTIONS.map(|direction| held.with_label_values(&[direction])),
+            full: DIRECTIONS.map(|direction| full.with_label_values(&[direction])),
         })
     }
 }
 
+/// The labels of the directions, in their order.
+const DIRECTIONS: [&str; 2] = ["in", "out"];
+
 /// Shows all rows from the start, as the other metrics do.
 pub(super) fn show() {
-    for code in [1001, 4400, 4401, 4406, 4408, 4409, 4429_u16] {
+    for code in [1001, 1008, 1013, 4400, 4401, 4406, 4408, 4409, 4429_u16] {
         TRAFFIC.socket_closes.with_label_values(&[&code.to_string()]);
     }
 }
@@ -121,4 +148,19 @@ pub fn socket_opened() -> OpenSocket {
 /// A WebSocket is closed with this code.
 pub fn socket_closed(code: u16) {
     TRAFFIC.socket_closes.with_label_values(&[&code.to_string()]).inc();
+}
+
+/// Bytes of the common budget are held.
+pub fn held(direction: Direction, bytes: usize) {
+    TRAFFIC.held[direction as usize].add(i64::try_from(bytes).unwrap_or(i64::MAX));
+}
+
+/// Bytes of the common budget are held no longer.
+pub fn released(direction: Direction, bytes: usize) {
+    TRAFFIC.held[direction as usize].sub(i64::try_from(bytes).unwrap_or(i64::MAX));
+}
+
+/// There was no room for the bytes of a client.
+pub fn gate_was_full(direction: Direction) {
+    TRAFFIC.full[direction as usize].inc();
 }

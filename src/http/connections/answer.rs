@@ -1,40 +1,129 @@
-//! The body of an answer, which keeps its request open.
+//! The body of an answer, whose request stays open until its last byte is written.
 
 use std::{
+    io::IoSlice,
     pin::Pin,
-    task::{Context, Poll},
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
 };
 
-use axum::body::{Body, Bytes};
-use hyper::body::{Frame, SizeHint};
+use axum::{
+    body::{Body, Bytes},
+    http::Version,
+    response::Response,
+};
+use bytes::Buf;
+use hyper::body::{Body as _, Frame, SizeHint};
 
-use super::pulse::OpenRequest;
+use super::{
+    progress::{Progress, Watch},
+    pulse::OpenRequest,
+};
+use crate::http::held::Held;
 
-/// A body that hyper drops when it has taken it to its end, and its request is over then.
+/// The largest piece that is handed to a connection at once: between two pieces a stream of HTTP/2 can be reset.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// A body that gives its bytes in pieces, each of which keeps the permit until it is written.
 pub(super) struct Answer {
     body: Body,
+    /// The rest of a frame of the body.
+    rest: Bytes,
+    sending: Arc<Sending>,
+    is_http2: bool,
+}
+
+/// What an answer holds until its last byte is written.
+#[derive(Debug)]
+struct Sending {
+    progress: Arc<Progress>,
+    _held: Option<Held>,
     _request: OpenRequest,
 }
 
+/// Bytes on their way to a client.
+pub(super) struct Piece {
+    bytes: Bytes,
+    sending: Arc<Sending>,
+}
+
+/// Turns the response to a request into one whose bytes are followed until they are written.
+pub(super) fn followed(
+    mut response: Response,
+    version: Version,
+    request: OpenRequest,
+    watch: &Watch,
+    stall: Duration,
+) -> Response<Answer> {
+    let progress = Arc::new(Progress::new(stall));
+    watch.begin(&progress);
+    let held = response.extensions_mut().remove();
+    let sending = Arc::new(Sending { progress, _held: held, _request: request });
+    response.map(|body| Answer { body, rest: Bytes::new(), sending, is_http2: version == Version::HTTP_2 })
+}
+
 impl Answer {
-    pub(super) fn new(body: Body, request: OpenRequest) -> Self {
-        Self { body, _request: request }
+    /// The next bytes, if the body has more.
+    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, axum::Error>>> {
+        while self.rest.is_empty() {
+            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                // Answers have no trailers.
+                Some(Ok(frame)) => self.rest = frame.into_data().unwrap_or_default(),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            }
+        }
+        Poll::Ready(Some(Ok(self.rest.split_to(self.rest.len().min(PIECE_BYTES)))))
     }
 }
 
 impl hyper::body::Body for Answer {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = axum::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Piece>, axum::Error>>> {
+        let Some(bytes) = ready!(self.poll_bytes(cx)).transpose()? else {
+            if self.is_http2 {
+                // As long as the stream has not ended it can be reset, and what waits in it be freed.
+                ready!(self.sending.progress.poll_taken(cx));
+            }
+            return Poll::Ready(None);
+        };
+        self.sending.progress.wait(bytes.len());
+        let sending = Arc::clone(&self.sending);
+        Poll::Ready(Some(Ok(Frame::data(Piece { bytes, sending }))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        let is_at_end = self.rest.is_empty() && self.body.is_end_stream();
+        is_at_end && (!self.is_http2 || self.sending.progress.is_untouched())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (mut hint, rest) = (self.body.size_hint(), self.rest.len() as u64);
+        if rest > 0 {
+            hint = hint.exact().map_or_else(SizeHint::default, |body| SizeHint::with_exact(body + rest));
+        }
+        hint
+    }
+}
+
+impl Buf for Piece {
+    fn remaining(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        self.bytes.chunks_vectored(slices)
+    }
+
+    fn advance(&mut self, bytes: usize) {
+        self.bytes.advance(bytes);
+        self.sending.progress.take(bytes);
     }
 }

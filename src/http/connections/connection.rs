@@ -2,35 +2,50 @@
 
 use std::{convert::Infallible, pin::pin, sync::Arc};
 
-use axum::{body::Body, http::Response};
-use hyper::service::service_fn;
+use axum::{
+    body::Body,
+    http::{Request, StatusCode},
+};
+use hyper::{rt::Executor, service::service_fn};
 use tokio::{
     net::TcpStream,
     time::{Instant, sleep_until},
 };
 
 use super::{
-    Answers, Slot,
-    answer::Answer,
+    Answers, Limits, Slot,
+    answer::followed,
     in_place::InPlace,
+    progress::Watch,
     pulse::{Pulse, Verdict},
     stream::Stream,
 };
-use crate::{http::panics, telemetry};
+use crate::{
+    http::{gate::Client, panics},
+    telemetry::{self, Cut, Listener},
+};
 
 /// Serves a connection until its client is done with it, a limit has passed, or a drain has no more use for it.
 pub(super) async fn run(socket: TcpStream, site: Arc<impl Answers>, slot: Slot) {
     // Answers are small and whole: nothing is gained by holding them back. A socket that refuses is gone.
     let _ = socket.set_nodelay(true);
     let (door, pulse) = (Arc::clone(&slot.door), Arc::new(Pulse::new()));
-    let answer = service_fn(|request: axum::http::Request<hyper::body::Incoming>| {
+    let client = Client::new(&door.gate);
+    let stall = door.limits.stall;
+    let answer = service_fn(|request: Request<hyper::body::Incoming>| {
         let (open, site) = (pulse.begin(), Arc::clone(&site));
+        let (pulse, client, version) = (Arc::clone(&pulse), Arc::clone(&client), request.version());
         async move {
-            let response = panics::caught(&*site, request.map(Body::new)).await;
-            Ok::<Response<Answer>, Infallible>(response.map(|body| Answer::new(body, open)))
+            let response = panics::caught(&*site, request.map(Body::new), &client).await;
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                pulse.upgrade();
+            }
+            let of_stream = Watch::of_stream();
+            let watch = of_stream.as_deref().unwrap_or(&pulse.answer);
+            Ok::<_, Infallible>(followed(response, version, open, watch, stall))
         }
     });
-    let stream = Stream::new(socket, Arc::clone(&pulse), slot);
+    let stream = Stream::new(socket, Arc::clone(&pulse), Arc::clone(&client), slot);
     let connection = pin!(door.protocols.serve_connection_with_upgrades(stream, answer));
     let mut connection = InPlace::new(connection);
     let mut look = pin!(sleep_until(Instant::now() + door.limits.head.min(door.limits.idle)));
@@ -66,5 +81,30 @@ pub(super) async fn run(socket: TcpStream, site: Arc<impl Answers>, slot: Slot) 
                 look.as_mut().reset(Instant::now() + door.limits.grace);
             }
         }
+    }
+}
+
+/// Runs the streams of HTTP/2, each until it has ended or its client leaves the answer alone: to drop a stream resets it.
+#[derive(Clone)]
+pub(super) struct Streams {
+    listener: Listener,
+    limits: Limits,
+}
+
+impl Streams {
+    pub(super) fn new(listener: Listener, limits: Limits) -> Self {
+        Self { listener, limits }
+    }
+}
+
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
+    fn execute(&self, stream: F) {
+        let (listener, stall, watch) = (self.listener, self.limits.stall, Arc::new(Watch::default()));
+        tokio::spawn(async move {
+            tokio::select! {
+                () = Arc::clone(&watch).over(stream) => {}
+                () = watch.stalled(stall) => telemetry::connection_cut(listener, Cut::Stalled),
+            }
+        });
     }
 }

@@ -1,12 +1,14 @@
 //! Connections: how many there are, how long each may do nothing, and how they end.
 //!
-//! A client that is slow, silent or gone costs a slot for a bounded time, and never more memory than a few buffers. One
-//! watch over each connection holds it against all of its [`Limits`]; what bounds a request itself, its body and its
-//! evaluation, is up to its handler.
+//! A client that is slow, silent or gone costs a slot for a bounded time. What it makes the process hold beside the
+//! buffers of its connection has a permit of the [`gate`](super::gate): a head from its ninth kilobyte on, and an answer
+//! until its last byte is written. One watch over each connection holds it against its [`Limits`]; what bounds a request
+//! itself, its body and its evaluation, is up to its handler.
 
 mod answer;
 mod connection;
 mod in_place;
+mod progress;
 mod pulse;
 mod stream;
 
@@ -18,7 +20,7 @@ use std::{
 };
 
 use axum::{Router, extract::Request, response::Response};
-use hyper_util::{rt::TokioExecutor, server::conn::auto};
+use hyper_util::server::conn::auto;
 use tokio::{
     net::TcpListener,
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
@@ -28,10 +30,22 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
+use self::connection::Streams;
+use super::{
+    gate::{Client, Gate},
+    held::through,
+};
 use crate::telemetry::{self, Listener};
 
 /// The longest head of a request, and what may wait in a buffer of a connection: room for a long document in a URL.
 const BUFFER_BYTES: u32 = 64 * 1024;
+
+/// What a connection of HTTP/2 may send ahead of its handlers, of all streams together: the least that the
+/// specification allows. Handlers read bodies as they come, each byte with a permit.
+const WINDOW_BYTES: u32 = 64 * 1024;
+
+/// The most connections of HTTP/2: each has a window, tables and a list of streams, and carries a hundred requests.
+const HTTP2_CONNECTIONS: usize = 1_000;
 
 /// Requests side by side on one connection of HTTP/2: the least that its specification recommends.
 const STREAMS: u32 = 100;
@@ -51,36 +65,40 @@ pub(super) struct Limits {
     pub(super) head: Duration,
     /// From the last answer to the end of the next head.
     pub(super) idle: Duration,
-    /// For a request that is open, but of which no byte moves.
+    /// For an answer of which the client takes nothing.
     pub(super) stall: Duration,
     /// For a head that is on its way when a drain begins.
     pub(super) grace: Duration,
 }
 
 impl Limits {
-    /// Those of the service.
-    pub(super) const REAL: Self = Self {
+    /// Those of the public listener.
+    pub(super) const PUBLIC: Self = Self {
         connections: 10_000,
         head: Duration::from_secs(10),
         idle: Duration::from_secs(30),
-        // A handler answers within 30 s, whatever its request: what stands still for longer waits for the client.
+        // Longer than the loss of a network that recovers by itself.
         stall: Duration::from_secs(35),
         grace: Duration::from_secs(1),
     };
+
+    /// Those of the operator's listener: for some probes and some that scrape.
+    pub(super) const ADMIN: Self = Self { connections: 100, ..Self::PUBLIC };
 }
 
 /// What the requests of a listener are answered by.
 pub(super) trait Answers: Send + Sync + 'static {
-    /// The answer to a request. A panic is caught.
-    fn answer(&self, request: Request) -> impl Future<Output = Response> + Send;
+    /// The answer to a request of a client. A panic is caught.
+    fn answer(&self, request: Request, client: &Arc<Client>) -> impl Future<Output = Response> + Send;
 }
 
 impl Answers for Router {
-    async fn answer(&self, request: Request) -> Response {
-        match self.clone().call(request).await {
+    async fn answer(&self, request: Request, client: &Arc<Client>) -> Response {
+        through(client, request, async |request| match self.clone().call(request).await {
             Ok(response) => response,
             Err(never) => match never {},
-        }
+        })
+        .await
     }
 }
 
@@ -88,7 +106,10 @@ impl Answers for Router {
 struct Door {
     listener: Listener,
     limits: Limits,
-    protocols: auto::Builder<TokioExecutor>,
+    gate: Arc<Gate>,
+    /// The places of connections of HTTP/2.
+    http2: Arc<Semaphore>,
+    protocols: auto::Builder<Streams>,
     draining: CancellationToken,
     /// Woken when a connection has ended, and its file is free.
     ended: Notify,
@@ -101,11 +122,14 @@ pub(super) async fn serve(
     socket: TcpListener,
     site: impl Answers,
     limits: Limits,
+    gate: Arc<Gate>,
     draining: CancellationToken,
 ) {
     let slots = Arc::new(Semaphore::new(limits.connections));
-    let (site, protocols, ended) = (Arc::new(site), protocols(), Notify::new());
-    let door = Arc::new(Door { listener, limits, protocols, draining: draining.clone(), ended });
+    let protocols = protocols(Streams::new(listener, limits.clone()));
+    let http2 = Arc::new(Semaphore::new(HTTP2_CONNECTIONS));
+    let (site, ended) = (Arc::new(site), Notify::new());
+    let door = Arc::new(Door { listener, limits, gate, http2, protocols, draining: draining.clone(), ended });
     let mut connections = JoinSet::new();
     draining.run_until_cancelled(accept(&socket, &site, &door, &slots, &mut connections)).await;
     drop(socket);
@@ -156,17 +180,16 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 /// HTTP/1.1, and HTTP/2 for clients that begin with it. Neither keeps time: the watch over the connection does.
-fn protocols() -> auto::Builder<TokioExecutor> {
-    let mut protocols = auto::Builder::new(TokioExecutor::new());
+fn protocols(streams: Streams) -> auto::Builder<Streams> {
+    let mut protocols = auto::Builder::new(streams);
     protocols.http1().header_read_timeout(None).max_buf_size(BUFFER_BYTES as usize);
     protocols
         .http2()
         .max_concurrent_streams(STREAMS)
         .max_header_list_size(BUFFER_BYTES)
         .max_send_buf_size(BUFFER_BYTES as usize)
-        .initial_stream_window_size(BUFFER_BYTES)
-        // Bodies that no handler has read yet: a few of them, of all streams together.
-        .initial_connection_window_size(8 * BUFFER_BYTES);
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES);
     protocols
 }
 
@@ -226,8 +249,8 @@ mod tests {
             let (runtime, draining, release) = (Runtime::new().unwrap(), CancellationToken::new(), Arc::default());
             let socket = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
             let address = socket.local_addr().unwrap();
-            let router = router(&release);
-            let served = runtime.spawn(serve(Listener::Public, socket, router, limits, draining.clone()));
+            let (router, gate) = (router(&release), Gate::new(2 * LARGE, 2 * LARGE));
+            let served = runtime.spawn(serve(Listener::Public, socket, router, limits, gate, draining.clone()));
             Self { runtime, address, draining, served, release }
         }
 
@@ -328,7 +351,7 @@ mod tests {
 
     #[test]
     fn a_panic_costs_its_request_alone() {
-        let house = House::open(Limits::REAL);
+        let house = House::open(Limits::PUBLIC);
         let mut client = house.connect();
         let answer = client.get("/panic");
         assert!(answer.starts_with("HTTP/1.1 500 ") && answer.contains("application/problem+json"), "{answer}");
@@ -342,7 +365,7 @@ mod tests {
 
     #[test]
     fn a_head_that_does_not_come_in_time_costs_the_connection() {
-        let house = House::open(Limits { head: SHORT, ..Limits::REAL });
+        let house = House::open(Limits { head: SHORT, ..Limits::PUBLIC });
         let opened = Instant::now();
         assert_eq!(house.connect().rest(), b"");
         assert!(opened.elapsed() >= SHORT);
@@ -359,7 +382,7 @@ mod tests {
 
     #[test]
     fn a_next_head_that_does_not_come_in_time_costs_the_connection() {
-        let house = House::open(Limits { idle: SHORT, ..Limits::REAL });
+        let house = House::open(Limits { idle: SHORT, ..Limits::PUBLIC });
         let mut idle = house.connect();
         assert!(idle.get("/").ends_with("here"));
         let answered = Instant::now();
@@ -372,7 +395,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_nobody_reads_costs_the_connection() {
-        let house = House::open(Limits { connections: 1, idle: SHORT, ..Limits::REAL });
+        let house = House::open(Limits { connections: 1, stall: SHORT, idle: SHORT, ..Limits::PUBLIC });
         let mut client = house.connect();
         client.ask("/large");
         assert!(house.connect().get("/").ends_with("here"), "the one slot is free again");
@@ -380,16 +403,8 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_does_not_move_costs_the_connection() {
-        let house = House::open(Limits { stall: SHORT, idle: SHORT, ..Limits::REAL });
-        let mut client = house.connect();
-        client.ask("/slow");
-        assert_eq!(client.rest(), b"");
-    }
-
-    #[test]
     fn who_finds_no_slot_waits_for_one() {
-        let house = House::open(Limits { connections: 2, ..Limits::REAL });
+        let house = House::open(Limits { connections: 2, ..Limits::PUBLIC });
         let (mut first, mut second) = (house.connect(), house.connect());
         assert!(first.get("/").ends_with("here") && second.get("/").ends_with("here"));
         let mut third = house.connect();
@@ -404,7 +419,7 @@ mod tests {
 
     #[test]
     fn a_drain_closes_what_is_idle_and_finishes_what_is_under_way() {
-        let house = House::open(Limits { grace: SHORT, ..Limits::REAL });
+        let house = House::open(Limits { grace: SHORT, ..Limits::PUBLIC });
         let (mut idle, mut half) = (house.connect(), house.connect());
         assert!(idle.get("/").ends_with("here"));
         half.send("GET / HT");
@@ -423,7 +438,7 @@ mod tests {
 
     #[test]
     fn a_drain_waits_a_moment_for_a_first_head() {
-        let house = House::open(Limits { grace: PATIENCE, ..Limits::REAL });
+        let house = House::open(Limits { grace: PATIENCE, ..Limits::PUBLIC });
         let mut client = house.connect_silently();
         house.drain();
         assert!(client.get("/").ends_with("here"));
@@ -431,7 +446,7 @@ mod tests {
 
     #[test]
     fn who_gives_up_serving_cuts_what_is_open() {
-        let house = House::open(Limits::REAL);
+        let house = House::open(Limits::PUBLIC);
         let mut client = house.connect_silently();
         client.send("GET / HT");
         house.served.abort();
@@ -450,7 +465,7 @@ mod tests {
         const HEADERS: u8 = 1;
         const SETTINGS: u8 = 4;
         const GO_AWAY: u8 = 7;
-        let house = House::open(Limits { grace: SHORT, ..Limits::REAL });
+        let house = House::open(Limits { grace: SHORT, ..Limits::PUBLIC });
         let mut client = house.connect();
         client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
         client.send(frame(SETTINGS, 0, 0, &[]));

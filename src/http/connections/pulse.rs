@@ -1,4 +1,7 @@
-//! What is known of a connection's progress: enough to tell one that is slow from one that is dead.
+//! The requests of a connection, and the limits that hold between them.
+//!
+//! While a request is open its handler bounds how long it takes, and the [`Watch`] how long its client may leave the
+//! answer alone. Bytes of the connection itself, such as those of a PING, never count as progress.
 
 use std::{
     sync::{
@@ -8,21 +11,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::Limits;
+use super::{Limits, progress::Watch};
 use crate::telemetry::Cut;
 
-/// What one connection has done so far. Its stream and its requests write it, a store or two for each; the watch over
-/// the connection reads it when a limit may have passed. Nothing is ordered by it, so that all of it is relaxed.
+/// What one connection has done so far. Its requests write it, a store or two for each; the watch over the connection
+/// reads it when a limit may have passed. Nothing is ordered by it, so that all of it is relaxed.
 pub(super) struct Pulse {
     accepted: Instant,
     /// Requests whose head has come.
     begun: AtomicU64,
-    /// Those of them whose answer was handed over to its end, or given up.
+    /// Those of them whose answer is written to its end, or given up.
     ended: AtomicU64,
-    /// Whether bytes of an answer that was handed over may not be written yet.
-    owes: AtomicBool,
-    /// When bytes of a request or an answer last moved, in milliseconds since the connection was accepted.
-    moved_ms: AtomicU64,
+    /// When the last request ended, in milliseconds since the connection was accepted.
+    ended_ms: AtomicU64,
+    /// Whether the connection speaks another protocol from now on.
+    is_upgraded: AtomicBool,
+    /// Watches the answer of HTTP/1.1; each stream of HTTP/2 has a watch of its own.
+    pub(super) answer: Watch,
 }
 
 /// What the limits say of a connection.
@@ -40,8 +45,9 @@ impl Pulse {
             accepted: Instant::now(),
             begun: AtomicU64::new(0),
             ended: AtomicU64::new(0),
-            owes: AtomicBool::new(false),
-            moved_ms: AtomicU64::new(0),
+            ended_ms: AtomicU64::new(0),
+            is_upgraded: AtomicBool::new(false),
+            answer: Watch::default(),
         }
     }
 
@@ -51,46 +57,40 @@ impl Pulse {
         OpenRequest(Arc::clone(self))
     }
 
-    /// Bytes were read. They only count for an open request: a head that trickles in is no progress.
-    pub(super) fn read(&self) {
-        if self.is_open() {
-            self.moved();
-        }
+    /// The number of requests whose head has come.
+    pub(super) fn begun(&self) -> u64 {
+        self.begun.load(Relaxed)
     }
 
-    /// Bytes were written. They count for an answer that is not sent to its end: what answers a ping is no progress.
-    pub(super) fn written(&self) {
-        if self.is_open() || self.owes.load(Relaxed) {
-            self.moved();
-        }
+    /// The connection speaks another protocol from now on, which has limits of its own.
+    pub(super) fn upgrade(&self) {
+        self.is_upgraded.store(true, Relaxed);
     }
 
-    /// All that there was to write is written.
-    pub(super) fn flushed(&self) {
-        self.owes.store(false, Relaxed);
+    /// Whether bytes that are read belong to a head: no request is open, and the connection speaks HTTP.
+    pub(super) fn reads_head(&self) -> bool {
+        !self.is_open() && !self.is_upgraded.load(Relaxed)
     }
 
     /// Whether no request has come yet.
     pub(super) fn is_fresh(&self) -> bool {
-        self.begun.load(Relaxed) == 0
+        self.begun() == 0
     }
 
     /// Whether nothing is under way, nor was for `grace`.
     pub(super) fn is_quiet(&self, grace: Duration) -> bool {
-        !self.is_open() && !self.owes.load(Relaxed) && self.moved_at().elapsed() >= grace
+        !self.is_open() && self.ended_at().elapsed() >= grace
     }
 
     /// Holds the connection against its limits.
     pub(super) fn verdict(&self, limits: &Limits) -> Verdict {
-        let (now, moved) = (Instant::now(), self.moved_at());
+        let now = Instant::now();
         let (limit, cause) = if self.is_fresh() {
             (self.accepted + limits.head, Cut::Silent)
         } else if self.is_open() {
-            (moved + limits.stall, Cut::Stalled)
-        } else if self.owes.load(Relaxed) {
-            (moved + limits.idle, Cut::Stalled)
+            (self.answer.next_look(limits.stall).unwrap_or(now), Cut::Stalled)
         } else {
-            (moved + limits.idle, Cut::Silent)
+            (self.ended_at() + limits.idle, Cut::Silent)
         };
         if limit <= now {
             Verdict::Over(cause)
@@ -103,26 +103,27 @@ impl Pulse {
     fn is_open(&self) -> bool {
         // In this order, a request that ends between the two is taken for an open one, and never the other way.
         let ended = self.ended.load(Relaxed);
-        self.begun.load(Relaxed) > ended
+        self.begun() > ended
     }
 
-    fn moved(&self) {
-        let since = self.accepted.elapsed().as_millis();
-        self.moved_ms.store(u64::try_from(since).unwrap_or(u64::MAX), Relaxed);
-    }
-
-    fn moved_at(&self) -> Instant {
-        self.accepted + Duration::from_millis(self.moved_ms.load(Relaxed))
+    fn ended_at(&self) -> Instant {
+        self.accepted + Duration::from_millis(self.ended_ms.load(Relaxed))
     }
 }
 
 /// A request that came and is not answered to its end.
 pub(super) struct OpenRequest(Arc<Pulse>);
 
+impl std::fmt::Debug for OpenRequest {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("OpenRequest")
+    }
+}
+
 impl Drop for OpenRequest {
     fn drop(&mut self) {
-        self.0.moved();
-        self.0.owes.store(true, Relaxed);
+        let since = self.0.accepted.elapsed().as_millis();
+        self.0.ended_ms.store(u64::try_from(since).unwrap_or(u64::MAX), Relaxed);
         self.0.ended.fetch_add(1, Relaxed);
     }
 }
@@ -130,65 +131,50 @@ impl Drop for OpenRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::connections::progress::Progress;
 
     const NONE: Duration = Duration::ZERO;
     const LONG: Duration = Duration::from_hours(1);
 
-    /// What is said when each of the limits has passed, or not by far.
-    fn verdicts(pulse: &Pulse) -> [Option<Cut>; 3] {
-        let limits = |head, idle, stall| Limits { head, idle, stall, ..Limits::REAL };
-        [limits(NONE, LONG, LONG), limits(LONG, NONE, LONG), limits(LONG, LONG, NONE)].map(|limits| {
-            match pulse.verdict(&limits) {
-                Verdict::Over(cause) => Some(cause),
-                Verdict::Fine(_) => None,
-            }
+    /// The causes for which a connection is closed when each of the limits has passed, and the others have not by far.
+    fn verdicts(pulse: &Pulse) -> [Option<Cut>; 2] {
+        let limits = |head, idle| Limits { head, idle, ..Limits::PUBLIC };
+        [limits(NONE, LONG), limits(LONG, NONE)].map(|limits| match pulse.verdict(&limits) {
+            Verdict::Over(cause) => Some(cause),
+            Verdict::Fine(_) => None,
         })
     }
 
     #[test]
     fn each_limit_holds_in_its_time() {
         let pulse = Arc::new(Pulse::new());
-        assert_eq!(verdicts(&pulse), [Some(Cut::Silent), None, None], "no head has come");
+        assert_eq!(verdicts(&pulse), [Some(Cut::Silent), None], "no head has come");
+        assert!(pulse.reads_head());
         let (first, second) = (pulse.begin(), pulse.begin());
-        assert_eq!(verdicts(&pulse), [None, None, Some(Cut::Stalled)], "two requests are open");
+        assert_eq!(verdicts(&pulse), [None, None], "two requests are open");
         drop(first);
-        assert_eq!(verdicts(&pulse), [None, None, Some(Cut::Stalled)], "one is");
+        assert_eq!(verdicts(&pulse), [None, None], "one is");
+        assert!(!pulse.reads_head());
         drop(second);
-        assert_eq!(verdicts(&pulse), [None, Some(Cut::Stalled), None], "the answer is not written");
-        pulse.flushed();
-        assert_eq!(verdicts(&pulse), [None, Some(Cut::Silent), None], "the next head has not come");
-    }
-
-    #[test]
-    fn what_trickles_in_before_a_request_is_no_progress() {
-        let accepted = Instant::now().checked_sub(LONG).unwrap();
-        let pulse = Arc::new(Pulse { accepted, ..Pulse::new() });
-        pulse.read();
-        assert_eq!(pulse.moved_at(), accepted);
-        let request = pulse.begin();
-        pulse.read();
-        assert!(pulse.moved_at() > accepted, "a body that comes is progress");
-        drop(request);
-        pulse.flushed();
+        assert_eq!(verdicts(&pulse), [None, Some(Cut::Silent)], "the next head has not come");
         assert!(pulse.is_quiet(NONE) && !pulse.is_quiet(LONG));
+        pulse.upgrade();
+        assert!(!pulse.reads_head());
     }
 
     #[test]
-    fn what_answers_a_ping_is_no_progress() {
-        let accepted = Instant::now().checked_sub(LONG).unwrap();
-        let pulse = Arc::new(Pulse { accepted, ..Pulse::new() });
-        pulse.written();
-        assert_eq!(pulse.moved_at(), accepted);
-        drop(pulse.begin());
-        pulse.moved_ms.store(0, Relaxed);
-        pulse.written();
-        assert!(pulse.moved_at() > accepted, "an answer that is on its way is progress");
+    fn an_answer_that_nobody_takes_costs_the_connection() {
+        let (pulse, answer) = (Arc::new(Pulse::new()), Arc::new(Progress::new(NONE)));
+        let _request = pulse.begin();
+        pulse.answer.begin(&answer);
+        answer.wait(1);
+        assert_eq!(pulse.verdict(&Limits::PUBLIC), Verdict::Over(Cut::Stalled));
     }
 
     #[test]
     fn the_next_look_is_not_later_than_a_limit_can_pass() {
         let pulse = Arc::new(Pulse::new());
-        let limits = Limits { idle: LONG, stall: 2 * LONG, ..Limits::REAL };
+        let limits = Limits { idle: LONG, stall: 2 * LONG, ..Limits::PUBLIC };
         let _request = pulse.begin();
         let Verdict::Fine(look) = pulse.verdict(&limits) else { panic!("nothing has passed") };
         assert!(look <= Instant::now() + LONG, "the request could end now");

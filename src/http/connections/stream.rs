@@ -1,45 +1,135 @@
-//! The stream of a connection, whose progress is seen.
+//! The stream of a connection, whose heads are counted while they are read.
 
 use std::{
     io::{self, IoSlice},
+    mem::MaybeUninit,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
 };
 
-use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::{Slot, pulse::Pulse};
+use super::{BUFFER_BYTES, Slot, pulse::Pulse};
+use crate::http::gate::{Client, Full, Permit};
 
-/// A stream that tells the pulse what it does. It keeps its slot for as long as the socket is open, in whosever hands.
+/// The most that is read at once, and what a head takes without a permit: the smallest buffer of a connection, which
+/// is part of what a connection costs.
+const READ_BYTES: usize = 8 * 1024;
+
+/// The beginning of every connection of HTTP/2, and of no request of HTTP/1.1.
+const PREFACE: &[u8] = b"PRI";
+
+/// The answer to a head for which there is no room.
+const BUSY: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+/// The answer to one connection of HTTP/2 too many: its settings, and GOAWAY with the code `ENHANCE_YOUR_CALM`.
+const CALM: &[u8] = b"\0\0\0\x04\0\0\0\0\0\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\x0b";
+
+/// A stream that takes a permit for a long head before it reads on. It keeps its slot for as long as the socket is open,
+/// whoever holds the stream.
 pub(super) struct Stream {
     // First, so that the file is closed before the slot is free.
     socket: TokioIo<TcpStream>,
     pulse: Arc<Pulse>,
-    _slot: Slot,
+    client: Arc<Client>,
+    protocol: Protocol,
+    head: Head,
+    slot: Slot,
+}
+
+/// What the first bytes say of a connection.
+enum Protocol {
+    /// As many bytes of the preface of HTTP/2 have come, and nothing else.
+    Open(usize),
+    Http1,
+    /// With its place among the connections of HTTP/2.
+    Http2 {
+        _place: OwnedSemaphorePermit,
+    },
+}
+
+/// The bytes of a head that were read.
+#[derive(Default)]
+struct Head {
+    /// The number of requests before it.
+    after: u64,
+    bytes: usize,
+    permit: Option<Permit>,
 }
 
 impl Stream {
-    pub(super) fn new(socket: TcpStream, pulse: Arc<Pulse>, slot: Slot) -> Self {
-        Self { socket: TokioIo::new(socket), pulse, _slot: slot }
+    pub(super) fn new(socket: TcpStream, pulse: Arc<Pulse>, client: Arc<Client>, slot: Slot) -> Self {
+        let (protocol, head) = (Protocol::Open(0), Head::default());
+        Self { socket: TokioIo::new(socket), pulse, client, protocol, head, slot }
+    }
+
+    /// Takes note of bytes that were read, before anybody gets them.
+    fn received(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let Protocol::Open(matched) = self.protocol {
+            self.recognize(matched, bytes)?;
+        }
+        if matches!(self.protocol, Protocol::Http2 { .. }) || !self.pulse.reads_head() {
+            return Ok(());
+        }
+        self.head.bytes += bytes.len();
+        if self.head.bytes > READ_BYTES && self.head.permit.is_none() {
+            let permit = self.client.receive(BUFFER_BYTES as usize).map_err(|full| self.refuse(BUSY, full))?;
+            self.head.permit = Some(permit);
+        }
+        Ok(())
+    }
+
+    /// Tells HTTP/2 from HTTP/1.1 by the first bytes, of which `matched` were those of the preface.
+    fn recognize(&mut self, matched: usize, bytes: &[u8]) -> io::Result<()> {
+        let (expected, length) = (&PREFACE[matched..], bytes.len().min(PREFACE.len() - matched));
+        self.protocol = if bytes[..length] != expected[..length] {
+            Protocol::Http1
+        } else if length < expected.len() {
+            Protocol::Open(matched + length)
+        } else {
+            let place = Arc::clone(&self.slot.door.http2).try_acquire_owned().map_err(|_| self.refuse(CALM, Full))?;
+            // Its heads are bounded apart, by the size of their lists.
+            self.head = Head::default();
+            Protocol::Http2 { _place: place }
+        };
+        Ok(())
+    }
+
+    /// Answers in place of the handlers, as far as the system takes that at once, and ends the connection.
+    fn refuse(&self, answer: &[u8], full: Full) -> io::Error {
+        let _ = self.socket.inner().try_write(answer);
+        io::Error::other(full)
+    }
+
+    /// Forgets the head whose request has begun.
+    fn settle(&mut self) {
+        let begun = self.pulse.begun();
+        if self.head.after != begun {
+            self.head = Head { after: begun, ..Head::default() };
+        }
     }
 }
 
 impl Read for Stream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        let read = ready!(Pin::new(&mut self.socket).poll_read(cx, buffer));
-        self.pulse.read();
-        Poll::Ready(read)
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, mut out: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        self.settle();
+        let mut space = [const { MaybeUninit::uninit() }; READ_BYTES];
+        let mut read = ReadBuf::uninit(&mut space[..READ_BYTES.min(out.remaining())]);
+        ready!(Pin::new(&mut self.socket).poll_read(cx, read.unfilled()))?;
+        self.received(read.filled())?;
+        out.put_slice(read.filled());
+        Poll::Ready(Ok(()))
     }
 }
 
 impl Write for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.socket).poll_write(cx, bytes));
-        self.pulse.written();
-        Poll::Ready(written)
+        Pin::new(&mut self.socket).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -47,9 +137,7 @@ impl Write for Stream {
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.socket).poll_write_vectored(cx, pieces));
-        self.pulse.written();
-        Poll::Ready(written)
+        Pin::new(&mut self.socket).poll_write_vectored(cx, pieces)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -57,9 +145,7 @@ impl Write for Stream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = ready!(Pin::new(&mut self.socket).poll_flush(cx));
-        self.pulse.flushed();
-        Poll::Ready(flushed)
+        Pin::new(&mut self.socket).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

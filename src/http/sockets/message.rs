@@ -1,9 +1,16 @@
 //! The messages of the protocol graphql-transport-ws, and the codes that a socket is closed with.
 
+use std::io;
+
+use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Error;
 
-use crate::graphql::{Execution, Request, Text};
+use crate::{
+    graphql::{Execution, Fault, Request, Text},
+    http::{BODY_BYTES, gate::Full},
+};
 
 /// The name of the protocol.
 pub(super) const PROTOCOL: &str = "graphql-transport-ws";
@@ -49,8 +56,36 @@ pub(super) enum Close {
     Taken,
     /// A second first message.
     InitAgain,
-    /// More operations than one socket may have.
-    TooMany,
+    /// A flood of operations that the socket had no room for.
+    Flood,
+    /// More pings and pongs than keep a socket alive.
+    TooManyPings,
+    /// A message did not come to its end in time.
+    Unfinished,
+    /// There was no room for a message.
+    Full,
+    /// A message is longer than any may be.
+    TooLong,
+    /// A text is not UTF-8.
+    NotText,
+    /// The frames are not those of a WebSocket.
+    Broken,
+}
+
+/// Whether a message was not read since there was no room for it.
+fn is_full(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|cause| cause.downcast_ref::<Full>().is_some())
+}
+
+impl From<&Error> for Close {
+    fn from(error: &Error) -> Self {
+        match error {
+            Error::Capacity(_) => Self::TooLong,
+            Error::Utf8(_) => Self::NotText,
+            Error::Io(error) if is_full(error) => Self::Full,
+            _ => Self::Broken,
+        }
+    }
 }
 
 /// Operations side by side on one socket.
@@ -67,7 +102,13 @@ impl Close {
             Self::Silent => (4408, "Connection initialisation timeout".into()),
             Self::Taken => (4409, "Subscriber already exists: each operation has an id of its own".into()),
             Self::InitAgain => (4429, "Too many initialisation requests".into()),
-            Self::TooMany => (4429, format!("a socket has {OPERATIONS} operations at most")),
+            Self::Flood => (4429, format!("a socket has {OPERATIONS} operations at most")),
+            Self::TooManyPings => (1008, "too many pings".into()),
+            Self::Unfinished => (1008, "the message did not come in time: send it at once".into()),
+            Self::Full => (1013, "the server holds as much for its clients as it may; try again later".into()),
+            Self::TooLong => (1009, format!("a message has at most {BODY_BYTES} bytes")),
+            Self::NotText => (1007, "a text has to be UTF-8".into()),
+            Self::Broken => (1002, "these are no frames of a WebSocket".into()),
         }
     }
 }
@@ -87,16 +128,26 @@ pub(super) fn completed(id: &str) -> String {
     json!({"type": "complete", "id": id}).to_string()
 }
 
+/// The end of an operation that is not executed, or not any more.
+pub(super) fn refused(id: &str, fault: &Fault) -> String {
+    let error = json!({"message": fault.message, "extensions": {"code": fault.code.as_str()}});
+    json!({"type": "error", "id": id, "payload": [error]}).to_string()
+}
+
 /// A response of an operation, and whether there is none after it since nothing was executed.
 pub(super) fn response(id: &str, execution: &Execution) -> (String, bool) {
     let [response] = &execution.responses[..] else { return (completed(id), true) };
-    let text = Text::of_response(response).into_pieces().concat();
-    let id = Value::from(id);
-    if response.refusal().is_some() {
-        let errors = serde_json::from_slice(&text).map(|mut refusal: Value| refusal["errors"].take());
+    let (text, is_refused) = (Text::of_response(response).into_pieces(), response.refusal().is_some());
+    if is_refused {
+        let errors = serde_json::from_slice(&text.concat()).map(|mut refusal: Value| refusal["errors"].take());
         return (json!({"type": "error", "id": id, "payload": errors.unwrap_or_default()}).to_string(), true);
     }
-    (format!(r#"{{"type":"next","id":{id},"payload":{}}}"#, String::from_utf8_lossy(&text)), false)
+    let head = format!(r#"{{"type":"next","id":{},"payload":"#, Value::from(id));
+    let mut message = String::with_capacity(head.len() + text.iter().map(Bytes::len).sum::<usize>() + 1);
+    message.push_str(&head);
+    text.iter().for_each(|piece| message.push_str(&String::from_utf8_lossy(piece)));
+    message.push('}');
+    (message, false)
 }
 
 #[cfg(test)]
@@ -130,8 +181,26 @@ mod tests {
 
     #[test]
     fn reasons_fit_into_a_frame() {
-        use Close::{GoingAway, InitAgain, Invalid, Protocol, Silent, Taken, TooMany, Unacknowledged};
-        for close in [GoingAway, Invalid, Unacknowledged, Protocol, Silent, Taken, InitAgain, TooMany] {
+        use Close::{
+            Broken, Flood, Full, GoingAway, InitAgain, Invalid, NotText, Protocol, Silent, Taken, TooLong,
+            TooManyPings, Unacknowledged, Unfinished,
+        };
+        for close in [
+            GoingAway,
+            Invalid,
+            Unacknowledged,
+            Protocol,
+            Silent,
+            Taken,
+            InitAgain,
+            Flood,
+            TooManyPings,
+            Unfinished,
+            Full,
+            TooLong,
+            NotText,
+            Broken,
+        ] {
             assert!(close.frame().1.len() <= 123, "{close:?}");
         }
     }

@@ -56,10 +56,10 @@ mod tests {
     use futures_util::{FutureExt, stream};
 
     use super::*;
-    use crate::{graphql::Place, telemetry::Account};
+    use crate::telemetry::Account;
 
     fn responses(count: usize) -> BoxStream<'static, Execution> {
-        let execution = || Execution { responses: Vec::new(), account: Account::default(), place: Place::default() };
+        let execution = || Execution { responses: Vec::new(), account: Account::default() };
         stream::iter((0..count).map(move |_| execution())).boxed()
     }
 

@@ -1,0 +1,103 @@
+//! The body of a request, each byte of which has a permit before it is kept.
+
+use std::sync::Arc;
+
+use axum::{
+    body::{Body, Bytes},
+    http::StatusCode,
+};
+use futures_util::{TryStreamExt, future::ready};
+use http_body::Body as _;
+use http_body_util::{BodyExt, Limited};
+use tokio::time::timeout;
+
+use super::{
+    BODY_BYTES, BODY_TIME,
+    gate::{Client, Full, Permit},
+    refusal::Refusal,
+};
+
+/// The first buffer of a body that comes in several pieces.
+const FIRST_BYTES: usize = 2 * 1024;
+
+/// The most that is read, and thrown away, of a body that is refused.
+const REST_BYTES: usize = 16 * BODY_BYTES;
+
+/// Why a body was not read to its end.
+enum Failure {
+    TooLong,
+    Broken,
+    Full(Full),
+}
+
+impl From<Full> for Failure {
+    fn from(full: Full) -> Self {
+        Self::Full(full)
+    }
+}
+
+/// The whole body, with the permit for it.
+///
+/// # Errors
+/// When it is longer than [`BODY_BYTES`], breaks off, takes longer than [`BODY_TIME`], or there is no room for it.
+pub(super) async fn whole(mut body: Body, client: &Arc<Client>) -> Result<(Bytes, Permit), Refusal> {
+    let announced = body.size_hint().lower();
+    let collected = if announced > BODY_BYTES as u64 {
+        Ok(Err(Failure::TooLong))
+    } else {
+        timeout(BODY_TIME, collected(&mut body, client)).await
+    };
+    match collected {
+        Ok(Ok(whole)) => Ok(whole),
+        Ok(Err(failure)) => Err(refusal(&failure, body)),
+        Err(_) => Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time: send it at once")),
+    }
+}
+
+fn refusal(failure: &Failure, rest: Body) -> Refusal {
+    match failure {
+        Failure::TooLong => {
+            discard(rest);
+            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is longer than {BODY_BYTES} bytes"))
+        }
+        Failure::Full(full) => {
+            discard(rest);
+            (*full).into()
+        }
+        Failure::Broken => Refusal::new(StatusCode::BAD_REQUEST, "the body broke off"),
+    }
+}
+
+/// Collects a body in one buffer, which doubles as bytes come: a body of many small pieces would otherwise pin the
+/// buffer of the connection that each of them is a slice of.
+async fn collected(body: &mut Body, client: &Arc<Client>) -> Result<(Bytes, Permit), Failure> {
+    let (mut permit, mut text) = (client.receive(0)?, Vec::new());
+    while let Some(frame) = body.frame().await {
+        // Trailers mean nothing here.
+        let Ok(data) = frame.map_err(|_| Failure::Broken)?.into_data() else { continue };
+        let length = text.len() + data.len();
+        if length > BODY_BYTES {
+            return Err(Failure::TooLong);
+        }
+        if text.is_empty() && body.is_end_stream() {
+            permit.resize(length)?;
+            return Ok((data, permit));
+        }
+        if length > text.capacity() {
+            let capacity = length.max(2 * text.capacity()).clamp(FIRST_BYTES, BODY_BYTES);
+            permit.resize(capacity)?;
+            text.reserve_exact(capacity - text.len());
+        }
+        text.extend_from_slice(&data);
+    }
+    Ok((text.into(), permit))
+}
+
+/// Reads the rest of a refused body, if that is not much, and keeps nothing of it: a client that writes before it reads
+/// would find a closed connection, and no answer.
+fn discard(body: Body) {
+    if body.size_hint().lower() <= REST_BYTES as u64 {
+        let rest = async { Limited::new(body, REST_BYTES).into_data_stream().try_for_each(|_| ready(Ok(()))).await };
+        tokio::spawn(timeout(BODY_TIME, rest));
+    }
+}

@@ -1,0 +1,192 @@
+//! How the client of an answer takes its bytes, so that an answer that nobody takes is given up.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use futures_util::task::AtomicWaker;
+
+/// The pace that a client has to keep, in bytes a second: a tenth of a slow mobile network's. Without it, an answer of
+/// two million digits could be held for an hour by taking a piece of it now and then.
+const PACE: u32 = 16 * 1024;
+
+/// The bytes of one answer that its client has not taken.
+///
+/// A client has the stall limit to take something. Each byte that it takes gives it back the time that the byte takes at
+/// [`PACE`], up to the whole limit. Only the bytes of this answer count, and time runs only while some wait for the client.
+#[derive(Debug)]
+pub(super) struct Progress {
+    state: Mutex<State>,
+    /// Woken when nothing waits any more.
+    taken: AtomicWaker,
+    stall: Duration,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Bytes that wait for the client.
+    waiting: usize,
+    /// The time that was left to the client at `since`.
+    left: Duration,
+    since: Instant,
+    /// Whether anything was sent.
+    is_begun: bool,
+}
+
+impl Progress {
+    /// An answer of which nothing is sent yet. It may stand still for `stall`.
+    pub(super) fn new(stall: Duration) -> Self {
+        let state = State { waiting: 0, left: stall, since: Instant::now(), is_begun: false };
+        Self { state: Mutex::new(state), taken: AtomicWaker::new(), stall }
+    }
+
+    /// Bytes of the answer begin to wait for the client.
+    pub(super) fn wait(&self, bytes: usize) {
+        let mut state = self.state();
+        if state.waiting == 0 {
+            state.since = Instant::now();
+        }
+        state.waiting += bytes;
+        state.is_begun = true;
+    }
+
+    /// The client took bytes.
+    pub(super) fn take(&self, bytes: usize) {
+        let mut state = self.state();
+        let now = Instant::now();
+        let earned = Duration::from_secs(bytes as u64) / PACE;
+        state.left = (state.left.saturating_sub(now - state.since) + earned).min(self.stall);
+        state.since = now;
+        state.waiting = state.waiting.saturating_sub(bytes);
+        if state.waiting == 0 {
+            self.taken.wake();
+        }
+    }
+
+    /// Waits until the client has taken all that was sent so far.
+    pub(super) fn poll_taken(&self, cx: &Context<'_>) -> Poll<()> {
+        self.taken.register(cx.waker());
+        if self.state().waiting == 0 { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Whether nothing was sent yet.
+    pub(super) fn is_untouched(&self) -> bool {
+        !self.state().is_begun
+    }
+
+    /// When the client has run out of time if it takes nothing; `None` when it has.
+    fn next_look(&self) -> Option<Instant> {
+        let (state, now) = (self.state(), Instant::now());
+        if state.waiting == 0 {
+            return Some(now + state.left);
+        }
+        Some(state.since + state.left).filter(|&end| end > now)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Whole between any two of its changes.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Watches the answer that is sent at present: on a connection of HTTP/1.1, or on a stream of HTTP/2.
+#[derive(Debug, Default)]
+pub(super) struct Watch(Mutex<Weak<Progress>>);
+
+tokio::task_local! {
+    /// The watch over the stream of HTTP/2 that is being polled.
+    static STREAM: Arc<Watch>;
+}
+
+impl Watch {
+    /// The watch over the stream that is being polled, if it is one of HTTP/2.
+    pub(super) fn of_stream() -> Option<Arc<Self>> {
+        STREAM.try_with(Arc::clone).ok()
+    }
+
+    /// Polls a stream of HTTP/2 as the one that this watches.
+    pub(super) fn over<F: Future>(self: Arc<Self>, stream: F) -> impl Future<Output = F::Output> {
+        STREAM.scope(self, stream)
+    }
+
+    /// Watches this answer from now on.
+    pub(super) fn begin(&self, answer: &Arc<Progress>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(answer);
+    }
+
+    /// When the answer may have stalled, at the earliest, given that answers may stand still for `stall`; `None` when it
+    /// has.
+    pub(super) fn next_look(&self, stall: Duration) -> Option<Instant> {
+        let answer = self.0.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+        answer.map_or_else(|| Some(Instant::now() + stall), |answer| answer.next_look())
+    }
+
+    /// Resolves when the answer has stalled.
+    pub(super) async fn stalled(&self, stall: Duration) {
+        while let Some(next) = self.next_look(stall) {
+            tokio::time::sleep_until(next.into()).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread::sleep;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_hours(1);
+    const MOMENT: Duration = Duration::from_millis(2);
+
+    fn left(progress: &Progress) -> Option<Duration> {
+        progress.next_look().map(|look| look - Instant::now())
+    }
+
+    #[test]
+    fn time_runs_only_while_bytes_wait() {
+        let progress = Progress::new(MOMENT);
+        sleep(2 * MOMENT);
+        assert!(left(&progress).is_some(), "nothing waits");
+        progress.wait(10);
+        sleep(2 * MOMENT);
+        assert_eq!(left(&progress), None, "the client takes nothing");
+    }
+
+    #[test]
+    fn bytes_give_time_at_the_pace_and_never_more_than_the_limit() {
+        let progress = Progress::new(LONG);
+        progress.wait(usize::MAX);
+        progress.state().left = MOMENT;
+        progress.take(60 * PACE as usize);
+        let minute = Duration::from_mins(1);
+        assert!(left(&progress).is_some_and(|left| left.abs_diff(minute) <= MOMENT));
+        progress.take(usize::MAX / 2);
+        assert!(left(&progress).is_some_and(|left| left <= LONG));
+    }
+
+    #[test]
+    fn a_client_that_drips_runs_out_of_time() {
+        let progress = Progress::new(MOMENT);
+        progress.wait(1_000);
+        let until = Instant::now() + LONG;
+        while left(&progress).is_some() {
+            assert!(Instant::now() < until, "a byte now and then keeps an answer for ever");
+            progress.take(1);
+            sleep(MOMENT / 4);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_watch_sees_the_answer_that_is_sent() {
+        let watch = Watch::default();
+        assert!(watch.next_look(LONG).is_some());
+        let answer = Arc::new(Progress::new(MOMENT));
+        watch.begin(&answer);
+        answer.wait(1);
+        watch.stalled(LONG).await;
+        drop(answer);
+        assert!(watch.next_look(LONG).is_some(), "the answer is gone");
+    }
+}

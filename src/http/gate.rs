@@ -1,0 +1,261 @@
+//! The gate: every byte that a client makes the process hold has a permit before it is held.
+//!
+//! Each listener has one budget for what comes in (heads, bodies, messages) and one for what goes out (answers, and what
+//! they are made from). Beside them each connection has a small share of its own in both directions, which nobody else
+//! can take: small requests pass while large ones fill the budgets. A permit takes from the share if it fits in there,
+//! and else from the budget.
+//!
+//! Permits are never waited for. When a budget is full the request is refused with 503, so that nothing waits without
+//! end, and holding one permit while asking for another can't deadlock. Bytes that several answers share have one permit
+//! ([`Shared`]).
+
+use std::sync::{
+    Arc, Mutex, PoisonError, Weak,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+use crate::telemetry::{self, Direction};
+
+/// The budget of the public listener for what comes in: sixty-four of the longest bodies.
+pub(super) const INCOMING_BYTES: usize = 64 * 1024 * 1024;
+
+/// The budget of the public listener for what goes out: two of the longest answers that any server gives, and nineteen
+/// of the longest by default.
+pub(super) const OUTGOING_BYTES: usize = 160 * 1024 * 1024;
+
+/// The budgets of the operator's listener, where probes ask for some bytes and Prometheus for some tens of kilobytes.
+pub(super) const ADMIN_BYTES: usize = 4 * 1024 * 1024;
+
+/// The share of a connection in each direction: the head and the body of a usual request, and its plan and answer.
+pub(super) const SHARE_BYTES: usize = 16 * 1024;
+
+/// The budgets that the connections of a listener have in common.
+#[derive(Debug)]
+pub(super) struct Gate {
+    incoming: Budget,
+    outgoing: Budget,
+}
+
+impl Gate {
+    /// A gate with budgets of these sizes, in bytes.
+    pub(super) fn new(incoming: usize, outgoing: usize) -> Arc<Self> {
+        Arc::new(Self { incoming: Budget::new(incoming), outgoing: Budget::new(outgoing) })
+    }
+
+    fn budget(&self, direction: Direction) -> &Budget {
+        match direction {
+            Direction::Incoming => &self.incoming,
+            Direction::Outgoing => &self.outgoing,
+        }
+    }
+}
+
+/// One connection at the gate.
+#[derive(Debug)]
+pub(super) struct Client {
+    gate: Arc<Gate>,
+    share: Gate,
+}
+
+/// A budget is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the server holds as much for its clients as it may")]
+pub(super) struct Full;
+
+impl Client {
+    /// A new connection.
+    pub(super) fn new(gate: &Arc<Gate>) -> Arc<Self> {
+        let share = Gate { incoming: Budget::new(SHARE_BYTES), outgoing: Budget::new(SHARE_BYTES) };
+        Arc::new(Self { gate: Arc::clone(gate), share })
+    }
+
+    /// A permit for bytes that the client sends.
+    ///
+    /// # Errors
+    /// [`Full`] when neither the share of the connection nor the common budget has room for them.
+    pub(super) fn receive(self: &Arc<Self>, bytes: usize) -> Result<Permit, Full> {
+        self.permit(Direction::Incoming, bytes)
+    }
+
+    /// A permit for bytes that the client gets, or that its answer is made from.
+    ///
+    /// # Errors
+    /// As those of [`receive`](Self::receive).
+    pub(super) fn send(self: &Arc<Self>, bytes: usize) -> Result<Permit, Full> {
+        self.permit(Direction::Outgoing, bytes)
+    }
+
+    fn permit(self: &Arc<Self>, direction: Direction, bytes: usize) -> Result<Permit, Full> {
+        let is_common = self.take(direction, bytes)?;
+        Ok(Permit { client: Arc::clone(self), direction, bytes, is_common })
+    }
+
+    /// Takes bytes from the share of the connection, or else from the common budget; gives whether from the latter.
+    fn take(&self, direction: Direction, bytes: usize) -> Result<bool, Full> {
+        if self.share.budget(direction).take(bytes) {
+            return Ok(false);
+        }
+        if self.gate.budget(direction).take(bytes) {
+            telemetry::held(direction, bytes);
+            return Ok(true);
+        }
+        telemetry::gate_was_full(direction);
+        Err(Full)
+    }
+}
+
+/// Bytes that may be held, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Permit {
+    client: Arc<Client>,
+    direction: Direction,
+    bytes: usize,
+    is_common: bool,
+}
+
+impl Permit {
+    /// For how many bytes it is.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Makes it one for this many bytes. While it grows, the old bytes are held as well, since what is held is copied.
+    ///
+    /// # Errors
+    /// [`Full`] when there is no room; then it is as it was.
+    pub(super) fn resize(&mut self, bytes: usize) -> Result<(), Full> {
+        if bytes > self.bytes {
+            *self = self.client.permit(self.direction, bytes)?;
+        } else {
+            self.give(self.bytes - bytes);
+            self.bytes = bytes;
+        }
+        Ok(())
+    }
+
+    fn give(&self, bytes: usize) {
+        if self.is_common {
+            self.client.gate.budget(self.direction).give(bytes);
+            telemetry::released(self.direction, bytes);
+        } else {
+            self.client.share.budget(self.direction).give(bytes);
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.give(self.bytes);
+    }
+}
+
+/// The permit of bytes that several answers send at once, as long as any of them does.
+#[derive(Debug, Default)]
+pub(super) struct Shared(Mutex<Weak<Permit>>);
+
+impl Shared {
+    /// The one permit, which `take` takes if nobody holds it at present.
+    ///
+    /// # Errors
+    /// Those of `take`.
+    pub(super) fn permit(&self, take: impl FnOnce() -> Result<Permit, Full>) -> Result<Arc<Permit>, Full> {
+        // Whole at all times.
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(permit) = held.upgrade() {
+            return Ok(permit);
+        }
+        let permit = Arc::new(take()?);
+        *held = Arc::downgrade(&permit);
+        Ok(permit)
+    }
+
+    /// Whether anybody holds the permit.
+    pub(super) fn is_held(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).strong_count() > 0
+    }
+}
+
+/// A number of bytes of which some are left. Nothing is ordered by it, so that all of it is relaxed.
+#[derive(Debug)]
+struct Budget {
+    left: AtomicUsize,
+}
+
+impl Budget {
+    const fn new(bytes: usize) -> Self {
+        Self { left: AtomicUsize::new(bytes) }
+    }
+
+    fn take(&self, bytes: usize) -> bool {
+        self.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(bytes)).is_ok()
+    }
+
+    fn give(&self, bytes: usize) {
+        self.left.fetch_add(bytes, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How much of a gate is left: in its common budgets, and in the share of one connection.
+    fn left(client: &Client) -> [usize; 4] {
+        [&client.gate.incoming, &client.gate.outgoing, &client.share.incoming, &client.share.outgoing]
+            .map(|budget| budget.left.load(Relaxed))
+    }
+
+    const BUDGET: usize = 10 * SHARE_BYTES;
+
+    fn client() -> Arc<Client> {
+        Client::new(&Gate::new(BUDGET, BUDGET))
+    }
+
+    #[test]
+    fn small_permits_come_from_the_share_and_large_ones_from_the_budget() {
+        let client = client();
+        let (small, large) = (client.receive(SHARE_BYTES).unwrap(), client.receive(SHARE_BYTES + 1).unwrap());
+        assert_eq!(left(&client), [BUDGET - SHARE_BYTES - 1, BUDGET, 0, SHARE_BYTES]);
+        let second = client.receive(1).unwrap();
+        assert!(second.is_common, "the share is taken");
+        drop((small, large, second));
+        assert_eq!(left(&client), [BUDGET, BUDGET, SHARE_BYTES, SHARE_BYTES]);
+    }
+
+    #[test]
+    fn a_full_budget_leaves_every_connection_its_share() {
+        let client = client();
+        let all = client.send(BUDGET).unwrap();
+        let other = Client::new(&client.gate);
+        assert_eq!(other.send(SHARE_BYTES + 1).unwrap_err(), Full);
+        assert!(other.send(SHARE_BYTES).is_ok() && other.receive(BUDGET).is_ok());
+        drop(all);
+        assert!(other.send(BUDGET).is_ok());
+        assert_eq!(other.send(usize::MAX).unwrap_err(), Full);
+    }
+
+    #[test]
+    fn a_permit_that_can_not_grow_stays_as_it_was() {
+        let client = client();
+        let mut permit = client.send(1).unwrap();
+        assert_eq!(permit.resize(BUDGET + 1), Err(Full));
+        assert_eq!((permit.bytes(), permit.is_common), (1, false));
+        permit.resize(BUDGET).unwrap();
+        assert_eq!(left(&client), [BUDGET, 0, SHARE_BYTES, SHARE_BYTES]);
+        permit.resize(10).unwrap();
+        assert_eq!(left(&client)[1], BUDGET - 10);
+        drop(permit);
+        assert_eq!(left(&client)[1], BUDGET);
+    }
+
+    #[test]
+    fn what_is_shared_is_counted_once() {
+        let (client, shared) = (client(), Shared::default());
+        let permits = [(); 3].map(|()| shared.permit(|| client.send(BUDGET)).unwrap());
+        assert!(shared.is_held());
+        assert_eq!(left(&client)[1], 0);
+        drop(permits);
+        assert!(!shared.is_held());
+        assert_eq!(left(&client)[1], BUDGET);
+    }
+}

@@ -1,0 +1,77 @@
+//! The permits of an answer, from its handler to its last byte.
+
+use std::sync::Arc;
+
+use axum::{extract::Request, http::HeaderMap, response::Response};
+use http_body::Body as _;
+
+use super::{
+    gate::{Client, Full, Permit},
+    refusal::Refusal,
+};
+
+/// About what an open request takes beside its bytes: its task, and what its handler keeps on the way.
+const REQUEST_BYTES: usize = 6 * 1024;
+
+/// What a header takes beside its text: its place in the map.
+const HEADER_BYTES: usize = 64;
+
+/// The permits for what an answer holds, an extension of its response; none for bytes that are part of the program.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Held {
+    _permits: [Option<Arc<Permit>>; 2],
+}
+
+impl From<Permit> for Held {
+    fn from(permit: Permit) -> Self {
+        Arc::new(permit).into()
+    }
+}
+
+impl From<Arc<Permit>> for Held {
+    fn from(permit: Arc<Permit>) -> Self {
+        Self { _permits: [Some(permit), None] }
+    }
+}
+
+impl Held {
+    /// The permits for two parts of an answer.
+    pub(super) fn both(first: Arc<Permit>, second: Permit) -> Self {
+        Self { _permits: [Some(first), Some(Arc::new(second))] }
+    }
+}
+
+/// Passes a request through the gate: `answer` runs with a permit for the head, and its response leaves with one for its
+/// body. Without room for either the answer is a refusal.
+pub(super) async fn through<F: Future<Output = Response>>(
+    client: &Arc<Client>,
+    request: Request,
+    answer: impl FnOnce(Request) -> F,
+) -> Response {
+    let speaks_graphql = request.uri().path() == "/graphql";
+    let answer = async {
+        let _head = client.receive(REQUEST_BYTES + head_bytes(&request))?;
+        with_permit(client, answer(request).await)
+    };
+    answer.await.unwrap_or_else(|full: Full| Refusal::from(full).respond_to(speaks_graphql))
+}
+
+/// The response with a permit for its body, unless its handler has taken one.
+fn with_permit(client: &Arc<Client>, mut response: Response) -> Result<Response, Full> {
+    let bytes = response.body().size_hint().lower();
+    if bytes > 0 && response.extensions().get::<Held>().is_none() {
+        let permit = client.send(bytes.try_into().unwrap_or(usize::MAX))?;
+        response.extensions_mut().insert(Held::from(permit));
+    }
+    Ok(response)
+}
+
+/// About how many bytes the head of a request takes in memory.
+fn head_bytes(request: &Request) -> usize {
+    let uri = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+    uri + headers_bytes(request.headers())
+}
+
+fn headers_bytes(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + HEADER_BYTES).sum()
+}

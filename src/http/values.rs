@@ -1,0 +1,31 @@
+//! The permits for values that answers stream: one for each value, however many clients read it.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use super::gate::{Full, Permit, SHARE_BYTES, Shared};
+use crate::evaluator::Question;
+
+/// The values that are streamed at present.
+#[derive(Default)]
+pub(super) struct Values(Mutex<HashMap<Question, Arc<Shared>>>);
+
+impl Values {
+    /// The permit that all who stream a value have in common: `permit`, if nobody streams it yet, or if it is so small that
+    /// each client pays for it with its share. Time: linear in the
+    /// values that are streamed, of which the budget admits some hundreds.
+    pub(super) fn share(&self, question: Question, permit: Permit) -> Result<Arc<Permit>, Full> {
+        if permit.bytes() <= SHARE_BYTES {
+            return Ok(Arc::new(permit));
+        }
+        let shared = {
+            // Whole at all times.
+            let mut values = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            values.retain(|_, shared| shared.is_held());
+            Arc::clone(values.entry(question).or_default())
+        };
+        shared.permit(|| Ok(permit))
+    }
+}
