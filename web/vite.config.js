@@ -1,6 +1,6 @@
 import { appendFile, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { brotliCompressSync } from "node:zlib";
+import { brotliCompressSync, gzipSync } from "node:zlib";
 import { defineConfig } from "vite";
 
 const INTER_LICENSE = "node_modules/@fontsource-variable/inter/LICENSE";
@@ -20,7 +20,7 @@ export default defineConfig({
     chunkSizeWarningLimit: 4000,
     reportCompressedSize: false,
   },
-  plugins: [brotli()],
+  plugins: [compressed()],
   // `npx vite` serves the pages while they are being written, and a phipi on its usual port answers them.
   server: {
     proxy: Object.fromEntries(["/graphql", "/fib", "/schema.graphql"].map((path) => [`^${path}($|/)`, phipi()])),
@@ -31,21 +31,25 @@ function phipi() {
   return { target: "http://127.0.0.1:8000", ws: true };
 }
 
-/** Leaves every file only in its compressed form, and lists them for the program that embeds them. */
-function brotli() {
+/** Leaves every file in its two compressed forms alone, and lists them for the program that embeds them. */
+function compressed() {
   return {
-    name: "brotli",
+    name: "compressed",
     async writeBundle({ dir }, bundle) {
       // What is bundled as a style is not among the licences that vite collects.
       await appendFile(join(dir, "licenses.md"), `\n## Inter\n\n${await readFile(INTER_LICENSE, "utf8")}`);
       const names = Object.keys(bundle).filter((name) => name !== "licenses.md").sort();
       for (const name of names) {
+        const plain = await readFile(join(dir, name));
         // The defaults of node: quality 11, and a window that all browsers take.
-        await writeFile(join(dir, `${name}.br`), brotliCompressSync(await readFile(join(dir, name))));
+        await writeFile(join(dir, `${name}.br`), brotliCompressSync(plain));
+        // Browsers offer Brotli over TLS and to localhost alone: from another machine over plain HTTP they take this.
+        await writeFile(join(dir, `${name}.gz`), gzipSync(plain, { level: 9 }));
         await rm(join(dir, name));
       }
-      const entries = names.map((name) => `    ("${name}", include_bytes!("${name}.br")),\n`);
-      await writeFile(join(dir, "list.rs"), `&[\n${entries.join("")}]\n`);
+      const bytes = (name) => `include_bytes!("${name}")`;
+      const entries = names.map((name) => `    File::new("${name}", ${bytes(`${name}.br`)}, ${bytes(`${name}.gz`)}),\n`);
+      await writeFile(join(dir, "list.rs"), `[\n${entries.join("")}]\n`);
     },
   };
 }

@@ -1,7 +1,7 @@
 //! Compressing answers, piece by piece, off the async threads.
 
 use std::{
-    io::{self, Read, Write},
+    io::{self, Write},
     sync::Arc,
 };
 
@@ -124,16 +124,4 @@ impl Encoder {
 fn taken(written: &io::Result<()>, output: &mut Vec<u8>) -> Bytes {
     debug_assert!(written.is_ok(), "memory takes what is written");
     std::mem::take(output).into()
-}
-
-/// What was compressed by Brotli, as it was.
-///
-/// # Errors
-/// When it was not, or the work panics.
-pub(super) async fn decompressed(bytes: &'static [u8], workers: &Workers) -> io::Result<Vec<u8>> {
-    let work = move |_: &_| {
-        let mut plain = Vec::new();
-        brotli::Decompressor::new(bytes, 4096).read_to_end(&mut plain).map(|_| plain)
-    };
-    workers.run(bytes.len(), work).await.unwrap_or_else(|panicked| Err(io::Error::other(panicked)))
 }
