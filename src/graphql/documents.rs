@@ -8,33 +8,46 @@ use async_graphql::{
     extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute},
     parser::{Error, parse_query, types::ExecutableDocument},
 };
-use moka::sync::Cache;
+use moka::policy::EvictionPolicy;
 use sha2::{Digest, Sha256};
 
 use super::{
     Schema, arguments, builder,
+    classes::{Classes, Division},
     code::{Code, Fault, Refusal},
-    guard,
+    footprint, guard,
     request::{PersistedQuery, Request},
     selections,
 };
 
-/// What the documents kept may take, for each of the two ways to find one, in bytes of text; parsed they take some ten
-/// times as much.
-const KEPT_BYTES: u64 = 2 * 1024 * 1024;
+/// Parsed documents are small up to 64 KiB, some 250 fields; the guard lets none pass that takes more than 1 MiB, so that
+/// each class has room for sixteen at least. One that was evicted is parsed again, in a few milliseconds: nothing
+/// depends on the newest being kept, so that those that come often stay, whatever else comes once.
+fn parsed_documents() -> Division {
+    Division { small: 64 * 1024, capacity: 16 * 1024 * 1024, policy: EvictionPolicy::tiny_lfu() }
+}
 
-/// About what it takes to keep a document beside its text.
-const OVERHEAD_BYTES: usize = 100;
+/// Texts that were registered are small up to 4 KiB, a hundred aliases with two fields. A client that has registered a
+/// document expects it to be found: the newest always has room, and those used last stay.
+fn registered_texts() -> Division {
+    Division { small: 4 * 1024, capacity: 4 * 1024 * 1024, policy: EvictionPolicy::lru() }
+}
+
+/// About what it takes to keep an entry beside its key and value: nodes of the map and of the order of eviction.
+const OVERHEAD_BYTES: usize = 300;
 
 /// At most so many errors are told of a document.
 const ERRORS: usize = 10;
 
-/// All documents of late.
+/// The documents that came lately.
 pub(super) struct Documents {
     validator: Schema,
-    by_text: Cache<Arc<str>, Document>,
-    by_hash: Cache<Arc<str>, Document>,
+    parsed: Classes<Arc<str>, Document>,
+    registered: Classes<Hash, Arc<str>>,
 }
+
+/// The SHA-256 of a document.
+type Hash = [u8; 32];
 
 /// A valid document of bounded size.
 #[derive(Clone)]
@@ -48,18 +61,21 @@ impl Document {
     pub(super) fn parsed(&self) -> &ExecutableDocument {
         &self.parsed
     }
+
+    /// The memory that the parsed document takes, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
 }
 
 impl Documents {
     /// None yet.
     pub(super) fn new() -> Self {
-        let kept = || {
-            let weight = |key: &Arc<str>, document: &Document| {
-                u32::try_from(key.len() + document.bytes + OVERHEAD_BYTES).unwrap_or(u32::MAX)
-            };
-            Cache::builder().max_capacity(KEPT_BYTES).weigher(weight).build()
-        };
-        Self { validator: builder().extension(ValidateOnly).finish(), by_text: kept(), by_hash: kept() }
+        Self {
+            validator: builder().extension(ValidateOnly).finish(),
+            parsed: Classes::new(&parsed_documents(), |text, document| text.len() + document.bytes() + OVERHEAD_BYTES),
+            registered: Classes::new(&registered_texts(), |_, text| text.len() + OVERHEAD_BYTES),
+        }
     }
 
     /// The document of a request, which is registered if the request names it.
@@ -79,24 +95,25 @@ impl Documents {
         };
         let hash = hash_of(named)?;
         match &request.document {
-            None => self.by_hash.get(&*hash).ok_or_else(|| {
+            None => {
                 // The words that clients of the protocol look for.
-                Fault::new(Code::PersistedQueryNotFound, "PersistedQueryNotFound").into()
-            }),
-            Some(text) if hex_sha256(text) != *hash => {
+                let unknown = || Fault::new(Code::PersistedQueryNotFound, "PersistedQueryNotFound");
+                self.parsed(&self.registered.get(&hash).ok_or_else(unknown)?).await
+            }
+            Some(text) if sha256(text) != hash => {
                 let message = "persistedQuery.sha256Hash is not the SHA-256 of the document in hexadecimal";
                 Err(Fault::new(Code::BadRequest, message).into())
             }
             Some(text) => {
                 let document = self.parsed(text).await?;
-                self.by_hash.insert(hash, document.clone());
+                self.registered.insert(hash, text.as_str().into());
                 Ok(document)
             }
         }
     }
 
     async fn parsed(&self, text: &str) -> Result<Document, Refusal> {
-        if let Some(known) = self.by_text.get(text) {
+        if let Some(known) = self.parsed.get(text) {
             return Ok(known);
         }
         guard::check_text(text)?;
@@ -107,7 +124,9 @@ impl Documents {
         // Without variables, whose values are checked with each operation, it is the same for all of them; the library
         // validates all operations, but wants one to be named.
         let name = parsed.operations.iter().find_map(|(name, _)| name).map(ToString::to_string);
-        let mut request = of_document(parsed.clone());
+        // A copy has lists without spare room.
+        let document = Arc::new(parsed.clone());
+        let mut request = of_document(parsed);
         request.operation_name = name;
         let mut errors = self.validator.execute(request).await.errors;
         if !errors.is_empty() {
@@ -116,8 +135,8 @@ impl Documents {
             errors.truncate(ERRORS);
             return Err(Refusal::new(Code::ValidationFailed, errors));
         }
-        let document = Document { parsed: Arc::new(parsed), bytes: text.len() };
-        self.by_text.insert(text.into(), document.clone());
+        let document = Document { bytes: footprint::of(&document), parsed: document };
+        self.parsed.insert(text.into(), document.clone());
         Ok(document)
     }
 }
@@ -145,18 +164,22 @@ impl Extension for ValidateOnly {
     }
 }
 
-/// The name, if it can be one: the version is 1, the hash has 64 digits.
-fn hash_of(named: &PersistedQuery) -> Result<Arc<str>, Fault> {
-    let is_hash = named.sha256_hash.len() == 64 && named.sha256_hash.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if named.version == 1 && is_hash {
-        return Ok(named.sha256_hash.to_ascii_lowercase().into());
-    }
+/// The hash of a name, if it can be one: the version is 1, the hash has 64 digits.
+fn hash_of(named: &PersistedQuery) -> Result<Hash, Fault> {
+    let hash = (named.version == 1).then(|| from_hex(&named.sha256_hash)).flatten();
     let message = "persistedQuery must have the version 1, and as sha256Hash the 64 hexadecimal digits of a SHA-256";
-    Err(Fault::new(Code::BadRequest, message))
+    hash.ok_or_else(|| Fault::new(Code::BadRequest, message))
 }
 
-fn hex_sha256(text: &str) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+fn from_hex(text: &str) -> Option<Hash> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let (pairs, rest) = text.as_bytes().as_chunks();
+    let bytes = pairs.iter().map(|&[high, low]| Some(digit(high)? << 4 | digit(low)?)).collect::<Option<Vec<_>>>()?;
+    rest.is_empty().then(|| bytes.try_into().ok()).flatten()
+}
+
+fn sha256(text: &str) -> Hash {
+    Sha256::digest(text).into()
 }
 
 /// The library's message quotes the source line, however long; the position tells as much.

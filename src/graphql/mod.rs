@@ -7,10 +7,12 @@
 //! with the answers at hand the library executes the plan, whose outcome is the [`response`].
 
 mod arguments;
+mod classes;
 mod code;
 mod convergence;
 mod cost;
 mod documents;
+mod footprint;
 mod guard;
 mod introspection;
 mod operation;

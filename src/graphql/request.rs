@@ -1,6 +1,6 @@
 //! A request as it comes in JSON, whatever carries it.
 
-use std::{fmt, marker::PhantomData};
+use std::{fmt, marker::PhantomData, slice};
 
 use async_graphql::{Name, Value, Variables, indexmap::IndexMap};
 use serde::{
@@ -76,6 +76,16 @@ impl Request {
 }
 
 impl Batch {
+    /// Whether executing it registers a document: then it has an effect beside its answer.
+    #[must_use]
+    pub fn registers(&self) -> bool {
+        let requests = match self {
+            Self::One(request) => slice::from_ref(request),
+            Self::Many(requests) => requests,
+        };
+        requests.iter().any(|request| request.document.is_some() && request.persisted.is_some())
+    }
+
     /// Reads a body.
     ///
     /// # Errors
@@ -308,6 +318,23 @@ mod tests {
         };
         assert!(many(VARIABLES).is_ok());
         assert!(many(VARIABLES + 1).unwrap_err().message.contains("the values of 1000 variables at most"));
+    }
+
+    #[test]
+    fn a_batch_registers_if_one_of_its_requests_does() {
+        let named = r#""extensions": {"persistedQuery": {"version": 1, "sha256Hash": "ab"}}"#;
+        let (plain, found, registration) =
+            (r#"{"query": "{x}"}"#, format!("{{{named}}}"), format!(r#"{{"query": "{{x}}", {named}}}"#));
+        for (body, registers) in [
+            (plain.to_owned(), false),
+            (found.clone(), false),
+            (registration.clone(), true),
+            (format!("[{plain}, {found}]"), false),
+            (format!("[{plain}, {registration}]"), true),
+        ] {
+            let batch = Batch::from_json(body.as_bytes());
+            assert_eq!(batch.map(|batch| batch.registers()), Ok(registers), "{body}");
+        }
     }
 
     #[test]

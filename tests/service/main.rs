@@ -6,6 +6,7 @@ mod clients;
 mod cluster;
 mod collector;
 mod command_line;
+mod documents;
 mod faults;
 mod graphql;
 mod hostile;
