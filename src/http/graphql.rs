@@ -127,13 +127,15 @@ impl Service {
     }
 
     async fn answer(&self, client: &Arc<Client>, batch: Batch, form: Form) -> Result<(Reply, Permit), Refusal> {
+        let registers = batch.registers();
         let (requests, is_one) = match batch {
             Batch::One(request) => (vec![request], true),
             Batch::Many(requests) => (requests, false),
         };
         let execution = pin!(self.execute(client, requests, form));
         let (Execution { responses, account }, mut permit) = within(Step::Execute, execution).await?;
-        let is_immutable = responses.iter().all(graphql::Response::is_immutable);
+        // An answer that is kept, here or in between, would go out again without registering anything.
+        let is_immutable = !registers && responses.iter().all(graphql::Response::is_immutable);
         let (text, refusal) = match &responses[..] {
             [response] if is_one => (Text::of_response(response), response.refusal()),
             responses => (Text::of_batch(responses), None),

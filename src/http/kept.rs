@@ -14,6 +14,10 @@ use crate::telemetry::Account;
 /// What all that is kept may take, in bytes.
 const KEPT_BYTES: u64 = 64 * 1024 * 1024;
 
+/// The largest entry that is kept. Beyond it the lookup that is saved is nothing to sending the answer, and one entry would
+/// take the place of thousands.
+const ENTRY_BYTES: usize = 1024 * 1024;
+
 /// About what it takes to keep an answer beside its bytes and those of its request.
 const OVERHEAD_BYTES: usize = 300;
 
@@ -49,9 +53,7 @@ pub(super) struct Kept {
 impl Kept {
     /// None yet.
     pub(super) fn new() -> Self {
-        let weight = |asked: &Asked, reply: &Reply| {
-            u32::try_from(asked.text.len() + reply.bytes() + OVERHEAD_BYTES).unwrap_or(u32::MAX)
-        };
+        let weight = |asked: &Asked, reply: &Reply| u32::try_from(bytes(asked, reply)).unwrap_or(u32::MAX);
         let answers = Cache::builder().max_capacity(KEPT_BYTES).weigher(weight).build();
         Self { answers, met: (0..MET).map(|_| AtomicU64::new(0)).collect(), hasher: RandomState::new() }
     }
@@ -61,13 +63,16 @@ impl Kept {
         self.answers.get(asked)
     }
 
-    /// Keeps an answer, if it can never change and was asked for before.
+    /// Keeps an answer, if it can never change, is not too large, and was asked for before. Others make room for it before
+    /// this returns, so that the bound holds at all times.
     pub(super) fn keep(&self, asked: &Asked, reply: &Reply) {
-        if reply.lifetime == Lifetime::Immutable && self.has_met(asked) {
+        let may_stay = reply.lifetime == Lifetime::Immutable && bytes(asked, reply) <= ENTRY_BYTES;
+        if may_stay && self.has_met(asked) {
             // A body may be a slice of a buffer that is much larger.
             let text = Bytes::copy_from_slice(&asked.text);
             let reply = Reply { account: Account::KEPT, ..reply.clone() };
             self.answers.insert(Asked { text, ..*asked }, reply);
+            self.answers.run_pending_tasks();
         }
     }
 
@@ -76,5 +81,41 @@ impl Kept {
         let hash = self.hasher.hash_one(asked);
         let place = usize::try_from(hash % MET as u64).unwrap_or(0);
         self.met[place].swap(hash, Relaxed) == hash
+    }
+}
+
+/// What it takes to keep an answer.
+fn bytes(asked: &Asked, reply: &Reply) -> usize {
+    asked.text.len() + reply.bytes() + OVERHEAD_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+
+    use super::*;
+    use crate::http::{
+        negotiation::{Coding, Media},
+        reply::Content,
+    };
+
+    #[test]
+    fn the_bound_holds_after_each_answer_and_none_is_too_large() {
+        let kept = Kept::new();
+        let form = Form { media: Media::Json, coding: Coding::Identity, tells_cost: false };
+        let keep = |number: usize, bytes: usize| {
+            let content = Content::new(vec![vec![0; bytes].into()]);
+            let reply =
+                Reply { status: StatusCode::OK, form, lifetime: Lifetime::Immutable, account: Account::KEPT, content };
+            let asked = Asked { form, text: format!("{number:09}").into(), is_post: true };
+            (0..2).for_each(|_| kept.keep(&asked, &reply));
+            kept.get(&asked).is_some()
+        };
+        let largest = ENTRY_BYTES - OVERHEAD_BYTES - 9;
+        assert!(!keep(0, largest + 1));
+        for number in 1..100 {
+            assert_eq!(keep(number, largest), number <= 64, "{number}");
+            assert!(kept.answers.iter().count() <= 64, "after {number}");
+        }
     }
 }
