@@ -6,6 +6,7 @@ use std::{
 };
 
 use axum::{
+    Extension,
     body::Bytes,
     extract::{Path, State},
     http::{
@@ -22,6 +23,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Service,
+    held::Held,
     negotiation::{Coding, Media},
     refusal::{self, Refusal},
     reply::{IMMUTABLE, NO_STORE, has, not_modified},
@@ -96,7 +98,8 @@ async fn respond(file: &'static File, service: &Service, cache: HeaderValue, cod
         (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     ];
     let Ok(bytes) = file.bytes(coding, &service.workers).await else { return Refusal::internal().into_problem() };
-    let mut response = (head, bytes).into_response();
+    // The bytes are part of the program, or shared by all answers: they need no permit.
+    let mut response = (head, Extension(Held::default()), bytes).into_response();
     response.headers_mut().extend(coding.name().map(|name| (CONTENT_ENCODING, HeaderValue::from_static(name))));
     response
 }

@@ -44,9 +44,6 @@ const BUFFER_BYTES: u32 = 64 * 1024;
 /// specification allows. Handlers read bodies as they come, each byte with a permit.
 const WINDOW_BYTES: u32 = 64 * 1024;
 
-/// The most connections of HTTP/2: each has a window, tables and a list of streams, and carries a hundred requests.
-const HTTP2_CONNECTIONS: usize = 1_000;
-
 /// Requests side by side on one connection of HTTP/2: the least that its specification recommends.
 const STREAMS: u32 = 100;
 
@@ -61,6 +58,8 @@ const CALM: Duration = Duration::from_secs(10);
 pub(super) struct Limits {
     /// How many may be open; the rest waits in the backlog.
     pub(super) connections: usize,
+    /// How many of them may speak HTTP/2: each of those has a window, tables, and a list of a hundred streams.
+    pub(super) http2_connections: usize,
     /// From being accepted to the end of the first head.
     pub(super) head: Duration,
     /// From the last answer to the end of the next head.
@@ -75,6 +74,7 @@ impl Limits {
     /// Those of the public listener.
     pub(super) const PUBLIC: Self = Self {
         connections: 10_000,
+        http2_connections: 1_000,
         head: Duration::from_secs(10),
         idle: Duration::from_secs(30),
         // Longer than the loss of a network that recovers by itself.
@@ -127,7 +127,7 @@ pub(super) async fn serve(
 ) {
     let slots = Arc::new(Semaphore::new(limits.connections));
     let protocols = protocols(Streams::new(listener, limits.clone()));
-    let http2 = Arc::new(Semaphore::new(HTTP2_CONNECTIONS));
+    let http2 = Arc::new(Semaphore::new(limits.http2_connections));
     let (site, ended) = (Arc::new(site), Notify::new());
     let door = Arc::new(Door { listener, limits, gate, http2, protocols, draining: draining.clone(), ended });
     let mut connections = JoinSet::new();
@@ -246,10 +246,14 @@ mod tests {
 
     impl House {
         fn open(limits: Limits) -> Self {
+            Self::open_with(limits, &Gate::new(2 * LARGE, 2 * LARGE))
+        }
+
+        fn open_with(limits: Limits, gate: &Arc<Gate>) -> Self {
             let (runtime, draining, release) = (Runtime::new().unwrap(), CancellationToken::new(), Arc::default());
             let socket = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
             let address = socket.local_addr().unwrap();
-            let (router, gate) = (router(&release), Gate::new(2 * LARGE, 2 * LARGE));
+            let (router, gate) = (router(&release), Arc::clone(gate));
             let served = runtime.spawn(serve(Listener::Public, socket, router, limits, gate, draining.clone()));
             Self { runtime, address, draining, served, release }
         }
@@ -453,6 +457,59 @@ mod tests {
         assert_eq!(client.rest(), b"");
     }
 
+    #[test]
+    fn a_long_head_needs_room() {
+        const LONG: usize = 20_000;
+        // For one long head that is being read, and the request that follows from it.
+        let house = House::open_with(Limits::PUBLIC, &Gate::new(2 * BUFFER_BYTES as usize - 1, LARGE));
+        let long_head = format!("GET / HTTP/1.1\r\nHost: phipi\r\nx: {}", "x".repeat(LONG));
+        let (mut reading, until) = (Vec::new(), Instant::now() + PATIENCE);
+        let answer = loop {
+            let mut client = house.connect();
+            client.send(&long_head);
+            client.0.set_read_timeout(Some(SHORT)).unwrap();
+            let mut answer = String::new();
+            if client.0.read_to_string(&mut answer).is_ok() {
+                break answer;
+            }
+            reading.push(client);
+            assert!(Instant::now() < until, "a long head needs no room");
+        };
+        assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("retry-after: 1"), "{answer}");
+        assert!(house.connect().get("/").ends_with("here"), "a short head needs none");
+        let [first] = &mut reading[..] else { panic!("there was room for one") };
+        first.0.set_read_timeout(Some(PATIENCE)).unwrap();
+        first.send("\r\n\r\n");
+        let answer = first.answer();
+        assert!(answer.ends_with("here"), "{answer}");
+    }
+
+    #[test]
+    fn the_bytes_of_an_answer_are_held_until_they_are_written() {
+        let gate = Gate::new(LARGE, LARGE);
+        let house = House::open_with(Limits::PUBLIC, &gate);
+        let mut slow = house.connect();
+        slow.ask("/large");
+        slow.0.read_exact(&mut [0; 100]).unwrap();
+        let refused = house.connect().get("/large");
+        assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("retry-after: 1"), "{refused}");
+        assert!(refused.contains("OVERLOADED"), "{refused}");
+        assert!(house.connect().get("/").ends_with("here"), "a short answer has room of its own");
+        slow.0.read_exact(&mut vec![0; LARGE]).unwrap();
+        let until = Instant::now() + PATIENCE;
+        while !house.connect().get("/large").starts_with("HTTP/1.1 200 ") {
+            assert!(Instant::now() < until, "what is written is still held");
+        }
+    }
+
+    /// The kinds of frames of HTTP/2.
+    const DATA: u8 = 0;
+    const HEADERS: u8 = 1;
+    const RST_STREAM: u8 = 3;
+    const SETTINGS: u8 = 4;
+    const PING: u8 = 6;
+    const GO_AWAY: u8 = 7;
+
     /// A frame of HTTP/2.
     fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
         let mut frame = vec![0, 0, u8::try_from(payload.len()).unwrap(), kind, flags, 0, 0, 0, stream];
@@ -460,30 +517,103 @@ mod tests {
         frame
     }
 
+    /// The head of `GET` for a path of one word, in the static table and one literal.
+    fn head_of_get(path: &str) -> Vec<u8> {
+        [&[0x82, 0x86, 0x04, u8::try_from(path.len()).unwrap()], path.as_bytes()].concat()
+    }
+
+    impl Client {
+        /// Begins HTTP/2 with these settings.
+        fn begin_http2(&mut self, settings: &[u8]) {
+            self.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+            self.send(frame(SETTINGS, 0, 0, settings));
+        }
+
+        /// The kind, the stream and the payload of the next frame.
+        fn frame(&mut self) -> (u8, u8, Vec<u8>) {
+            let mut head = [0; 9];
+            self.0.read_exact(&mut head).unwrap();
+            let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+            self.0.read_exact(&mut payload).unwrap();
+            (head[3], head[8], payload)
+        }
+
+        /// The payload of the next frame of a kind, and its stream.
+        fn frame_of(&mut self, wanted: u8) -> (u8, Vec<u8>) {
+            loop {
+                let (kind, stream, payload) = self.frame();
+                if kind == wanted {
+                    return (stream, payload);
+                }
+            }
+        }
+    }
+
     #[test]
     fn http_2_is_served_to_who_begins_with_it() {
-        const HEADERS: u8 = 1;
-        const SETTINGS: u8 = 4;
-        const GO_AWAY: u8 = 7;
         let house = House::open(Limits { grace: SHORT, ..Limits::PUBLIC });
         let mut client = house.connect();
-        client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-        client.send(frame(SETTINGS, 0, 0, &[]));
-        // The whole of a request in three bytes of the static table: GET, http, and the path /.
-        client.send(frame(HEADERS, 0b101, 1, &[0x82, 0x86, 0x84]));
-        let mut next = || {
-            let mut head = [0; 9];
-            client.0.read_exact(&mut head).unwrap();
-            let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
-            client.0.read_exact(&mut payload).unwrap();
-            (head[3], payload)
-        };
-        let mut until = |wanted: u8| std::iter::repeat_with(&mut next).find(|(kind, _)| *kind == wanted).unwrap().1;
-        assert_eq!(until(HEADERS)[0], 0x88, "the status 200 of the static table");
-        assert_eq!(until(0), b"here");
+        client.begin_http2(&[]);
+        client.send(frame(HEADERS, 0b101, 1, &head_of_get("/")));
+        assert_eq!(client.frame_of(HEADERS).1[0], 0x88, "the status 200 of the static table");
+        assert_eq!(client.frame_of(DATA).1, b"here");
         house.draining.cancel();
-        until(GO_AWAY);
+        client.frame_of(GO_AWAY);
         client.rest();
         house.close();
+    }
+
+    #[test]
+    fn an_answer_that_nobody_takes_costs_its_stream_however_often_the_client_pings() {
+        /// `SETTINGS_INITIAL_WINDOW_SIZE` is 0.
+        const CLOSED: [u8; 6] = [0, 4, 0, 0, 0, 0];
+        let house = House::open_with(Limits { stall: SHORT, ..Limits::PUBLIC }, &Gate::new(LARGE, LARGE));
+        let mut client = house.connect();
+        client.begin_http2(&CLOSED);
+        client.send(frame(HEADERS, 0b101, 1, &head_of_get("/large")));
+        client.frame_of(HEADERS);
+        client.0.set_read_timeout(Some(SHORT / 20)).unwrap();
+        let until = Instant::now() + PATIENCE;
+        while client.0.peek(&mut [0; 26]).is_err() {
+            assert!(Instant::now() < until, "the answer is still held");
+            client.send(frame(PING, 0, 0, &[0; 8]));
+            client.0.set_read_timeout(Some(PATIENCE)).unwrap();
+            let (kind, stream, _) = client.frame();
+            client.0.set_read_timeout(Some(SHORT / 20)).unwrap();
+            if (kind, stream) == (RST_STREAM, 1) {
+                break;
+            }
+        }
+        client.0.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.send(frame(HEADERS, 0b101, 3, &head_of_get("/")));
+        assert_eq!(client.frame_of(HEADERS).0, 3, "the connection goes on");
+        assert!(house.connect().get("/large").starts_with("HTTP/1.1 200 "), "its bytes are held no longer");
+    }
+
+    #[test]
+    fn connections_of_http_2_are_bounded_apart() {
+        let house = House::open(Limits { http2_connections: 1, ..Limits::PUBLIC });
+        let mut first = house.connect();
+        first.begin_http2(&[]);
+        first.send(frame(HEADERS, 0b101, 1, &head_of_get("/")));
+        first.frame_of(DATA);
+        let mut second = house.connect();
+        for byte in b"PRI * HTTP" {
+            if second.0.write_all(&[*byte]).is_err() {
+                break;
+            }
+        }
+        assert_eq!(second.frame_of(GO_AWAY).1[7], 0xb, "ENHANCE_YOUR_CALM");
+        assert!(house.connect().get("/").ends_with("here"), "HTTP/1.1 is served");
+        drop(first);
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let mut third = house.connect();
+            third.begin_http2(&[]);
+            if third.frame().0 == SETTINGS && third.frame().0 != GO_AWAY {
+                break;
+            }
+            assert!(Instant::now() < until, "the place is not free");
+        }
     }
 }

@@ -10,11 +10,10 @@ use std::{
 
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::{net::TcpStream, sync::OwnedSemaphorePermit};
 
 use super::{BUFFER_BYTES, Slot, pulse::Pulse};
-use crate::http::gate::{Client, Full, Permit};
+use crate::http::gate::{Client, Permit};
 
 /// The most that is read at once, and what a head takes without a permit: the smallest buffer of a connection, which
 /// is part of what a connection costs.
@@ -51,7 +50,13 @@ enum Protocol {
     Http2 {
         _place: OwnedSemaphorePermit,
     },
+    /// It was refused. The rest of what the client sends is read and thrown away: the system would take the answer back
+    /// from the client of a socket that is closed with bytes unread.
+    Refused,
 }
+
+/// The answer to a connection that is refused before a handler sees it.
+struct Refusal(&'static [u8]);
 
 /// The bytes of a head that were read.
 #[derive(Default)]
@@ -69,30 +74,30 @@ impl Stream {
     }
 
     /// Takes note of bytes that were read, before anybody gets them.
-    fn received(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn received(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
         if let Protocol::Open(matched) = self.protocol {
             self.recognize(matched, bytes)?;
         }
-        if matches!(self.protocol, Protocol::Http2 { .. }) || !self.pulse.reads_head() {
+        if matches!(self.protocol, Protocol::Http2 { .. } | Protocol::Refused) || !self.pulse.reads_head() {
             return Ok(());
         }
         self.head.bytes += bytes.len();
         if self.head.bytes > READ_BYTES && self.head.permit.is_none() {
-            let permit = self.client.receive(BUFFER_BYTES as usize).map_err(|full| self.refuse(BUSY, full))?;
+            let permit = self.client.receive(BUFFER_BYTES as usize).map_err(|_| Refusal(BUSY))?;
             self.head.permit = Some(permit);
         }
         Ok(())
     }
 
     /// Tells HTTP/2 from HTTP/1.1 by the first bytes, of which `matched` were those of the preface.
-    fn recognize(&mut self, matched: usize, bytes: &[u8]) -> io::Result<()> {
+    fn recognize(&mut self, matched: usize, bytes: &[u8]) -> Result<(), Refusal> {
         let (expected, length) = (&PREFACE[matched..], bytes.len().min(PREFACE.len() - matched));
         self.protocol = if bytes[..length] != expected[..length] {
             Protocol::Http1
         } else if length < expected.len() {
             Protocol::Open(matched + length)
         } else {
-            let place = Arc::clone(&self.slot.door.http2).try_acquire_owned().map_err(|_| self.refuse(CALM, Full))?;
+            let place = Arc::clone(&self.slot.door.http2).try_acquire_owned().map_err(|_| Refusal(CALM))?;
             // Its heads are bounded apart, by the size of their lists.
             self.head = Head::default();
             Protocol::Http2 { _place: place }
@@ -100,10 +105,11 @@ impl Stream {
         Ok(())
     }
 
-    /// Answers in place of the handlers, as far as the system takes that at once, and ends the connection.
-    fn refuse(&self, answer: &[u8], full: Full) -> io::Error {
+    /// Answers in place of the handlers, as far as the system takes that at once, and says nothing more.
+    fn refuse(&mut self, Refusal(answer): &Refusal, cx: &mut Context<'_>) {
         let _ = self.socket.inner().try_write(answer);
-        io::Error::other(full)
+        let _ = Pin::new(&mut self.socket).poll_shutdown(cx);
+        self.protocol = Protocol::Refused;
     }
 
     /// Forgets the head whose request has begun.
@@ -118,12 +124,18 @@ impl Stream {
 impl Read for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, mut out: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         self.settle();
-        let mut space = [const { MaybeUninit::uninit() }; READ_BYTES];
-        let mut read = ReadBuf::uninit(&mut space[..READ_BYTES.min(out.remaining())]);
-        ready!(Pin::new(&mut self.socket).poll_read(cx, read.unfilled()))?;
-        self.received(read.filled())?;
-        out.put_slice(read.filled());
-        Poll::Ready(Ok(()))
+        loop {
+            let mut space = [const { MaybeUninit::uninit() }; READ_BYTES];
+            let mut read = ReadBuf::uninit(&mut space[..READ_BYTES.min(out.remaining())]);
+            ready!(Pin::new(&mut self.socket).poll_read(cx, read.unfilled()))?;
+            if let Err(refusal) = self.received(read.filled()) {
+                self.refuse(&refusal, cx);
+            }
+            if !matches!(self.protocol, Protocol::Refused) || read.filled().is_empty() {
+                out.put_slice(read.filled());
+                return Poll::Ready(Ok(()));
+            }
+        }
     }
 }
 
