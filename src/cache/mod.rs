@@ -82,6 +82,18 @@ pub struct Rungs<K, V> {
     pub bear: u32,
 }
 
+/// What may make an entry go when there is no room for all. The cheap entries have a part of each tier to themselves, so
+/// that no number of them makes another one go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retention {
+    /// The store never evicts it.
+    Pinned,
+    /// It took long to evaluate. Newer entries of this kind evict it.
+    Dear,
+    /// Its evaluation takes less time than reading it does, and there may be billions of its kind. They evict each other alone.
+    Cheap,
+}
+
 /// Where the cache is, and what it can't know by itself.
 pub struct Settings<K, V> {
     /// Where the shared tier is.
@@ -94,7 +106,9 @@ pub struct Settings<K, V> {
     pub proof: Proof<K, V>,
     /// What a mark vouches for.
     pub growth: Growth<K, V>,
-    /// About how many bytes a value takes in memory.
+    /// What may make an entry go.
+    pub retention: fn(&K) -> Retention,
+    /// About how many bytes a value takes in memory beyond its own size.
     pub weight: fn(&V) -> usize,
 }
 
@@ -157,8 +171,6 @@ pub struct Fact<K, V> {
     pub value: V,
     /// The stored form; `None` for what is not to be stored.
     pub bytes: Option<Arc<[u8]>>,
-    /// Whether the store keeps it when others make room.
-    pub pinned: bool,
 }
 
 /// How the store is.
@@ -180,6 +192,7 @@ pub struct Cache<K, V> {
     prefix: String,
     proof: Proof<K, V>,
     growth: Arc<Growth<K, V>>,
+    retention: fn(&K) -> Retention,
     /// Up to where memory was given what a mark vouches for; by one at a time, so that a crowd does it once.
     grown: Mutex<Option<u32>>,
 }
@@ -204,17 +217,17 @@ where
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn open(settings: Settings<K, V>) -> io::Result<Self> {
-        let Settings { location, prefix, mark, proof, growth, weight } = settings;
+        let Settings { location, prefix, mark, proof, growth, retention, weight } = settings;
         telemetry::cache_chosen(&location, location.is_shared());
         let store = Store::open(&location, format!("{prefix}{mark}"))?;
-        let (memory, growth) = (Memory::new(weight), Arc::new(growth));
+        let (memory, growth) = (Memory::new(retention, weight), Arc::new(growth));
         let store = store.map(|store| {
             let shared = Shared::start(store);
-            let post = Post::start(&shared, records_of(&growth, &memory, &prefix));
+            let post = Post::start(&shared, records_of(&growth, &memory, &prefix, retention));
             Tiers { shared, post }
         });
         let location = location.to_string();
-        Ok(Self { memory, store, location, prefix, proof, growth, grown: Mutex::default() })
+        Ok(Self { memory, store, location, prefix, proof, growth, retention, grown: Mutex::default() })
     }
 
     /// Looks up everything that a request wants: in memory, and when that does not answer all of it, in the store by
@@ -263,7 +276,8 @@ where
         }
         if let Some(Tiers { post, .. }) = &self.store {
             let base = sight.growths.map_or(Base::Unknown, |growths| Base::Seen { mark: sight.mark, growths });
-            let records: Vec<Record> = facts.iter().filter_map(|fact| record(&self.prefix, fact)).collect();
+            let records: Vec<Record> =
+                facts.iter().filter_map(|fact| record(&self.prefix, self.retention, fact)).collect();
             let receipt = post.hand_in(records, top.map(|top| Raise { top, base }));
             if sight.growths.is_some() {
                 within(Step::WriteShared, post.served(receipt)).await;
@@ -350,7 +364,12 @@ struct Visit<K, V> {
 }
 
 /// What a mark vouches for, as the couriers take it to the store.
-fn records_of<K, V>(growth: &Arc<Growth<K, V>>, memory: &Memory<K, V>, prefix: &str) -> courier::Rungs
+fn records_of<K, V>(
+    growth: &Arc<Growth<K, V>>,
+    memory: &Memory<K, V>,
+    prefix: &str,
+    retention: fn(&K) -> Retention,
+) -> courier::Rungs
 where
     K: Clone + Display + Eq + Hash + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
@@ -360,18 +379,18 @@ where
         let (rungs, prefix) = (growth(from, top, bytes, memory.clone()), Arc::clone(&prefix));
         Box::pin(async move {
             let Rungs { facts, bear } = rungs.await?;
-            Some((facts.iter().map(|fact| record(&prefix, fact)).collect::<Option<_>>()?, bear))
+            Some((facts.iter().map(|fact| record(&prefix, retention, fact)).collect::<Option<_>>()?, bear))
         })
     })
 }
 
 /// The stored form of a fact, if it is to be stored.
-fn record<K: Display, V>(prefix: &str, fact: &Fact<K, V>) -> Option<Record> {
+fn record<K: Display, V>(prefix: &str, retention: fn(&K) -> Retention, fact: &Fact<K, V>) -> Option<Record> {
     let Some(bytes) = &fact.bytes else {
         telemetry::oversize();
         return None;
     };
-    Some(Record { name: name(prefix, &fact.key), bytes: Arc::clone(bytes), pinned: fact.pinned })
+    Some(Record { name: name(prefix, &fact.key), bytes: Arc::clone(bytes), retention: retention(&fact.key) })
 }
 
 fn name(prefix: &str, key: &impl Display) -> String {

@@ -1,4 +1,5 @@
-//! The outbox: what is on its way to the store, in the order in which it came, bounded in bytes.
+//! The outbox: what is on its way to the store, in the order in which it came, bounded in bytes. When it is full, cheap
+//! entries are dropped before others.
 //!
 //! Everything that is written goes through it. While the store is well, a batch leaves as soon as the one before it is
 //! acknowledged, and what comes meanwhile leaves together; while it is not, entries wait here until it is back.
@@ -14,7 +15,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::store::Record;
+use super::{Retention, store::Record};
 use crate::telemetry;
 
 /// The number of a delivery. All that were handed in before it have lower numbers.
@@ -90,7 +91,7 @@ pub(super) struct Outbox {
 
 #[derive(Default)]
 struct Queue {
-    waiting: VecDeque<(Ticket, Record)>,
+    waiting: Waiting,
     raise: Option<(Ticket, Raise)>,
     /// Of all that waits or is under way, so that nothing waits twice.
     names: HashSet<String>,
@@ -101,13 +102,44 @@ struct Queue {
     is_dropping: bool,
 }
 
+/// Records in the order in which they came, the cheap ones in a row of their own. A mark to raise is not among them.
+#[derive(Default)]
+struct Waiting {
+    dear: VecDeque<(Ticket, Record)>,
+    cheap: VecDeque<(Ticket, Record)>,
+}
+
+impl Waiting {
+    fn of(&mut self, retention: Retention) -> &mut VecDeque<(Ticket, Record)> {
+        match retention {
+            Retention::Pinned | Retention::Dear => &mut self.dear,
+            Retention::Cheap => &mut self.cheap,
+        }
+    }
+
+    /// The one that came first. Of those that came together the cheap ones leave last.
+    fn first(&self) -> Option<&(Ticket, Record)> {
+        self.dear.front().into_iter().chain(self.cheap.front()).min_by_key(|(ticket, _)| *ticket)
+    }
+
+    fn pop_first(&mut self) -> Option<(Ticket, Record)> {
+        let retention = self.first()?.1.retention;
+        self.of(retention).pop_front()
+    }
+
+    /// The one to drop when there is no room.
+    fn least_needed(&mut self) -> Option<(Ticket, Record)> {
+        self.cheap.pop_front().or_else(|| self.dear.pop_front())
+    }
+}
+
 impl Outbox {
     /// An outbox that holds up to `bound` bytes.
     pub(super) fn new(bound: usize) -> Self {
         Self { queue: Mutex::default(), bound, arrived: Notify::new(), served: watch::Sender::default() }
     }
 
-    /// Takes records in, and a mark to raise. When there is no room, the oldest are dropped.
+    /// Takes records in, and a mark to raise. When there is no room, the oldest cheap ones are dropped, and then the oldest.
     pub(super) fn put(&self, records: Vec<Record>, raise: Option<Raise>) -> Ticket {
         let mut queue = self.queue();
         queue.last += 1;
@@ -117,17 +149,17 @@ impl Outbox {
             if queue.names.insert(record.name.clone()) {
                 queue.bytes += record.cost();
                 telemetry::queue_grew(record.cost());
-                queue.waiting.push_back((ticket, record));
+                queue.waiting.of(record.retention).push_back((ticket, record));
             }
         }
         if let Some(raise) = raise {
             queue.add((ticket, raise));
         }
         while queue.bytes > self.bound
-            && let Some((_, oldest)) = queue.waiting.pop_front()
+            && let Some((_, dropped)) = queue.waiting.least_needed()
         {
-            queue.forget(&oldest);
-            telemetry::write_dropped(oldest.cost(), queue.is_dropping);
+            queue.forget(&dropped);
+            telemetry::write_dropped(dropped.cost(), queue.is_dropping);
             queue.is_dropping = true;
         }
         self.arrived.notify_one();
@@ -140,7 +172,7 @@ impl Outbox {
         loop {
             {
                 let mut queue = self.queue();
-                if !queue.waiting.is_empty() || queue.raise.is_some() {
+                if queue.waiting.first().is_some() || queue.raise.is_some() {
                     return Some(queue.take(bytes));
                 }
                 queue.is_dropping = false;
@@ -166,7 +198,7 @@ impl Outbox {
         }
         let before = |first: Option<Ticket>| first.map_or(queue.last, |first| first - 1);
         let served = Served {
-            records: before(queue.waiting.front().map(|(ticket, _)| *ticket)),
+            records: before(queue.waiting.first().map(|(ticket, _)| *ticket)),
             raises: before(queue.raise.map(|(ticket, _)| ticket)),
         };
         drop(queue);
@@ -181,7 +213,7 @@ impl Outbox {
             queue.add((ticket, Raise { base: Base::Unknown, ..raise }));
         }
         for record in batch.records.into_iter().rev() {
-            queue.waiting.push_front(record);
+            queue.waiting.of(record.1.retention).push_front(record);
         }
     }
 
@@ -225,11 +257,11 @@ impl Queue {
 
     fn take(&mut self, bytes: usize) -> Batch {
         let (mut records, mut taken) = (Vec::new(), 0);
-        while let Some((_, next)) = self.waiting.front()
+        while let Some((_, next)) = self.waiting.first()
             && (records.is_empty() || taken + next.cost() <= bytes)
         {
             taken += next.cost();
-            records.extend(self.waiting.pop_front());
+            records.extend(self.waiting.pop_first());
         }
         Batch { records, raise: self.raise.take() }
     }
@@ -246,11 +278,15 @@ impl Queue {
 mod tests {
     use super::*;
 
-    /// A record that costs so many bytes.
+    /// A record of `cost` bytes that is not cheap.
     fn record(name: &str, cost: usize) -> Record {
-        let mut record = Record { name: name.into(), bytes: [].into(), pinned: false };
+        let mut record = Record { name: name.into(), bytes: [].into(), retention: Retention::Dear };
         record.bytes = vec![0; cost - record.cost()].into();
         record
+    }
+
+    fn cheap(name: &str, cost: usize) -> Record {
+        Record { retention: Retention::Cheap, ..record(name, cost) }
     }
 
     fn raise(top: u32, mark: Option<u32>, growths: u64) -> Raise {
@@ -352,6 +388,32 @@ mod tests {
         outbox.put(vec![record("newest", 400)], None);
         let batch = outbox.next(1_000).await.unwrap();
         assert_eq!(names(&batch), ["under way", "newest"]);
+        outbox.delivered(&batch, None);
+        assert_eq!(outbox.bytes(), 0);
+    }
+    #[tokio::test]
+    async fn no_number_of_cheap_records_drops_another() {
+        let outbox = Outbox::new(10_000);
+        let dear = outbox.put(vec![record("dear", 1_000)], None);
+        let first = outbox.put(vec![cheap("0", 1_000)], None);
+        for number in 1..100 {
+            outbox.put(vec![cheap(&number.to_string(), 1_000)], None);
+        }
+        outbox.put(vec![record("later", 1_000), cheap("100", 1_000)], None);
+        assert_eq!(outbox.bytes(), 10_000);
+
+        let batch = outbox.next(2_000).await.unwrap();
+        assert_eq!(names(&batch), ["dear", "93"], "in the order in which they came");
+        outbox.returned(batch);
+        let batch = outbox.next(2_000).await.unwrap();
+        assert_eq!(names(&batch), ["dear", "93"], "and in the same when it could not be written");
+        outbox.delivered(&batch, None);
+        assert_eq!([dear, first].map(|ticket| is_served(&outbox, ticket)), [(true, true); 2], "delivered, or dropped");
+
+        let batch = outbox.next(10_000).await.unwrap();
+        assert_eq!(names(&batch), ["94", "95", "96", "97", "98", "99", "later", "100"]);
+        outbox.put(vec![record("large", 9_000)], None);
+        assert_eq!(outbox.bytes(), 8_000, "what is under way can't be dropped");
         outbox.delivered(&batch, None);
         assert_eq!(outbox.bytes(), 0);
     }

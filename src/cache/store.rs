@@ -6,6 +6,7 @@ use redis::{ErrorKind, RedisError};
 use thiserror::Error;
 
 use super::{
+    Retention,
     location::Location,
     redis::Redis,
     sqlite::{FileError, Sqlite},
@@ -20,8 +21,7 @@ pub(super) const LARGE_BYTES: usize = 64 * 1024;
 pub(super) struct Record {
     pub(super) name: String,
     pub(super) bytes: Arc<[u8]>,
-    /// Kept when others have to make room.
-    pub(super) pinned: bool,
+    pub(super) retention: Retention,
 }
 
 impl Record {

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use super::question::Question;
 use crate::{
-    cache::{Fact, Want},
+    cache::{Fact, Retention, Want},
     math::{
         decimal::{Decimal, LIMB_BYTES},
         fib::{self, Index},
@@ -67,6 +67,16 @@ impl Key {
         }
     }
 
+    /// What may make its entry go. The ladder is pinned: each rung stands for 128 values.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as the cache asks it")]
+    pub(super) fn retention(&self) -> Retention {
+        match self {
+            Self::Rung(_) => Retention::Pinned,
+            Self::Fib(_) => Retention::Dear,
+            Self::Pi(_) => Retention::Cheap,
+        }
+    }
+
     /// What a question asks the cache for; `None` for F(0) and F(1), which are the definition.
     pub(super) fn want(question: Question) -> Option<Want<Self>> {
         Some(match question {
@@ -111,18 +121,18 @@ impl Value {
         }
     }
 
-    /// About how many bytes it takes in memory.
+    /// About how many bytes it takes in memory beyond its own size.
     pub(super) fn weight(&self) -> usize {
-        const OVERHEAD: usize = 128;
-        OVERHEAD
-            + match self {
-                Self::Rung(rung) => Rung::stored_bytes(rung.number()),
-                Self::Fib(value) => value.limbs().len() * LIMB_BYTES,
-                Self::Pi(_) => 0,
-            }
+        /// The counters of an `Arc`, the parts of two vectors, and what an allocator adds to each of the three.
+        const HEADERS: usize = 128;
+        match self {
+            Self::Rung(rung) => HEADERS + Rung::stored_bytes(rung.number()),
+            Self::Fib(value) => HEADERS + value.limbs().len() * LIMB_BYTES,
+            Self::Pi(_) => 0,
+        }
     }
 
-    /// What the cache is to keep under `key`. The ladder is pinned: each rung stands for 128 values.
+    /// What the cache is to keep under `key`.
     pub(super) fn fact(self, key: Key) -> Fact<Key, Self> {
         let bytes = match &self {
             Self::Rung(rung) => rung.to_bytes(),
@@ -133,9 +143,8 @@ impl Value {
             }
             Self::Pi(value) => text_of(*value).into_bytes(),
         };
-        let pinned = matches!(self, Self::Rung(_));
         let bytes = (bytes.len() <= STORED_BYTES).then(|| bytes.into());
-        Fact { key, value: self, bytes, pinned }
+        Fact { key, value: self, bytes }
     }
 }
 

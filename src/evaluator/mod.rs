@@ -92,6 +92,7 @@ impl Evaluator {
             mark: LADDER_MARK,
             proof: Box::new(proof),
             growth: ladder::growth(Arc::clone(&workers), prime),
+            retention: Key::retention,
             weight: Value::weight,
         };
         Ok(Arc::new(Self {

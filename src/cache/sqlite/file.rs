@@ -41,8 +41,10 @@ const LOG_BYTES: u32 = 16 * 1024 * 1024;
 /// Marks a file as a cache of ours: "phip" in ASCII.
 const APPLICATION: i64 = 0x7068_6970;
 
-/// All that a cache holds, as SQLite repeats it: the text tells a cache from what only looks like it.
-const TABLES: [&str; 2] = [
+/// All that a cache holds, as SQLite repeats it: the text tells a cache from what only looks like it. Older caches lack the
+/// first.
+const TABLES: [&str; 3] = [
+    "CREATE TABLE cheap (position INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, value BLOB NOT NULL)",
     "CREATE TABLE entry (name TEXT NOT NULL UNIQUE, value BLOB NOT NULL, pinned INTEGER NOT NULL)",
     "CREATE TABLE mark (name TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID",
 ];
@@ -301,12 +303,14 @@ fn connect(path: &Path, scrutiny: Scrutiny) -> Result<Connection, FileError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
-    if is_blank(&connection)? {
-        if scrutiny == Scrutiny::Whole {
-            // Whoever has it open still sees what it was; together they would make a mess of it.
+    match content(&connection)? {
+        Content::Cache => {}
+        Content::OlderCache => add_cheap(&mut connection)?,
+        // Whoever has it open still sees what it was; together they would make a mess of it.
+        Content::Nothing if scrutiny == Scrutiny::Whole => {
             return Err(FileError::Unfit("it was emptied while in use".into()));
         }
-        create(&mut connection)?;
+        Content::Nothing => create(&mut connection)?,
     }
     // One that reads waits for none that writes.
     connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -319,20 +323,36 @@ fn connect(path: &Path, scrutiny: Scrutiny) -> Result<Connection, FileError> {
     Ok(connection)
 }
 
-/// Whether nothing is in the file yet, or else a cache; an error says what else. Older caches bear no mark.
-fn is_blank(connection: &Connection) -> Result<bool, FileError> {
+/// What is in a file that this program may use.
+enum Content {
+    Nothing,
+    Cache,
+    OlderCache,
+}
+
+/// Tells what is in the file; an error says what else. Older caches bear no mark either.
+fn content(connection: &Connection) -> Result<Content, FileError> {
     let application = connection.pragma_query_value(None, "application_id", |row| row.get::<_, i64>(0))?;
-    let (tables, ours) = connection.query_row(
-        "SELECT count(*), count(*) FILTER (WHERE sql IN (?1, ?2)) FROM sqlite_schema WHERE name NOT GLOB 'sqlite_*'",
+    let (tables, ours, cheap) = connection.query_row(
+        "SELECT count(*), count(*) FILTER (WHERE sql IN (?1, ?2, ?3)), count(*) FILTER (WHERE sql = ?1)
+         FROM sqlite_schema WHERE name NOT GLOB 'sqlite_*'",
         TABLES,
-        |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)),
+        |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)),
     )?;
-    match (application, tables, ours) {
-        (0, 0, _) => Ok(true),
-        (0 | APPLICATION, 2, 2) => Ok(false),
+    match (application, tables, ours, cheap) {
+        (0, 0, ..) => Ok(Content::Nothing),
+        (0 | APPLICATION, 3, 3, _) => Ok(Content::Cache),
+        (0 | APPLICATION, 2, 2, 0) => Ok(Content::OlderCache),
         (0 | APPLICATION, ..) => Err(FileError::Unfit("its tables are not those of a cache".into())),
         _ => Err(FileError::Unfit("it belongs to another program".into())),
     }
+}
+
+/// Adds to an older cache the table that it lacks.
+fn add_cheap(connection: &mut Connection) -> Result<(), FileError> {
+    let change = begin(connection)?;
+    change.execute(TABLES[0], [])?;
+    Ok(change.commit()?)
 }
 
 /// Makes a cache of what is blank.

@@ -13,13 +13,24 @@ use tokio::sync::oneshot;
 
 pub(super) use self::file::FileError;
 use self::file::{Handle, PAGE_BYTES, begin, bound_log};
-use super::store::{Reading, Record, StoreError};
+use super::{
+    Retention,
+    store::{Reading, Record, StoreError},
+};
 
 /// How large the file may grow: 256 MiB in pages.
 const MAX_PAGES: u32 = 256 * 1024 * 1024 / PAGE_BYTES;
 
 /// How large the log beside it may be when a write begins: several of the largest writes.
 const MAX_LOG_BYTES: u64 = 64 * 1024 * 1024;
+
+/// One part in 16 of the file, 16 MiB, is for cheap entries: it has room for 156,000 with a name of 21 bytes and a
+/// value of 17.
+const CHEAP_SHARE: u32 = 16;
+
+/// What a cheap entry takes beside its value and twice its name, which is in the table and in the index: its headers, its
+/// position, and its part of what is free in each page. It was measured at 27 bytes after four turns of the ring.
+const CHEAP_OVERHEAD: usize = 48;
 
 /// What a page holds of a large value at least; the rest goes into pointers and the map of pages.
 const PAGE_CONTENT: usize = 4000;
@@ -53,7 +64,10 @@ impl Sqlite {
                     .query_row([&mark], |row| row.get_ref(0).map(mark_of))
                     .optional()?
                     .flatten();
-                let mut value = snapshot.prepare_cached("SELECT value FROM entry WHERE name = ?1")?;
+                // An older cache has cheap entries among the others; what was written anew counts.
+                let mut value = snapshot.prepare_cached(
+                    "SELECT value FROM cheap WHERE name = ?1 UNION ALL SELECT value FROM entry WHERE name = ?1",
+                )?;
                 let values =
                     names.iter().map(|name| value.query_row([name], |row| row.get_ref(0).map(bytes_of)).optional());
                 Ok(Reading { mark, values: values.collect::<Result<_, _>>()? })
@@ -63,8 +77,10 @@ impl Sqlite {
 
     /// Some names that begin with `prefix`, in order, after the name `last`; none at the end.
     pub(super) async fn names(&self, prefix: String, last: String) -> Result<Vec<String>, StoreError> {
-        const NAMES: &str =
-            "SELECT name FROM entry WHERE name > ?1 AND substr(name, 1, length(?2)) = ?2 ORDER BY name LIMIT 1000";
+        const NAMES: &str = "
+            SELECT name FROM cheap WHERE name > ?1 AND substr(name, 1, length(?2)) = ?2
+            UNION SELECT name FROM entry WHERE name > ?1 AND substr(name, 1, length(?2)) = ?2
+            ORDER BY name LIMIT 1000";
         self.reader
             .run(move |connection| {
                 let mut names = connection.prepare_cached(NAMES)?;
@@ -78,6 +94,7 @@ impl Sqlite {
             .run(move |connection| {
                 let change = begin(connection)?;
                 for name in &names {
+                    change.execute("DELETE FROM cheap WHERE name = ?1", [name])?;
                     change.execute("DELETE FROM entry WHERE name = ?1", [name])?;
                 }
                 Ok(change.commit()?)
@@ -182,14 +199,16 @@ fn mark_of(value: ValueRef<'_>) -> Option<u32> {
     }
 }
 
-/// Deletes the oldest entries that are not pinned until `records` fit below `max_pages`, which SQLite then holds to.
+/// Deletes the oldest entries until `records` fit below `max_pages`, which SQLite then holds to: of the cheap ones those that
+/// are beyond their share, and of the others, which never get into that share, those that are not pinned.
 ///
 /// What is deleted leaves free pages, which the next entries take: a file within the bound needs no shrinking. One
 /// that was larger before, of another version, is shrunk here, in the same transaction.
 fn make_room(change: &Transaction<'_>, records: &[Record], max_pages: u32) -> rusqlite::Result<()> {
+    let unused = make_room_for_cheap(change, records, max_pages / CHEAP_SHARE)?;
     // Pages for the remainder of each, its row and its place in the index.
     let pages = |record: &Record| u32::try_from(record.bytes.len() / PAGE_CONTENT).unwrap_or(u32::MAX / 2) + 3;
-    let wanted = records.iter().map(pages).fold(0, u32::saturating_add);
+    let wanted = records.iter().filter(|record| !is_cheap(record)).map(pages).fold(unused, u32::saturating_add);
     let pragma = |name| change.pragma_query_value(None, name, |row| row.get::<_, u32>(0));
     loop {
         let needed = (pragma("page_count")? - pragma("freelist_count")?).saturating_add(wanted);
@@ -204,6 +223,31 @@ fn make_room(change: &Transaction<'_>, records: &[Record], max_pages: u32) -> ru
     }
     // SQLite takes the size of the file for the bound if that is larger, so it comes after the shrinking.
     change.pragma(None, "max_page_count", max_pages, |_| Ok(()))
+}
+
+/// Deletes the oldest cheap entries until those of `records` fit beside the rest of them into `pages`. Gives how many of
+/// these pages no cheap entry uses yet.
+///
+/// Positions count the bytes of all cheap entries that were ever written. So the distance from the first position to the
+/// last tells how many bytes the table holds, without a look at its rows.
+fn make_room_for_cheap(change: &Transaction<'_>, records: &[Record], pages: u32) -> rusqlite::Result<u32> {
+    const BYTES: &str = "SELECT coalesce((SELECT max(position) FROM cheap) - (SELECT min(position) FROM cheap), 0)";
+    let room = i64::from(pages) * i64::from(PAGE_BYTES);
+    let wanted: i64 = records.iter().filter(|record| is_cheap(record)).map(cheap_bytes).sum();
+    change
+        .prepare_cached("DELETE FROM cheap WHERE position <= (SELECT max(position) FROM cheap) - ?1")?
+        .execute([room - wanted])?;
+    let used: i64 = change.prepare_cached(BYTES)?.query_row([], |row| row.get(0))?;
+    Ok(u32::try_from((room - used).max(0) / i64::from(PAGE_BYTES)).unwrap_or(pages))
+}
+
+fn is_cheap(record: &Record) -> bool {
+    record.retention == Retention::Cheap
+}
+
+/// What a cheap entry takes in the file, at most.
+fn cheap_bytes(record: &Record) -> i64 {
+    (CHEAP_OVERHEAD + 2 * record.name.len() + record.bytes.len()).try_into().unwrap_or(i64::MAX)
 }
 
 /// Deletes as many of the oldest entries that are not pinned as fill about so many pages, and one at least. False when
@@ -229,8 +273,17 @@ fn insert(change: &Transaction<'_>, records: &[Record]) -> rusqlite::Result<()> 
         "INSERT INTO entry (name, value, pinned) VALUES (?1, ?2, ?3)
          ON CONFLICT DO UPDATE SET value = excluded.value",
     )?;
+    let mut insert_cheap = change.prepare_cached(
+        "INSERT INTO cheap (position, name, value)
+         VALUES (coalesce((SELECT max(position) FROM cheap), 0) + ?3, ?1, ?2)
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+    )?;
     for record in records {
-        insert.execute(params![record.name, &*record.bytes, record.pinned])?;
+        let (name, value) = (&record.name, &*record.bytes);
+        match record.retention {
+            Retention::Cheap => insert_cheap.execute(params![name, value, cheap_bytes(record)])?,
+            retention => insert.execute(params![name, value, retention == Retention::Pinned])?,
+        };
     }
     Ok(())
 }
@@ -246,7 +299,10 @@ mod tests {
 
     use tempfile::TempDir;
 
-    use super::*;
+    use super::{
+        Retention::{Cheap, Dear, Pinned},
+        *,
+    };
 
     /// A folder of its own, and where the file will be.
     fn place() -> (TempDir, PathBuf) {
@@ -259,12 +315,12 @@ mod tests {
         Sqlite::open(path, "top".into()).unwrap()
     }
 
-    fn record(name: &str, length: usize, pinned: bool) -> Record {
-        Record { name: name.into(), bytes: vec![7; length].into(), pinned }
+    fn record(name: &str, length: usize, retention: Retention) -> Record {
+        Record { name: name.into(), bytes: vec![7; length].into(), retention }
     }
 
     async fn put(file: &Sqlite, name: &str) {
-        file.write(vec![record(name, 1_000, false)]).await.unwrap();
+        file.write(vec![record(name, 1_000, Dear)]).await.unwrap();
     }
 
     /// Which of these are there.
@@ -313,9 +369,9 @@ mod tests {
         let path = folder.path().join("new/cache.sqlite");
         let mut file = opened(&path);
         file.max_pages = 100;
-        file.write(vec![record("pinned", 40_000, true)]).await.unwrap();
+        file.write(vec![record("pinned", 40_000, Pinned)]).await.unwrap();
         for number in 0..20 {
-            file.write(vec![record(&number.to_string(), 40_000, false)]).await.unwrap();
+            file.write(vec![record(&number.to_string(), 40_000, Dear)]).await.unwrap();
         }
         assert_eq!(has(&file, ["pinned", "0", "19"]).await, [true, false, true]);
         let size = fs::metadata(path).unwrap().len();
@@ -323,11 +379,61 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn no_number_of_cheap_entries_evicts_another() {
+        let (_folder, path) = place();
+        let mut file = opened(&path);
+        file.max_pages = 160;
+        file.write(vec![record("pinned", 40_000, Pinned)]).await.unwrap();
+        let values: Vec<String> = (0..40).map(|number| format!("value {number}")).collect();
+        for value in &values {
+            file.write(vec![record(value, 20_000, Dear)]).await.unwrap();
+        }
+        let before = file.read(values.clone()).await.unwrap().values;
+        let kept = before.iter().filter(|value| value.is_some()).count();
+        assert!((15..40).contains(&kept), "the file is full: of 40 it has {kept}");
+        for flood in 0..100 {
+            let name = |number: u32| format!("cheap {}", 100 * flood + number);
+            file.write((0..100).map(|number| record(&name(number), 18, Cheap)).collect()).await.unwrap();
+        }
+        assert_eq!(file.read(values).await.unwrap().values, before);
+        assert_eq!(has(&file, ["pinned", "cheap 0", "cheap 9700", "cheap 9999"]).await, [true, false, true, true]);
+        let size = fs::metadata(path).unwrap().len();
+        assert!(size <= 160 * u64::from(PAGE_BYTES), "{size} bytes");
+    }
+
+    #[tokio::test]
+    async fn values_take_nothing_from_the_share_of_cheap_entries() {
+        let (_folder, path) = place();
+        let mut file = opened(&path);
+        file.max_pages = 160;
+        file.write((0..300).map(|number| record(&format!("cheap {number}"), 18, Cheap)).collect()).await.unwrap();
+        for number in 0..40 {
+            file.write(vec![record(&number.to_string(), 20_000, Dear)]).await.unwrap();
+        }
+        assert_eq!(has(&file, ["cheap 0", "cheap 299", "0", "39"]).await, [true, true, false, true]);
+    }
+
+    #[tokio::test]
+    async fn entries_of_both_kinds_are_named_in_order_and_removed() {
+        let (_folder, path) = place();
+        let file = opened(&path);
+        let records = [("a", Cheap), ("b", Dear), ("c", Cheap), ("d", Pinned), ("other", Cheap)];
+        file.write(records.map(|(name, retention)| record(&format!("p:{name}"), 10, retention)).to_vec())
+            .await
+            .unwrap();
+        let names = async |last: &str| file.names("p:".into(), last.into()).await.unwrap();
+        assert_eq!(names("").await, ["p:a", "p:b", "p:c", "p:d", "p:other"]);
+        file.remove(["p:b", "p:c"].map(String::from).to_vec()).await.unwrap();
+        assert_eq!(names("p:a").await, ["p:d", "p:other"]);
+        assert_eq!(file.names("q:".into(), String::new()).await.unwrap(), Vec::<String>::new());
+    }
+
+    #[tokio::test]
     async fn a_file_above_the_bound_shrinks() {
         let (_folder, path) = place();
         let mut file = opened(&path);
         for number in 0..20 {
-            file.write(vec![record(&number.to_string(), 40_000, false)]).await.unwrap();
+            file.write(vec![record(&number.to_string(), 40_000, Dear)]).await.unwrap();
         }
         file.max_pages = 50;
         put(&file, "small").await;
@@ -343,7 +449,7 @@ mod tests {
         let mut file = opened(&path);
         file.max_pages = 50;
         put(&file, "before").await;
-        let full = file.write(vec![record("large", 50 * 4_096, false)]).await.unwrap_err();
+        let full = file.write(vec![record("large", 50 * 4_096, Dear)]).await.unwrap_err();
         assert!(full.to_string().contains("full"), "{full}");
         assert_eq!(has(&file, ["before", "large"]).await, [true, false]);
         works_on_a_new_file(&file).await;
@@ -391,7 +497,7 @@ mod tests {
     async fn a_truncated_file_is_moved_aside() {
         let (_folder, path) = place();
         let file = opened(&path);
-        file.write((0..200).map(|number| record(&number.to_string(), 1_000, false)).collect()).await.unwrap();
+        file.write((0..200).map(|number| record(&number.to_string(), 1_000, Dear)).collect()).await.unwrap();
         fold(&path);
         ended(file, &path);
         halve(&path);
@@ -406,7 +512,7 @@ mod tests {
         let (_folder, path) = place();
         let file = opened(&path);
         let names: Vec<String> = (0..200).map(|number| number.to_string()).collect();
-        file.write(names.iter().map(|name| record(name, 1_000, false)).collect()).await.unwrap();
+        file.write(names.iter().map(|name| record(name, 1_000, Dear)).collect()).await.unwrap();
         fold(&path);
         halve(&path);
         assert!(file.read(names).await.unwrap().values.iter().all(Option::is_none));
@@ -429,7 +535,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_belongs_to_another_program_is_moved_aside_whole() {
-        let [entry, mark] = [
+        let [cheap, entry, mark] = [
+            "CREATE TABLE cheap (position INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, value BLOB NOT NULL)",
             "CREATE TABLE entry (name TEXT NOT NULL UNIQUE, value BLOB NOT NULL, pinned INTEGER NOT NULL)",
             "CREATE TABLE mark (name TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID",
         ];
@@ -438,6 +545,7 @@ mod tests {
             ("tables beside ours", format!("{entry}; {mark}; CREATE TABLE theirs (n)")),
             ("our tables with other columns", "CREATE TABLE entry (name, value); CREATE TABLE mark (n)".into()),
             ("only one of our tables", entry.into()),
+            ("two of our tables that no cache had alone", format!("{cheap}; {mark}")),
             ("another's mark", format!("{entry}; {mark}; PRAGMA application_id = 7")),
             ("nothing but another's mark", "PRAGMA application_id = 7".into()),
         ];
@@ -459,6 +567,22 @@ mod tests {
         Connection::open(&path).unwrap().pragma_update(None, "application_id", 0).unwrap();
         ended(file, &path);
         assert_eq!(has(&opened(&path), ["before"]).await, [true]);
+        assert!(!aside(&path, 1).exists());
+    }
+
+    #[tokio::test]
+    async fn an_older_cache_without_a_table_for_cheap_entries_is_kept() {
+        let (_folder, path) = place();
+        let file = opened(&path);
+        file.write(vec![record("value", 10, Dear), record("cheap", 10, Dear)]).await.unwrap();
+        ended(file, &path);
+        Connection::open(&path).unwrap().execute_batch("DROP TABLE cheap").unwrap();
+        let file = opened(&path);
+        assert_eq!(has(&file, ["value", "cheap"]).await, [true, true]);
+        file.write(vec![record("cheap", 20, Cheap)]).await.unwrap();
+        let values = file.read(vec!["cheap".into()]).await.unwrap().values;
+        assert_eq!(values, [Some(vec![7; 20])], "what was not what it should be is written anew");
+        assert_eq!(file.names(String::new(), String::new()).await.unwrap(), ["cheap", "value"]);
         assert!(!aside(&path, 1).exists());
     }
 
@@ -545,7 +669,7 @@ mod tests {
         let lock = Connection::open(&path).unwrap();
         lock.execute_batch("BEGIN IMMEDIATE").unwrap();
         let start = Instant::now();
-        let locked = file.write(vec![record("late", 10, false)]).await.unwrap_err();
+        let locked = file.write(vec![record("late", 10, Dear)]).await.unwrap_err();
         assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
         assert!(locked.to_string().contains("locked"), "{locked}");
         assert_eq!(has(&opened(&path), ["before", "late"]).await, [true, false]);
@@ -564,7 +688,7 @@ mod tests {
         let mut writes = 0..20;
         let held = loop {
             let name = writes.next().expect("a write is refused").to_string();
-            if let Err(error) = file.write(vec![record(&name, 40_000, false)]).await {
+            if let Err(error) = file.write(vec![record(&name, 40_000, Dear)]).await {
                 break error.to_string();
             }
         };
