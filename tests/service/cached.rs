@@ -52,6 +52,54 @@ fn a_story_on_sqlite() {
     undisturbed(|| a_story(&sqlite_in(tempfile::tempdir().unwrap().path())));
 }
 
+/// A number of terms with ten digits, as most have.
+const FLOOD: u32 = 1_500_000_000;
+
+#[test]
+fn a_flood_of_approximations_evicts_its_own_kind_alone_from_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = sqlite_in(folder.path());
+    // A busy machine may be late for a budget.
+    let first = Service::start(&cache).expecting_warnings();
+    assert!(!first.fib_cached(200_001));
+    // The file has room for 156,000.
+    first.flood(FLOOD, 165);
+    assert!(first.fib_cached(200_001) && first.fib_cached(99_999));
+    first.stop();
+
+    let again = Service::start(&cache).expecting_warnings();
+    assert!(again.fib_cached(200_001) && again.fib_cached(99_999));
+    assert!(again.pi_cached(FLOOD + 164_999) && again.pi_cached(FLOOD + 15_000));
+    assert!(!again.pi_cached(FLOOD), "the oldest made room");
+}
+
+#[test]
+fn a_flood_of_approximations_drops_no_value_that_waits_for_redis() {
+    let mut redis = RedisServer::start();
+    let service = Service::start(&redis.url()).expecting_warnings();
+    redis.kill();
+    assert!(!service.fib_cached(200_001));
+    // The queue has room for 175,000.
+    service.flood(FLOOD, 200);
+    assert!(service.metric("phipi_cache_dropped_total") > 0, "the queue is full");
+    redis.restart();
+    eventually("nothing waits", || service.metric("phipi_cache_queue_bytes") == 0);
+    let another = Service::start(&redis.url()).expecting_warnings();
+    assert!(another.fib_cached(200_001) && another.fib_cached(99_999));
+    assert!(another.pi_cached(FLOOD + 199_999) && !another.pi_cached(FLOOD));
+}
+
+#[test]
+fn a_flood_of_approximations_evicts_its_own_kind_alone_from_memory() {
+    let service = Service::start("memory:");
+    assert!(!service.fib_cached(200_001));
+    // The memory has room for 65,536.
+    service.flood(FLOOD, 70);
+    assert!(service.fib_cached(200_001) && service.fib_cached(99_999));
+    assert!(service.pi_cached(FLOOD + 69_999) && service.pi_cached(FLOOD + 5_000));
+    assert!(!service.pi_cached(FLOOD), "the oldest made room");
+}
+
 #[test]
 fn memory_remembers_until_the_process_ends() {
     let service = Service::start("memory:");

@@ -179,6 +179,20 @@ impl Service {
         answer["data"]["pi"]["cached"].as_bool().unwrap_or_else(|| panic!("pi({terms}) answers {answer}"))
     }
 
+    /// Asks for `pi` of each of `thousands` · 1,000 numbers of terms from `first` on, a thousand in a request.
+    pub fn flood(&self, first: u32, thousands: u32) {
+        let client = client();
+        let operation = |first: u32| {
+            let fields: String = (first..first + 100).map(|n| format!("p{n}: pi(terms: {n}) {{ cached }} ")).collect();
+            json!({ "query": format!("{{ {fields} }}") })
+        };
+        for thousand in (0..thousands).map(|k| first + 1_000 * k) {
+            let batch = (0..10).map(|k| operation(thousand + 100 * k)).collect();
+            let answers = self.post_by(&client, &Value::Array(batch)).unwrap();
+            assert_eq!(answers.to_string().matches("false").count(), 1_000, "{answers}");
+        }
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.process), signal).unwrap();
     }
