@@ -1,7 +1,7 @@
 //! The local tier: what this process remembers by itself.
 //!
-//! Values have up to 100 MB and come from many threads at once, so that a bound which is applied late, in batches, is no
-//! bound. Each insertion makes its own room here, under a lock that is held for a few hundred nanoseconds.
+//! Values have up to 100 MB and come from many threads at once, so that a bound which is applied late, in batches, is
+//! no bound. Each insertion makes its own room here, under a lock that is held for a few hundred nanoseconds.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -20,8 +20,8 @@ const BYTES: usize = 56 * 1024 * 1024;
 /// How much it remembers of cheap entries: 65,536 of them, the points of 65 of the largest subscriptions.
 const CHEAP_BYTES: usize = 8 * 1024 * 1024;
 
-/// What an entry takes beside what its value holds elsewhere: its places in the table and in the order of use. With keys of
-/// 8 bytes and values of 16, 65,536 entries were measured to take 118 bytes each.
+/// What an entry takes beside what its value holds elsewhere: its places in the table and in the order of use. With
+/// keys of 8 bytes and values of 16, 65,536 entries were measured to take 118 bytes each.
 const ENTRY_BYTES: usize = 128;
 
 /// Proven entries, and the mark as far as this process knows it. A clone is another handle of the same memory.
@@ -84,7 +84,8 @@ where
     }
 }
 
-/// Entries up to a bound in bytes. The least recently used are evicted first. Time: logarithmic in the number of entries.
+/// Entries up to a bound in bytes. The least recently used are evicted first. Time: logarithmic in the number of
+/// entries.
 struct Recent<K, V> {
     bound: usize,
     bytes: usize,

@@ -82,15 +82,16 @@ pub struct Rungs<K, V> {
     pub bear: u32,
 }
 
-/// What may make an entry go when there is no room for all. The cheap entries have a part of each tier to themselves, so
-/// that no number of them makes another one go.
+/// What may make an entry go when there is no room for all. The cheap entries have a part of each tier to themselves,
+/// so that no number of them makes another one go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retention {
     /// The store never evicts it.
     Pinned,
     /// It took long to evaluate. Newer entries of this kind evict it.
     Dear,
-    /// Its evaluation takes less time than reading it does, and there may be billions of its kind. They evict each other alone.
+    /// Its evaluation takes less time than reading it does, and there may be billions of its kind. They evict each
+    /// other alone.
     Cheap,
 }
 

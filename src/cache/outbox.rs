@@ -139,7 +139,8 @@ impl Outbox {
         Self { queue: Mutex::default(), bound, arrived: Notify::new(), served: watch::Sender::default() }
     }
 
-    /// Takes records in, and a mark to raise. When there is no room, the oldest cheap ones are dropped, and then the oldest.
+    /// Takes records in, and a mark to raise. When there is no room, the oldest cheap ones are dropped, and then the
+    /// oldest.
     pub(super) fn put(&self, records: Vec<Record>, raise: Option<Raise>) -> Ticket {
         let mut queue = self.queue();
         queue.last += 1;

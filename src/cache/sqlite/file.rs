@@ -41,8 +41,8 @@ const LOG_BYTES: u32 = 16 * 1024 * 1024;
 /// Marks a file as a cache of ours: "phip" in ASCII.
 const APPLICATION: i64 = 0x7068_6970;
 
-/// All that a cache holds, as SQLite repeats it: the text tells a cache from what only looks like it. Older caches lack the
-/// first.
+/// All that a cache holds, as SQLite repeats it: the text tells a cache from what only looks like it. Older caches lack
+/// the first.
 const TABLES: [&str; 3] = [
     "CREATE TABLE cheap (position INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, value BLOB NOT NULL)",
     "CREATE TABLE entry (name TEXT NOT NULL UNIQUE, value BLOB NOT NULL, pinned INTEGER NOT NULL)",

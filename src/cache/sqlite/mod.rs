@@ -28,8 +28,8 @@ const MAX_LOG_BYTES: u64 = 64 * 1024 * 1024;
 /// value of 17.
 const CHEAP_SHARE: u32 = 16;
 
-/// What a cheap entry takes beside its value and twice its name, which is in the table and in the index: its headers, its
-/// position, and its part of what is free in each page. It was measured at 27 bytes after four turns of the ring.
+/// What a cheap entry takes beside its value and twice its name, which is in the table and in the index: its headers,
+/// its position, and its part of what is free in each page. It was measured at 27 bytes after four turns of the ring.
 const CHEAP_OVERHEAD: usize = 48;
 
 /// What a page holds of a large value at least; the rest goes into pointers and the map of pages.
@@ -199,8 +199,8 @@ fn mark_of(value: ValueRef<'_>) -> Option<u32> {
     }
 }
 
-/// Deletes the oldest entries until `records` fit below `max_pages`, which SQLite then holds to: of the cheap ones those that
-/// are beyond their share, and of the others, which never get into that share, those that are not pinned.
+/// Deletes the oldest entries until `records` fit below `max_pages`, which SQLite then holds to: of the cheap ones
+/// those that are beyond their share, and of the others, which never get into that share, those that are not pinned.
 ///
 /// What is deleted leaves free pages, which the next entries take: a file within the bound needs no shrinking. One
 /// that was larger before, of another version, is shrunk here, in the same transaction.
@@ -225,11 +225,11 @@ fn make_room(change: &Transaction<'_>, records: &[Record], max_pages: u32) -> ru
     change.pragma(None, "max_page_count", max_pages, |_| Ok(()))
 }
 
-/// Deletes the oldest cheap entries until those of `records` fit beside the rest of them into `pages`. Gives how many of
-/// these pages no cheap entry uses yet.
+/// Deletes the oldest cheap entries until those of `records` fit beside the rest of them into `pages`. Gives how many
+/// of these pages no cheap entry uses yet.
 ///
-/// Positions count the bytes of all cheap entries that were ever written. So the distance from the first position to the
-/// last tells how many bytes the table holds, without a look at its rows.
+/// Positions count the bytes of all cheap entries that were ever written. So the distance from the first position to
+/// the last tells how many bytes the table holds, without a look at its rows.
 fn make_room_for_cheap(change: &Transaction<'_>, records: &[Record], pages: u32) -> rusqlite::Result<u32> {
     const BYTES: &str = "SELECT coalesce((SELECT max(position) FROM cheap) - (SELECT min(position) FROM cheap), 0)";
     let room = i64::from(pages) * i64::from(PAGE_BYTES);
