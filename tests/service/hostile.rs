@@ -380,7 +380,7 @@ impl Row {
 }
 
 /// As many as an operator gives; the test needs a connection and a few files for each of the crowd.
-fn raise_the_limit_of_files() {
+pub fn raise_the_limit_of_files() {
     let hard = getrlimit(Resource::Nofile).maximum;
     setrlimit(Resource::Nofile, Rlimit { current: hard, maximum: hard }).unwrap();
     assert!(hard.is_none_or(|hard| hard > 6_000), "too few files for the crowd: raise the hard limit (ulimit -Hn)");

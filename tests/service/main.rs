@@ -1,5 +1,6 @@
 //! The real program against real servers, which each test starts for itself and stops again.
 
+mod attackers;
 mod audits;
 mod cached;
 mod clients;
@@ -9,6 +10,7 @@ mod command_line;
 mod documents;
 mod faults;
 mod graphql;
+mod greedy;
 mod hostile;
 mod hostile_client;
 mod http;
@@ -16,6 +18,7 @@ mod interleavings;
 mod lifecycle;
 mod load;
 mod metrics;
+mod neighbour;
 mod operating;
 mod oracle;
 mod pages;

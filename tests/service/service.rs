@@ -4,7 +4,7 @@ use std::{
     cell::Cell,
     fs,
     io::{BufRead, BufReader, Read},
-    net::TcpStream,
+    net::{SocketAddr, TcpStream},
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -104,9 +104,14 @@ impl Service {
         format!("{}{path}", self.admin)
     }
 
+    /// The address of its public listener.
+    pub fn address(&self) -> SocketAddr {
+        self.url.trim_start_matches("http://").parse().unwrap()
+    }
+
     /// A connection for requests that no client library would send.
     pub fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.url.trim_start_matches("http://")).unwrap();
+        let stream = TcpStream::connect(self.address()).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream
     }
@@ -208,9 +213,18 @@ impl Service {
 
     /// The memory that the process holds, in MB.
     pub fn memory_mb(&self) -> u64 {
+        self.status_mb("VmRSS:")
+    }
+
+    /// The most memory that the process ever held, in MB.
+    pub fn peak_mb(&self) -> u64 {
+        self.status_mb("VmHWM:")
+    }
+
+    fn status_mb(&self, figure: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
-        resident.unwrap().parse::<u64>().unwrap() * 1024 / 1_000_000
+        let kib = status.lines().find_map(|line| line.strip_prefix(figure)?.trim().strip_suffix(" kB"));
+        kib.unwrap().parse::<u64>().unwrap() * 1024 / 1_000_000
     }
 
     /// Waits for the end of the process.

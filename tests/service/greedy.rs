@@ -1,0 +1,154 @@
+//! Greedy clients, each at a share of its full size: memory stays bounded, what is beyond a bound is refused with a word
+//! about when to come again, and a neighbour is served meanwhile. `scripts/greedy-clients` runs them at full size.
+
+use std::time::Duration;
+
+use crate::{
+    attackers::{Standing, Target, attack},
+    hostile::raise_the_limit_of_files,
+    neighbour::{Served, while_attacked},
+    service::{Service, alone, eventually},
+};
+
+/// Bodies, messages and heads of all clients, in MB: the common budget of 64 MiB, and what the process takes beside it.
+const IN_MB: u64 = 120;
+
+/// Answers of all clients that they have not taken, in MB: the common budget of 160 MiB, and what the process takes beside it.
+const OUT_MB: u64 = 240;
+
+/// A small request is served in this time on a machine that runs other tests too.
+const SMALL_MS: f64 = 2_000.0;
+
+/// Large requests are watched at least this long, and no longer than the second, if they are refused.
+const WATCH: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(8)];
+
+/// What came of an attack.
+struct Outcome {
+    standing: Standing,
+    served: Served,
+    /// The highest memory, above that of the idle process.
+    peak_mb: u64,
+}
+
+/// Has a fresh process bear `percent` of an attack.
+fn bear(name: &str, percent: usize) -> (Service, Outcome) {
+    let service = Service::start("memory:");
+    // Only now, so that it is not the program's own limit that is raised.
+    raise_the_limit_of_files();
+    let idle_mb = service.memory_mb();
+    let target = Target { address: service.address(), percent };
+    let attack = attack(name).unwrap();
+    let (standing, served) = while_attacked(target.address, || (attack.launch)(&target), WATCH[0], WATCH[1]);
+    let peak_mb = service.peak_mb().saturating_sub(idle_mb);
+    println!("{name}: {peak_mb} MB, {served:?}");
+    (service, Outcome { standing, served, peak_mb })
+}
+
+impl Outcome {
+    /// Small requests were served, and memory stayed below a bound.
+    fn is_bounded(&self, most_mb: u64) {
+        assert!(self.peak_mb <= most_mb, "{} MB, which is more than {most_mb}", self.peak_mb);
+        assert_eq!(self.served.small_refused, 0, "{:?}", self.served);
+        assert!(self.served.worst_ms <= SMALL_MS, "{:?}", self.served);
+    }
+
+    /// Large requests were served at last, and those that were not were told when to come again.
+    fn large_are_served(&self) {
+        assert!(self.served.large_s.is_some(), "{:?}", self.served);
+        assert_eq!(self.served.without_retry_after, 0, "{:?}", self.served);
+    }
+
+    fn refusals(&mut self) -> usize {
+        self.standing.found().iter().filter(|found| found.is_refusal()).count()
+    }
+}
+
+#[test]
+fn a_socket_that_pings_and_reads_nothing_is_closed() {
+    let _alone = alone();
+    let (_service, mut outcome) = bear("ping-flood", 100);
+    outcome.is_bounded(IN_MB);
+    assert_eq!(outcome.standing.found().pop().and_then(|found| found.close_code()), Some(1008));
+}
+
+#[test]
+fn kept_answers_leave_room_for_those_of_others() {
+    let _alone = alone();
+    let (_service, outcome) = bear("kept-answers", 100);
+    outcome.large_are_served();
+}
+
+#[test]
+fn answers_that_nobody_reads_are_bounded_on_every_path() {
+    let _alone = alone();
+    let (_service, mut outcome) = bear("unread-rest", 25);
+    outcome.is_bounded(OUT_MB);
+    let refusals = outcome.refusals();
+    assert!((1..300).contains(&refusals), "{refusals} of 300 are refused");
+}
+
+#[test]
+fn bodies_that_do_not_end_are_bounded() {
+    let _alone = alone();
+    for (name, percent) in [("bodies", 20), ("chunks", 100)] {
+        let (_service, mut outcome) = bear(name, percent);
+        outcome.is_bounded(IN_MB);
+        outcome.large_are_served();
+        assert!(outcome.refusals() > 0, "{name}: beyond the budget they are refused");
+    }
+}
+
+#[test]
+fn bodies_on_streams_that_do_not_end_are_bounded() {
+    let _alone = alone();
+    let (_service, outcome) = bear("http2-bodies", 6);
+    outcome.is_bounded(IN_MB);
+    outcome.large_are_served();
+}
+
+#[test]
+fn heads_that_do_not_end_are_bounded() {
+    let _alone = alone();
+    let (_service, mut outcome) = bear("heads", 30);
+    outcome.is_bounded(IN_MB);
+    assert!(outcome.refusals() > 0, "beyond the budget they are refused");
+}
+
+#[test]
+fn heads_of_streams_are_bounded() {
+    let _alone = alone();
+    let (_service, outcome) = bear("http2-heads", 100);
+    outcome.is_bounded(IN_MB);
+}
+
+#[test]
+fn messages_that_do_not_end_are_bounded_and_close_the_socket() {
+    let _alone = alone();
+    let (_service, mut outcome) = bear("messages", 50);
+    outcome.is_bounded(IN_MB);
+    eventually("every socket is closed, by the budget or by the deadline of a message", || {
+        outcome.standing.found().iter().all(|found| found.is_closed)
+    });
+}
+
+#[test]
+fn idle_sockets_cost_little() {
+    let _alone = alone();
+    let (_service, outcome) = bear("idle-sockets", 11);
+    // 48 KiB for each of a thousand.
+    outcome.is_bounded(48);
+}
+
+#[test]
+fn pages_that_nobody_reads_are_one_copy() {
+    let _alone = alone();
+    let (_service, outcome) = bear("pages", 100);
+    outcome.is_bounded(60);
+}
+
+#[test]
+fn documents_take_no_more_than_their_cache() {
+    let _alone = alone();
+    let (_service, outcome) = bear("documents", 100);
+    outcome.is_bounded(IN_MB);
+}
