@@ -106,6 +106,7 @@ impl Settings {
             (standing, served, watch.join().expect("a figure"))
         });
         let lives = phipi.memory_mb("VmRSS").is_some();
+        let highest_mb = phipi.memory_mb("VmHWM").map_or(highest_mb, |mb| highest_mb.max(mb));
         drop(standing);
         sleep(Duration::from_secs(2));
         let row =

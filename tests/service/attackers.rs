@@ -15,6 +15,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::{
+    net::TcpSocket,
+    runtime::{Builder, Runtime},
+    time::timeout,
+};
+
 /// The size of a body, and of a message, that is one byte too short to be whole when one byte is missing.
 const BODY_BYTES: usize = 1024 * 1024;
 
@@ -97,11 +103,23 @@ impl Target {
         Ok(stream)
     }
 
+    /// A connection that the system takes little for ahead of its client, as a distant client's would.
+    fn connect_narrow(&self, runtime: &Runtime) -> io::Result<TcpStream> {
+        const RECEIVE_BYTES: u32 = 4096;
+        let socket = TcpSocket::new_v4()?;
+        socket.set_recv_buffer_size(RECEIVE_BYTES)?;
+        let connected = runtime.block_on(async { timeout(CONNECT, socket.connect(self.address)).await });
+        let stream = connected.map_err(|_| ErrorKind::TimedOut)??;
+        stream.set_nodelay(true)?;
+        // It does not block.
+        stream.into_std()
+    }
+
     /// This many clients, each of which says `first` and then `rest`. Fewer come when the server accepts no more.
     fn push(&self, clients: usize, first: impl Fn(usize) -> Vec<u8>, rest: &[u8]) -> Vec<TcpStream> {
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         let connect = |number| {
-            let stream = self.connect().ok()?;
-            stream.set_nonblocking(true).ok()?;
+            let stream = self.connect_narrow(&runtime).ok()?;
             Some(Client { stream, first: first(number), sent: Some(0) })
         };
         let mut clients: Vec<Client> = (0..clients).map_while(connect).collect();
@@ -295,7 +313,8 @@ fn http2_window(target: &Target) -> Standing {
 
 /// Connections that ask for two million digits each, no two for the same, and read none.
 fn unread_rest(target: &Target) -> Standing {
-    let ask = |k: usize| get(&format!("/fib/{}", MAX_N - k), "");
+    // The system takes the first ahead of its client, and the process holds the second.
+    let ask = |k: usize| [2 * k, 2 * k + 1].map(|k| get(&format!("/fib/{}", MAX_N - k), "")).concat();
     let clients = target.push(target.share(1_200), ask, &[]);
     await_answers(&clients);
     Standing::of(clients)
@@ -361,7 +380,7 @@ fn documents(target: &Target) -> Standing {
 /// The largest file of the pages, as it was before it was compressed, over both protocols.
 fn pages(target: &Target) -> Standing {
     let path = largest_file();
-    let mut clients = target.push(target.share(100), |_| get(&path, ""), &[]);
+    let mut clients = target.push(target.share(100), |_| get(&path, "").repeat(2), &[]);
     let ask = |k| request(k, END_HEADERS | END_STREAM, "GET", &path, &[]);
     let streams: Vec<u8> = (0..target.share(100)).flat_map(ask).collect();
     clients.extend(target.push(1, |_| [closed_preface(), streams.clone()].concat(), &[]));
@@ -607,11 +626,10 @@ fn literal(text: &str) -> Vec<u8> {
     [&[u8::try_from(text.len()).unwrap_or(0)], text.as_bytes()].concat()
 }
 
-/// The path of the largest file of the pages: the editor.
+/// The path of the largest file of the pages: the script of the editor.
 fn largest_file() -> String {
-    let start = FILES.find("assets/monaco-editor-").expect("the editor is a file of its own");
-    let name = FILES[start..].split('"').next().unwrap_or_default();
-    format!("/{name}")
+    let is_script = |name: &&str| name.starts_with("assets/monaco-editor-") && name.ends_with(".js");
+    format!("/{}", FILES.split('"').find(is_script).expect("the editor is a file of its own"))
 }
 
 /// An answer to a client that reads it.
