@@ -18,6 +18,9 @@ const INLINE_LIMBS: usize = 128;
 /// Numbers that may wait or be worked on, in limbs: 64 MiB of results.
 const QUEUE_LIMBS: usize = 8 * 1024 * 1024;
 
+/// The memory that this room may hold, in bytes, by what it is held for. docs/operating.md adds the rooms up.
+pub const MEMORY: [(&str, usize); 1] = [("results that wait to be evaluated", QUEUE_LIMBS * size_of::<u64>())];
+
 /// Work on more limbs (n ≈ 86,000,000) is giant: it may take all threads for a second, and makes way for the rest.
 const GIANT_LIMBS: usize = 1_000_000;
 

@@ -28,7 +28,7 @@ use super::{
 use crate::telemetry::{self, Operation, Trouble};
 
 /// How much may wait for a store that is not there: half of it for small entries and half for large values.
-const QUEUE_BYTES: usize = 64 * 1024 * 1024;
+pub(super) const QUEUE_BYTES: usize = 64 * 1024 * 1024;
 
 /// What leaves together, unless a single entry is larger: no more than may go with what is small.
 const BATCH_BYTES: usize = LARGE_BYTES;

@@ -15,10 +15,10 @@ use std::{
 use super::Retention;
 
 /// How much it remembers of rungs and values. With [`CHEAP_BYTES`] it is 64 MiB.
-const BYTES: usize = 56 * 1024 * 1024;
+pub(super) const BYTES: usize = 56 * 1024 * 1024;
 
 /// How much it remembers of cheap entries: 65,536 of them, the points of 65 of the largest subscriptions.
-const CHEAP_BYTES: usize = 8 * 1024 * 1024;
+pub(super) const CHEAP_BYTES: usize = 8 * 1024 * 1024;
 
 /// What an entry takes beside what its value holds elsewhere: its places in the table and in the order of use. With
 /// keys of 8 bytes and values of 16, 65,536 entries were measured to take 118 bytes each.

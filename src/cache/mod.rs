@@ -52,6 +52,13 @@ pub use self::{
 };
 use crate::telemetry::{self, Step, Tier, done_within, within};
 
+/// The memory that this room may hold, in bytes, by what it is held for. docs/operating.md adds the rooms up.
+pub const MEMORY: [(&str, usize); 3] = [
+    ("rungs and values in the local tier", memory::BYTES),
+    ("approximations in the local tier", memory::CHEAP_BYTES),
+    ("entries that wait for the store", courier::QUEUE_BYTES),
+];
+
 /// What a proof came to.
 #[derive(Clone, Debug)]
 pub enum Verdict<V> {

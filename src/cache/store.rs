@@ -90,7 +90,7 @@ fn explanation(error: &RedisError) -> &'static str {
         None if is_distrusted(error) => {
             "the certificates don't fit; give its CA with --cache-tls-ca, and this client's own with --cache-tls-cert: "
         }
-        Some("OOM") => "it is full and evicts nothing; raise its maxmemory or set maxmemory-policy allkeys-lru: ",
+        Some("OOM") => "it is full and evicts nothing; raise its maxmemory or set maxmemory-policy allkeys-lfu: ",
         Some("READONLY") => "it is a replica, which can't be written: ",
         Some("MISCONF") => "it can't save to its own disk, and is not written until it can: ",
         Some("NOREPLICAS") => "too few of its replicas are connected: ",

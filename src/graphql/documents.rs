@@ -20,17 +20,23 @@ use super::{
     selections,
 };
 
+/// The room for parsed documents, in each of two classes.
+pub(super) const PARSED_BYTES: usize = 16 * 1024 * 1024;
+
+/// The room for the texts of registered documents, in each of two classes.
+pub(super) const REGISTERED_BYTES: usize = 4 * 1024 * 1024;
+
 /// Parsed documents are small up to 64 KiB, some 250 fields; the guard lets none pass that takes more than 1 MiB, so that
 /// each class has room for sixteen at least. One that was evicted is parsed again, in a few milliseconds: nothing
 /// depends on the newest being kept, so that those that come often stay, whatever else comes once.
 fn parsed_documents() -> Division {
-    Division { small: 64 * 1024, capacity: 16 * 1024 * 1024, policy: EvictionPolicy::tiny_lfu() }
+    Division { small: 64 * 1024, capacity: PARSED_BYTES as u64, policy: EvictionPolicy::tiny_lfu() }
 }
 
 /// Texts that were registered are small up to 4 KiB, a hundred aliases with two fields. A client that has registered a
 /// document expects it to be found: the newest always has room, and those used last stay.
 fn registered_texts() -> Division {
-    Division { small: 4 * 1024, capacity: 4 * 1024 * 1024, policy: EvictionPolicy::lru() }
+    Division { small: 4 * 1024, capacity: REGISTERED_BYTES as u64, policy: EvictionPolicy::lru() }
 }
 
 /// About what it takes to keep an entry beside its key and value: nodes of the map and of the order of eviction.

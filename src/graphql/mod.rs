@@ -27,11 +27,13 @@ use std::{collections::BTreeSet, sync::Arc};
 use async_graphql::{
     EmptyMutation, Name, PathSegment, SDLExportOptions, SchemaBuilder, ServerError, ValidationMode, Value,
 };
+
 use futures_util::{
     StreamExt,
     future::join_all,
     stream::{self, BoxStream},
 };
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use self::{
     code::Refusal,
@@ -55,13 +57,27 @@ use crate::{
 
 type Schema = async_graphql::Schema<Query, EmptyMutation, Convergence>;
 
+/// The memory that this room may hold, in bytes, by what it is held for. docs/operating.md adds the rooms up.
+pub const MEMORY: [(&str, usize); 2] = [
+    ("parsed documents", 2 * documents::PARSED_BYTES),
+    ("texts of registered documents", 2 * documents::REGISTERED_BYTES),
+];
+
 /// The schema, ready to execute requests.
 pub struct Api {
     documents: Documents,
     /// Executes what was validated before.
     schema: Schema,
     evaluator: Arc<Evaluator>,
+    /// The turn of large requests, which are read and executed one at a time.
+    turn: Semaphore,
 }
+
+/// The longest text of documents, in bytes, that does not wait for its turn: it is read in some tenths of a millisecond.
+const SHORT_BYTES: usize = 1024;
+
+/// The same for the execution of a plan, by the memory that it takes.
+const SHORT_EXECUTION: usize = 128 * 1024;
 
 /// The operations of one request, executed.
 pub struct Execution {
@@ -89,12 +105,14 @@ impl Api {
     #[must_use]
     pub fn new(evaluator: Arc<Evaluator>) -> Self {
         let schema = builder().validation_mode(ValidationMode::Fast).finish();
-        Self { documents: Documents::new(), schema, evaluator }
+        Self { documents: Documents::new(), schema, evaluator, turn: Semaphore::new(1) }
     }
 
     /// Prepares the operations of one request, which share its budget. With `tells_cost` their responses say what they
     /// cost. Nothing is evaluated, and nothing that the client asks for is awaited.
     pub async fn prepare(&self, requests: Vec<Request>, tells_cost: bool) -> Prepared {
+        let bytes = requests.iter().filter_map(|request| request.document.as_ref()).map(String::len).sum();
+        let _turn = self.turn(bytes, SHORT_BYTES).await;
         let mut budget = Budget::new(self.evaluator.max_n());
         let mut operations = Vec::with_capacity(requests.len());
         for request in requests {
@@ -158,8 +176,15 @@ impl Api {
         Ok(Admitted { plan, cost: tells_cost.then_some(cost) })
     }
 
+    /// Waits for the turn of a request that is larger than `short`: work of milliseconds, done for a thousand requests one
+    /// after the other, would make small requests wait for seconds. Nothing that has a turn waits for another request.
+    async fn turn(&self, size: usize, short: usize) -> Option<SemaphorePermit<'_>> {
+        if size <= short { None } else { self.turn.acquire().await.ok() }
+    }
+
     /// Executes a plan whose questions are answered.
     async fn run(&self, Admitted { plan, cost }: Admitted, answers: Arc<Answers>) -> Response {
+        let _turn = self.turn(plan.size.execution, SHORT_EXECUTION).await;
         let is_cached = !plan.questions.is_empty() && plan.questions.iter().all(|&asked| answers.is_cached(asked));
         let request = of_document(plan.document).data(answers).data(Arc::clone(&self.evaluator));
         // The schema may change with the next version of this program.

@@ -6,10 +6,9 @@ use axum::{
     body::{Body, Bytes},
     http::StatusCode,
 };
-use futures_util::{TryStreamExt, future::ready};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Limited};
-use tokio::time::timeout;
+use tokio::{task::yield_now, time::timeout};
 
 use super::{
     BODY_BYTES, BODY_TIME,
@@ -97,7 +96,13 @@ async fn collected(body: &mut Body, client: &Arc<Client>) -> Result<(Bytes, Perm
 /// would find a closed connection, and no answer.
 fn discard(body: Body) {
     if body.size_hint().lower() <= REST_BYTES as u64 {
-        let rest = async { Limited::new(body, REST_BYTES).into_data_stream().try_for_each(|_| ready(Ok(()))).await };
+        let rest = async {
+            let mut rest = Limited::new(body, REST_BYTES);
+            while let Some(Ok(_)) = rest.frame().await {
+                // What is served comes first.
+                yield_now().await;
+            }
+        };
         tokio::spawn(timeout(BODY_TIME, rest));
     }
 }

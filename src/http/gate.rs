@@ -19,9 +19,9 @@ use crate::telemetry::{self, Direction};
 /// The budget of the public listener for what comes in: sixty-four of the longest bodies.
 pub(super) const INCOMING_BYTES: usize = 64 * 1024 * 1024;
 
-/// The budget of the public listener for what goes out: two of the longest answers that any server gives, and nineteen
-/// of the longest by default.
-pub(super) const OUTGOING_BYTES: usize = 160 * 1024 * 1024;
+/// The budget of the public listener for what goes out: two of the longest answers that any server gives, and fifteen of
+/// the longest by default.
+pub(super) const OUTGOING_BYTES: usize = 128 * 1024 * 1024;
 
 /// The budgets of the operator's listener, where probes ask for some bytes and Prometheus for some tens of kilobytes.
 pub(super) const ADMIN_BYTES: usize = 4 * 1024 * 1024;

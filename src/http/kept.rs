@@ -12,7 +12,7 @@ use super::reply::{Form, Lifetime, Reply};
 use crate::telemetry::Account;
 
 /// What all that is kept may take, in bytes.
-const KEPT_BYTES: u64 = 64 * 1024 * 1024;
+pub(super) const KEPT_BYTES: usize = 64 * 1024 * 1024;
 
 /// The largest entry that is kept. Beyond it the lookup that is saved is nothing to sending the answer, and one entry would
 /// take the place of thousands.
@@ -54,7 +54,7 @@ impl Kept {
     /// None yet.
     pub(super) fn new() -> Self {
         let weight = |asked: &Asked, reply: &Reply| u32::try_from(bytes(asked, reply)).unwrap_or(u32::MAX);
-        let answers = Cache::builder().max_capacity(KEPT_BYTES).weigher(weight).build();
+        let answers = Cache::builder().max_capacity(KEPT_BYTES as u64).weigher(weight).build();
         Self { answers, met: (0..MET).map(|_| AtomicU64::new(0)).collect(), hasher: RandomState::new() }
     }
 

@@ -63,6 +63,15 @@ const BODY_TIME: Duration = Duration::from_secs(20);
 /// How long a request may take, from its head to its answer.
 const REQUEST_TIME: Duration = Duration::from_secs(30);
 
+/// The memory that this room may hold, in bytes, by what it is held for. docs/operating.md adds the rooms up.
+pub const MEMORY: [(&str, usize); 5] = [
+    ("10,000 connections", Limits::PUBLIC.connections * connections::CONNECTION_BYTES),
+    ("heads, bodies and messages of clients", gate::INCOMING_BYTES),
+    ("answers, and what they are made from", gate::OUTGOING_BYTES),
+    ("answers that are sent again", kept::KEPT_BYTES),
+    ("pages, unpacked", pages::UNPACKED_BYTES),
+];
+
 /// What the handlers answer from.
 struct Service {
     api: Arc<Api>,

@@ -104,13 +104,16 @@ async fn respond(file: &'static File, service: &Service, cache: HeaderValue, cod
     response
 }
 
+/// The most that all files take when they are unpacked.
+pub(super) const UNPACKED_BYTES: usize = 8 * 1024 * 1024;
+
 /// A file of the pages in every coding that a client may take.
 struct File {
     name: &'static str,
     brotli: &'static [u8],
     gzip: &'static [u8],
     /// The file in identity, which is unpacked when the first client asks for it so, and shared by all answers from then
-    /// on: all files together take less than 8 MB.
+    /// on: all files together take less than [`UNPACKED_BYTES`].
     plain: OnceLock<Bytes>,
 }
 
@@ -189,7 +192,7 @@ mod tests {
             assert!(tags[0] != tags[1] && tags[1] != tags[2] && tags[0] != tags[2], "{tags:?}");
             total += plain.len();
         }
-        assert!(total < 8_000_000, "{total} bytes are held for good once each was asked for in identity");
+        assert!(total < UNPACKED_BYTES, "{total} bytes are held for good once each was asked for in identity");
     }
 
     #[tokio::test]

@@ -136,7 +136,7 @@ pub fn breaker_closed(operation: Operation) {
 
 /// Nothing bounds the memory of the store.
 pub fn store_is_unbounded() {
-    info!("cache: nothing bounds the memory of Redis; set its maxmemory, and maxmemory-policy allkeys-lru");
+    info!("cache: nothing bounds the memory of Redis; set its maxmemory, and maxmemory-policy allkeys-lfu");
 }
 
 /// The key of the mark holds something that is no mark.

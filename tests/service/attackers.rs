@@ -183,13 +183,6 @@ impl Found {
         let text = String::from_utf8_lossy(&self.bytes[..self.bytes.len().min(4096)]).to_ascii_lowercase();
         text.contains(" 503 ") && text.contains("retry-after:")
     }
-
-    /// The last two bytes of a close frame's head and its code, if the server ended with one.
-    pub fn close_code(&self) -> Option<u16> {
-        let at = self.bytes.windows(2).rposition(|head| head[0] == 0x88 && (2..126).contains(&head[1]))?;
-        let code = self.bytes.get(at + 2..at + 4)?;
-        Some(u16::from_be_bytes([code[0], code[1]]))
-    }
 }
 
 impl Standing {

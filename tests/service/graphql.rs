@@ -220,19 +220,19 @@ fn a_large_request_does_not_overload_an_idle_server() {
 #[test]
 fn what_is_too_much_at_once_is_refused_and_the_rest_is_answered() {
     let service = Service::start("memory:");
-    // 160 results of a megabyte: more than may wait.
+    // 120 results of a megabyte: more than may wait to be evaluated, and less than may be held.
     let document = |client: u32| {
         let fields = (0..4).map(|k| format!("f{k}: fib(n: {}) {{ leading }} ", 9_999_000 + 4 * client + k));
         format!("{{ {} pi(terms: 0) {{ result }} }}", fields.collect::<String>())
     };
     let (service, document) = (&service, &document);
     let answers: Vec<Value> = thread::scope(|scope| {
-        let asked: Vec<_> = (0..40).map(|client| scope.spawn(move || service.query(&document(client)))).collect();
+        let asked: Vec<_> = (0..30).map(|client| scope.spawn(move || service.query(&document(client)))).collect();
         asked.into_iter().map(|client| client.join().unwrap()).collect()
     });
     assert!(answers.iter().all(|answer| answer["data"]["pi"]["result"] == 0.0), "a short answer waits for no long one");
     let refused: Vec<&Value> = answers.iter().filter(|answer| !answer["errors"].is_null()).collect();
-    assert!((1..40).contains(&refused.len()), "some, and not all: {}", refused.len());
+    assert!((1..30).contains(&refused.len()), "some, and not all: {}", refused.len());
     for answer in refused {
         let first = &answer["errors"][0];
         assert_eq!(first["extensions"]["code"], "OVERLOADED");

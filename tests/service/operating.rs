@@ -10,6 +10,7 @@ use std::{
     thread,
 };
 
+use phipi::{cache, graphql, http, workers};
 use redis::cmd;
 use rustix::process::Signal;
 
@@ -255,6 +256,23 @@ fn whatever_is_evicted_answers_are_right_and_none_is_cached_that_never_was_given
 /// A number as the page writes it: 7,267,216.
 fn grouped(number: u64) -> String {
     if number < 1_000 { number.to_string() } else { format!("{},{:03}", grouped(number / 1_000), number % 1_000) }
+}
+
+#[test]
+fn the_memory_to_plan_for_is_the_sum_of_what_may_be_held() {
+    const README: &str = include_str!("../../README.md");
+    let rooms: [&[(&str, usize)]; 4] = [&http::MEMORY, &graphql::MEMORY, &cache::MEMORY, &workers::MEMORY];
+    let mebibytes = |bytes: usize| grouped((bytes / 1024 / 1024) as u64);
+    let mut sum = 0;
+    for (what, bytes) in rooms.concat() {
+        assert!(PAGE.contains(&format!("| {what} | {} |", mebibytes(bytes))), "{what}: {}", mebibytes(bytes));
+        sum += bytes;
+    }
+    assert!(PAGE.contains(&format!("| all of it | {} |", mebibytes(sum))), "{}", mebibytes(sum));
+    for (number, what) in [(64, "requests that are coming in"), (128, "answers that are made or sent")] {
+        assert!(README.contains(&format!("| {what}, all together | {number} MiB, and 16 KiB for each connection |")));
+        assert!(http::MEMORY.iter().any(|(_, bytes)| *bytes == number * 1024 * 1024));
+    }
 }
 
 #[test]

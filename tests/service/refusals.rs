@@ -216,7 +216,7 @@ fn what_was_refused_is_written_whole_to_a_server_that_comes_back_empty() {
 
 #[test]
 fn a_server_that_nothing_bounds_is_told_of() {
-    let told = "nothing bounds the memory of Redis; set its maxmemory, and maxmemory-policy allkeys-lru";
+    let told = "nothing bounds the memory of Redis; set its maxmemory, and maxmemory-policy allkeys-lfu";
     Service::start(&RedisServer::start().url()).logs(told);
     for bound in [["--maxmemory", "100mb"], ["--maxmemory-policy", "allkeys-lru"]] {
         let redis = RedisServer::start_with(&bound);

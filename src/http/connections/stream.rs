@@ -124,18 +124,19 @@ impl Stream {
 impl Read for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, mut out: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         self.settle();
-        loop {
-            let mut space = [const { MaybeUninit::uninit() }; READ_BYTES];
-            let mut read = ReadBuf::uninit(&mut space[..READ_BYTES.min(out.remaining())]);
-            ready!(Pin::new(&mut self.socket).poll_read(cx, read.unfilled()))?;
-            if let Err(refusal) = self.received(read.filled()) {
-                self.refuse(&refusal, cx);
-            }
-            if !matches!(self.protocol, Protocol::Refused) || read.filled().is_empty() {
-                out.put_slice(read.filled());
-                return Poll::Ready(Ok(()));
-            }
+        let mut space = [const { MaybeUninit::uninit() }; READ_BYTES];
+        let mut read = ReadBuf::uninit(&mut space[..READ_BYTES.min(out.remaining())]);
+        ready!(Pin::new(&mut self.socket).poll_read(cx, read.unfilled()))?;
+        if let Err(refusal) = self.received(read.filled()) {
+            self.refuse(&refusal, cx);
         }
+        if matches!(self.protocol, Protocol::Refused) && !read.filled().is_empty() {
+            // What is served comes before the rest of what was refused.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        out.put_slice(read.filled());
+        Poll::Ready(Ok(()))
     }
 }
 
