@@ -48,19 +48,19 @@ pub(super) async fn whole(mut body: Body, client: &Arc<Client>) -> Result<(Bytes
     };
     match collected {
         Ok(Ok(whole)) => Ok(whole),
-        Ok(Err(failure)) => Err(refusal(&failure, body)),
+        Ok(Err(failure)) => Err(refusal(&failure, body, client)),
         Err(_) => Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time: send it at once")),
     }
 }
 
-fn refusal(failure: &Failure, rest: Body) -> Refusal {
+fn refusal(failure: &Failure, rest: Body, client: &Arc<Client>) -> Refusal {
     match failure {
         Failure::TooLong => {
-            discard(rest);
+            discard(rest, client);
             Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is longer than {BODY_BYTES} bytes"))
         }
         Failure::Full(full) => {
-            discard(rest);
+            discard(rest, client);
             (*full).into()
         }
         Failure::Broken => Refusal::new(StatusCode::BAD_REQUEST, "the body broke off"),
@@ -94,9 +94,11 @@ async fn collected(body: &mut Body, client: &Arc<Client>) -> Result<(Bytes, Perm
 
 /// Reads the rest of a refused body, if that is not much, and keeps nothing of it: a client that writes before it reads
 /// would find a closed connection, and no answer.
-fn discard(body: Body) {
+fn discard(body: Body, client: &Arc<Client>) {
     if body.size_hint().lower() <= REST_BYTES as u64 {
-        let rest = async {
+        let discarding = client.discard();
+        let rest = async move {
+            let _discarding = discarding;
             let mut rest = Limited::new(body, REST_BYTES);
             while let Some(Ok(_)) = rest.frame().await {
                 // What is served comes first.

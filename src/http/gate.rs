@@ -23,6 +23,10 @@ pub(super) const INCOMING_BYTES: usize = 64 * 1024 * 1024;
 /// the longest by default.
 pub(super) const OUTGOING_BYTES: usize = 128 * 1024 * 1024;
 
+/// The budget of all sockets for messages that come in. It is one of its own, since a message takes its permit when it is
+/// announced: a client that only announces takes nothing from those that send bodies.
+pub(super) const MESSAGE_BYTES: usize = 16 * 1024 * 1024;
+
 /// The budgets of the operator's listener, where probes ask for some bytes and Prometheus for some tens of kilobytes.
 pub(super) const ADMIN_BYTES: usize = 4 * 1024 * 1024;
 
@@ -55,6 +59,17 @@ impl Gate {
 pub(super) struct Client {
     gate: Arc<Gate>,
     share: Gate,
+    /// The bodies that are read and thrown away at present.
+    discarding: AtomicUsize,
+}
+
+/// A body of a client that is read and thrown away.
+pub(super) struct Discarding(Arc<Client>);
+
+impl Drop for Discarding {
+    fn drop(&mut self) {
+        self.0.discarding.fetch_sub(1, Relaxed);
+    }
 }
 
 /// A budget is full.
@@ -66,7 +81,18 @@ impl Client {
     /// A new connection.
     pub(super) fn new(gate: &Arc<Gate>) -> Arc<Self> {
         let share = Gate { incoming: Budget::new(SHARE_BYTES), outgoing: Budget::new(SHARE_BYTES) };
-        Arc::new(Self { gate: Arc::clone(gate), share })
+        Arc::new(Self { gate: Arc::clone(gate), share, discarding: AtomicUsize::new(0) })
+    }
+
+    /// A body begins to be thrown away: until the end of it, what the client sends is no head.
+    pub(super) fn discard(self: &Arc<Self>) -> Discarding {
+        self.discarding.fetch_add(1, Relaxed);
+        Discarding(Arc::clone(self))
+    }
+
+    /// Whether a body is thrown away.
+    pub(super) fn is_discarding(&self) -> bool {
+        self.discarding.load(Relaxed) > 0
     }
 
     /// A permit for bytes that the client sends.

@@ -64,9 +64,11 @@ const BODY_TIME: Duration = Duration::from_secs(20);
 const REQUEST_TIME: Duration = Duration::from_secs(30);
 
 /// The memory that this room may hold, in bytes, by what it is held for. docs/operating.md adds the rooms up.
-pub const MEMORY: [(&str, usize); 5] = [
+pub const MEMORY: [(&str, usize); 7] = [
     ("10,000 connections", Limits::PUBLIC.connections * connections::CONNECTION_BYTES),
-    ("heads, bodies and messages of clients", gate::INCOMING_BYTES),
+    ("10,000 streams of HTTP/2", Limits::PUBLIC.http2_streams * connections::STREAM_BYTES),
+    ("heads and bodies of requests", gate::INCOMING_BYTES),
+    ("messages of sockets", gate::MESSAGE_BYTES),
     ("answers, and what they are made from", gate::OUTGOING_BYTES),
     ("answers that are sent again", kept::KEPT_BYTES),
     ("pages, unpacked", pages::UNPACKED_BYTES),
@@ -79,6 +81,8 @@ struct Service {
     workers: Arc<Workers>,
     kept: Kept,
     values: Values,
+    /// Where the messages of sockets pass.
+    messages: Arc<Gate>,
     /// Cancelled when no more is begun.
     draining: CancellationToken,
     /// The open ones, for which a drain waits.
@@ -104,6 +108,7 @@ pub async fn serve(
         workers,
         kept: Kept::new(),
         values: Values::default(),
+        messages: Gate::new(gate::MESSAGE_BYTES, 0),
         draining: draining.clone(),
         sockets: sockets.clone(),
     };

@@ -47,7 +47,7 @@ pub(super) async fn fib(
         let permit = client.send(question.bytes())?;
         let answers = service.ask(question).await?;
         let answer = answers.fib(index).map_err(Fault::from)?;
-        let value_permit = service.values.share(question, permit)?;
+        let value_permit = service.values.share(question, &answer.value, permit)?;
         let account = Account { kind: Kind::RestFib, cached: answer.cached, spent: Some(answers.spent) };
         let (value, length) = (Arc::clone(&answer.value), answer.value.digit_count());
         let digits = (0..).map_while(move |at| value.chunk(at));

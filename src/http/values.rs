@@ -10,13 +10,16 @@ use crate::evaluator::Question;
 
 /// The values that are streamed at present.
 #[derive(Default)]
-pub(super) struct Values(Mutex<HashMap<Question, Arc<Shared>>>);
+pub(super) struct Values(Mutex<HashMap<Copy, Arc<Shared>>>);
+
+/// A value, and the address of the copy: after an eviction there may be a second one.
+type Copy = (Question, usize);
 
 impl Values {
     /// The permit that all who stream a value have in common: `permit`, if nobody streams it yet, or if it is so small that
     /// each client pays for it with its share. Time: linear in the
     /// values that are streamed, of which the budget admits some hundreds.
-    pub(super) fn share(&self, question: Question, permit: Permit) -> Result<Arc<Permit>, Full> {
+    pub(super) fn share<T>(&self, question: Question, value: &Arc<T>, permit: Permit) -> Result<Arc<Permit>, Full> {
         if permit.bytes() <= SHARE_BYTES {
             return Ok(Arc::new(permit));
         }
@@ -24,7 +27,7 @@ impl Values {
             // Whole at all times.
             let mut values = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             values.retain(|_, shared| shared.is_held());
-            Arc::clone(values.entry(question).or_default())
+            Arc::clone(values.entry((question, Arc::as_ptr(value).addr())).or_default())
         };
         shared.permit(|| Ok(permit))
     }

@@ -1,6 +1,6 @@
 //! One connection, from being accepted to its end.
 
-use std::{convert::Infallible, pin::pin, sync::Arc};
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
@@ -9,6 +9,7 @@ use axum::{
 use hyper::{rt::Executor, service::service_fn};
 use tokio::{
     net::TcpStream,
+    sync::Semaphore,
     time::{Instant, sleep_until},
 };
 
@@ -88,19 +89,24 @@ pub(super) async fn run(socket: TcpStream, site: Arc<impl Answers>, slot: Slot) 
 #[derive(Clone)]
 pub(super) struct Streams {
     listener: Listener,
-    limits: Limits,
+    stall: Duration,
+    /// The places of all streams.
+    places: Arc<Semaphore>,
 }
 
 impl Streams {
-    pub(super) fn new(listener: Listener, limits: Limits) -> Self {
-        Self { listener, limits }
+    pub(super) fn new(listener: Listener, limits: &Limits) -> Self {
+        Self { listener, stall: limits.stall, places: Arc::new(Semaphore::new(limits.http2_streams)) }
     }
 }
 
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
     fn execute(&self, stream: F) {
-        let (listener, stall, watch) = (self.listener, self.limits.stall, Arc::new(Watch::default()));
+        let (listener, stall, watch) = (self.listener, self.stall, Arc::new(Watch::default()));
+        // To drop a stream resets it.
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { return };
         tokio::spawn(async move {
+            let _place = place;
             tokio::select! {
                 () = Arc::clone(&watch).over(stream) => {}
                 () = watch.stalled(stall) => telemetry::connection_cut(listener, Cut::Stalled),

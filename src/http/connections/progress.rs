@@ -8,14 +8,17 @@ use std::{
 
 use futures_util::task::AtomicWaker;
 
-/// The pace that a client has to keep, in bytes a second: a tenth of a slow mobile network's. Without it, an answer of
-/// two million digits could be held for an hour by taking a piece of it now and then.
-const PACE: u32 = 16 * 1024;
+/// The pace that a client has to keep with each answer, in bytes a second, which leaves room for several side by side on
+/// a slow network. Without it, an answer of two million digits could be held for a day by taking some bytes now and then.
+const PACE: u32 = 4 * 1024;
+
+/// An answer of which nothing waits is looked at no sooner.
+const LEAST_LOOK: Duration = Duration::from_millis(100);
 
 /// The bytes of one answer that its client has not taken.
 ///
 /// A client has the stall limit to take something. Each byte that it takes gives it back the time that the byte takes at
-/// [`PACE`], up to the whole limit. Only the bytes of this answer count, and time runs only while some wait for the client.
+/// [`PACE`], and so does time in which nothing waits, up to the whole limit. Only the bytes of this answer count, and time runs only while some wait for the client.
 #[derive(Debug)]
 pub(super) struct Progress {
     state: Mutex<State>,
@@ -46,7 +49,9 @@ impl Progress {
     pub(super) fn wait(&self, bytes: usize) {
         let mut state = self.state();
         if state.waiting == 0 {
-            state.since = Instant::now();
+            let now = Instant::now();
+            state.left = (state.left + (now - state.since)).min(self.stall);
+            state.since = now;
         }
         state.waiting += bytes;
         state.is_begun = true;
@@ -80,7 +85,7 @@ impl Progress {
     fn next_look(&self) -> Option<Instant> {
         let (state, now) = (self.state(), Instant::now());
         if state.waiting == 0 {
-            return Some(now + state.left);
+            return Some(now + state.left.max(LEAST_LOOK));
         }
         Some(state.since + state.left).filter(|&end| end > now)
     }

@@ -78,7 +78,8 @@ impl Stream {
         if let Protocol::Open(matched) = self.protocol {
             self.recognize(matched, bytes)?;
         }
-        if matches!(self.protocol, Protocol::Http2 { .. } | Protocol::Refused) || !self.pulse.reads_head() {
+        let is_http1 = !matches!(self.protocol, Protocol::Http2 { .. } | Protocol::Refused);
+        if !is_http1 || !self.pulse.reads_head() || self.client.is_discarding() {
             return Ok(());
         }
         self.head.bytes += bytes.len();

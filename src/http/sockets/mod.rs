@@ -146,7 +146,7 @@ fn config() -> WebSocketConfig {
 
 impl Socket {
     async fn open(stream: Upgraded, service: Arc<Service>, client: Arc<Client>) -> Self {
-        let wire = Wire::new(TokioIo::new(stream), Arc::clone(&client));
+        let wire = Wire::new(TokioIo::new(stream), Client::new(&service.messages));
         Self {
             stream: WebSocketStream::from_raw_socket(wire, Role::Server, Some(config())).await,
             service,

@@ -21,6 +21,9 @@ const COPIES: usize = 2;
 /// The longest header of a frame, with its mask.
 const HEADER_BYTES: usize = 14;
 
+/// The longest payload of a frame of control.
+const CONTROL_BYTES: u64 = 125;
+
 /// A stream that counts the message which comes in on it.
 pub(super) struct Wire<S> {
     stream: S,
@@ -88,6 +91,10 @@ impl<S> Wire<S> {
 
     /// Begins the payload of a frame. Frames of control come between those of a message; they are short, and never kept.
     fn begin(&mut self, Head { is_control, is_final, length }: Head) -> io::Result<()> {
+        if is_control && (length > CONTROL_BYTES || !is_final) {
+            // The library would make room for its payload before it looks at its kind.
+            return Err(io::ErrorKind::InvalidData.into());
+        }
         let ends_message = is_final && !is_control;
         if !is_control {
             self.grow(usize::try_from(length).unwrap_or(usize::MAX))?;
@@ -246,6 +253,15 @@ mod tests {
         assert_eq!((held(&wire), wire.unfinished_since()), (Some(14), None), "several may come at once");
         wire.follow(&frame(PING, 125)).unwrap();
         assert_eq!(held(&wire), Some(14));
+    }
+
+    #[test]
+    fn a_long_frame_of_control_is_none() {
+        for opcode in 8..16 {
+            assert!(wire().follow(&header(0x80 + opcode, CONTROL_BYTES)).is_ok());
+            assert!(wire().follow(&header(0x80 + opcode, CONTROL_BYTES + 1)).is_err());
+            assert!(wire().follow(&header(opcode, 0)).is_err(), "and it has no fragments");
+        }
     }
 
     #[tokio::test]
