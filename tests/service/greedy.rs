@@ -94,12 +94,14 @@ fn answers_that_nobody_reads_are_bounded_on_every_path() {
 #[test]
 fn bodies_that_do_not_end_are_bounded() {
     let _alone = alone();
-    for (name, percent) in [("bodies", 20), ("chunks", 100)] {
-        let (_service, mut outcome) = bear(name, percent);
-        outcome.is_bounded(CROWD_MB);
-        outcome.large_are_served();
-        assert!(outcome.refusals() > 0, "{name}: beyond the budget they are refused");
-    }
+    let (_service, mut outcome) = bear("bodies", 20);
+    outcome.is_bounded(CROWD_MB);
+    outcome.large_are_served();
+    assert!(outcome.refusals() > 0, "beyond the budget they are refused");
+    // A body that comes byte by byte takes no more than its bytes, so that all of them have room.
+    let (_service, outcome) = bear("chunks", 100);
+    outcome.is_bounded(IN_MB);
+    outcome.large_are_served();
 }
 
 #[test]
@@ -122,7 +124,7 @@ fn heads_that_do_not_end_are_bounded() {
 fn heads_of_streams_are_bounded() {
     let _alone = alone();
     let (_service, outcome) = bear("http2-heads", 100);
-    outcome.is_bounded(IN_MB);
+    outcome.is_bounded(CROWD_MB);
 }
 
 #[test]
