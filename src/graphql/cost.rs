@@ -51,17 +51,17 @@ impl Add for Size {
     }
 }
 
-/// What a field takes while it is executed: its place in the plan, in the document that is made from that, the future that
-/// resolves it, and its value; about 300 bytes each.
+/// The memory of a field while it is executed. It is an estimate for its place in the plan, in the document that is made from that, the future that
+/// resolves it, and its value.
 const FIELD_BYTES: usize = 1280;
 
-/// What a field takes in the text of an answer beside its key and digits: a number, a truth value, or brackets.
+/// The text of a field in an answer, beside its key and digits: a number, a truth value, or brackets.
 const FIELD_TEXT_BYTES: usize = 40;
 
-/// What the text of a response has beside its fields: its own brackets, and the cost of the operation.
+/// The text of a response beside its fields: its own brackets, and the cost of the operation.
 const RESPONSE_TEXT_BYTES: usize = 128;
 
-/// What a value of the schema takes: its description is the longest of it.
+/// The memory of a value of the schema: its description is the longest of it.
 const SCHEMA_VALUE_BYTES: usize = 256;
 
 /// The size of a field with this key, without its digits and what it tells of the schema.

@@ -28,10 +28,10 @@ const BROTLI_QUALITY: u32 = 4;
 /// Brotli looks back 2^18 bytes: 256 KiB of memory for an answer.
 const BROTLI_WINDOW: u32 = 18;
 
-/// What an encoder takes in memory, whichever it is: measured, 1.1 MiB for Brotli and 0.3 MiB for gzip.
+/// The memory that an encoder is counted with. It is an estimate from the window and the tables of Brotli's, the larger.
 pub(super) const ENCODER_BYTES: usize = 5 * 1024 * 1024 / 4;
 
-/// What it takes, beside the text, to compress an answer of up to `text` bytes: half of the text, and an encoder if it
+/// The memory, beside the text, for compressing an answer of up to `text` bytes: half of the text, and an encoder if it
 /// is not done in one piece.
 pub(super) fn bytes(coding: Coding, text: usize) -> usize {
     match coding {

@@ -13,7 +13,7 @@ use super::{
 /// About what an open request takes beside its bytes: its task, and what its handler keeps on the way.
 const REQUEST_BYTES: usize = 6 * 1024;
 
-/// What a header takes beside its text: its place in the map.
+/// The memory of a header beside its text: its place in the map.
 const HEADER_BYTES: usize = 64;
 
 /// The permits for what an answer holds, an extension of its response; none for bytes that are part of the program.

@@ -44,11 +44,11 @@ const BUFFER_BYTES: u32 = 64 * 1024;
 /// specification allows. Handlers read bodies as they come, each byte with a permit.
 const WINDOW_BYTES: u32 = 64 * 1024;
 
-/// What a connection may take by itself: 20 KiB for its task and buffers (28 KiB were measured after a request, 8 of them
+/// The memory that a connection may take by itself: 20 KiB for its task and buffers (28 KiB were measured after a request, 8 of them
 /// its head), and its share at the gate in both directions.
 pub(super) const CONNECTION_BYTES: usize = 20 * 1024 + 2 * SHARE_BYTES;
 
-/// What an open stream of HTTP/2 takes by itself: its task. Measured with ten thousand of them.
+/// The memory that an open stream of HTTP/2 takes by itself: its task. Measured with ten thousand of them.
 pub(super) const STREAM_BYTES: usize = 21 * 1024;
 
 /// Requests side by side on one connection of HTTP/2: the least that its specification recommends.
