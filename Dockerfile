@@ -1,6 +1,7 @@
 # docker build -t phipi . && docker run --rm -p 127.0.0.1:8000:8000 -e REDIS_URL=redis://… phipi
 
 FROM rust:1.95-slim-bookworm AS build
+RUN apt-get update && apt-get install -y --no-install-recommends make
 WORKDIR /phipi
 COPY . .
 # What was built of the dependencies before is taken again.
@@ -13,8 +14,6 @@ COPY --from=build /usr/local/bin/phipi /usr/local/bin/
 # Without REDIS_URL answers are kept in an SQLite file in here.
 COPY --from=build --chown=nonroot:nonroot /cache /var/cache
 ENV PHIPI_LISTEN=0.0.0.0:8000 PHIPI_ADMIN_LISTEN=0.0.0.0:8001 XDG_CACHE_HOME=/var/cache
-# Memory that is free goes back to the system at once.
-ENV MALLOC_MMAP_THRESHOLD_=65536 MALLOC_TRIM_THRESHOLD_=131072
 VOLUME /var/cache/phipi
 EXPOSE 8000 8001
 ENTRYPOINT ["phipi"]
