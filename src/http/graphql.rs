@@ -74,7 +74,7 @@ pub(super) async fn post(service: &Service, client: &Arc<Client>, request: extra
         let answer = async {
             is_json(request.headers())?;
             let (text, _permit) = body::whole(request.into_body(), client).await?;
-            events::answer(service, client, events::only(Batch::from_json(&text)?)?).await
+            Box::pin(events::answer(service, client, events::only(Batch::from_json(&text)?)?)).await
         };
         return answer.await.unwrap_or_else(|refusal| refusal.into_errors(form.media));
     }
@@ -119,7 +119,8 @@ impl Service {
             return Ok((kept, held));
         }
         let batch = read(&asked.text)?;
-        let answer = timeout_at(deadline, self.answer(client, batch, asked.form)).await;
+        // In a box, since a connection that waits for its next request keeps the room of its last future.
+        let answer = timeout_at(deadline, Box::pin(self.answer(client, batch, asked.form))).await;
         let (reply, permit) = answer.map_err(|_| Refusal::deadline())??;
         self.kept.keep(&asked, &reply);
         let held = reply.content.held(|| Ok(permit))?;

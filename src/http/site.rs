@@ -62,7 +62,7 @@ impl Site {
             // The one path where microseconds count does not go through the router.
             graphql::post(&self.service, client, request).await
         } else if request.uri().path() == "/graphql" && sockets::is_upgrade(request.method(), request.headers()) {
-            sockets::upgrade(&self.service, client, &self.origins, request).await
+            Box::pin(sockets::upgrade(&self.service, client, &self.origins, request)).await
         } else if is_preflight(request.method(), request.headers()) {
             preflight()
         } else {
@@ -72,5 +72,21 @@ impl Site {
                 Err(never) => match never {},
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of what a function returns, which is not called.
+    fn size_of_return<F>(_: impl FnOnce(&'static Site, Request, &'static Arc<Client>) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn an_answer_takes_little_of_its_connection() {
+        let bytes = size_of_return(|site, request, client| site.answer(request, client));
+        assert!(bytes <= 4 * 1024, "ten thousand connections hold {bytes} bytes each");
     }
 }
