@@ -94,6 +94,8 @@ impl Batch {
         let wrong = |error: &serde_json::Error| {
             Fault::new(Code::BadRequest, format!("the body is not a GraphQL request in JSON: {error}"))
         };
+        // Some editors and libraries begin UTF-8 with a byte order mark, which RFC 8259 allows to ignore.
+        let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
         if body.trim_ascii_start().first() != Some(&b'[') {
             return from_json::<Members>(body).map(|members| Self::One(members.into())).map_err(|error| wrong(&error));
         }
@@ -276,6 +278,7 @@ mod tests {
         assert_eq!(request.persisted, Some(PersistedQuery { version: 1, sha256_hash: "ab".into() }));
         let nulls = br#"{"query": "{x}", "operationName": null, "variables": null, "extensions": null}"#;
         assert_eq!(Batch::from_json(nulls), Ok(Batch::One(Request::new("{x}"))));
+        assert_eq!(Batch::from_json(&[b"\xEF\xBB\xBF", &nulls[..]].concat()), Batch::from_json(nulls));
 
         for body in [
             "",
@@ -294,7 +297,7 @@ mod tests {
             r#"{"query": "{x}", "extensions": {"persistedQuery": [1, "ab"]}}"#,
             r#"{"query": "\ud800"}"#,
             r#"{"query": "{x}"} {}"#,
-            "\u{feff}{}",
+            " \u{feff}{}",
         ] {
             let refusal = Batch::from_json(body.as_bytes()).expect_err(body);
             assert_eq!(refusal.code, Code::BadRequest, "{body}");
