@@ -3,10 +3,10 @@
 
 use axum::{
     http::{
-        HeaderMap, HeaderValue, Method, StatusCode,
+        HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
         header::{
             ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-            ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
+            ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
         },
     },
     response::{IntoResponse, Response},
@@ -14,6 +14,15 @@ use axum::{
 
 /// How long a browser may remember what a preflight allowed, in seconds: a day, which browsers cap at less.
 const PREFLIGHT_AGE: HeaderValue = HeaderValue::from_static("86400");
+
+/// Who may read in a browser's list of resources how long an answer took (Resource Timing), `Server-Timing` included.
+const TIMING_ALLOW_ORIGIN: HeaderName = HeaderName::from_static("timing-allow-origin");
+
+/// All, which is what a star means without credentials.
+const ALL: HeaderValue = HeaderValue::from_static("*");
+
+/// All, and the one that the star leaves out.
+const ALL_HEADERS: HeaderValue = HeaderValue::from_static("*,authorization");
 
 /// The addresses that browsers may call from.
 #[derive(Clone, Debug)]
@@ -36,13 +45,16 @@ impl Origins {
     /// Says who may read an answer to a request from `origin`.
     pub(super) fn allow(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
         let allowed = match self {
-            Self::Any => Some(HeaderValue::from_static("*")),
+            Self::Any => Some(ALL),
             Self::These(origins) => {
                 headers.append(VARY, HeaderValue::from_static("origin"));
                 origin.filter(|origin| origins.contains(origin)).cloned()
             }
         };
-        headers.extend(allowed.map(|allowed| (ACCESS_CONTROL_ALLOW_ORIGIN, allowed)));
+        let Some(allowed) = allowed else { return };
+        headers.insert(TIMING_ALLOW_ORIGIN, allowed.clone());
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, ALL);
     }
 }
 
@@ -55,7 +67,7 @@ pub(super) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
 pub(super) fn preflight() -> Response {
     let head = [
         (ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET,POST")),
-        (ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*")),
+        (ACCESS_CONTROL_ALLOW_HEADERS, ALL_HEADERS),
         (ACCESS_CONTROL_MAX_AGE, PREFLIGHT_AGE),
     ];
     (StatusCode::NO_CONTENT, head).into_response()

@@ -92,7 +92,7 @@ fn wrong_methods_media_types_and_sizes_are_refused() {
     let service = Service::start("memory:");
     let mut response = client().put(service.url("/graphql")).send("").unwrap();
     assert_eq!(response.status(), 405);
-    assert_eq!(response.headers()["allow"], "GET,HEAD,POST");
+    assert_eq!(response.headers()["allow"], "GET,HEAD,OPTIONS,POST");
     assert_eq!(response.body_mut().read_json::<Value>().unwrap()["errors"][0]["extensions"]["code"], "BAD_REQUEST");
 
     let mut response = client().post(service.url("/fib/5")).send("").unwrap();
@@ -286,6 +286,8 @@ fn a_front_end_on_another_port_may_call() {
         let response = client().run(request).unwrap();
         let header = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
         assert_eq!(header("access-control-allow-credentials"), None, "never with credentials");
+        assert_eq!(header("access-control-allow-headers").as_deref(), Some("*,authorization"), "a star leaves one out");
+        assert_eq!(header("timing-allow-origin"), header("access-control-allow-origin"));
         (header("access-control-allow-origin"), header("access-control-allow-methods"))
     };
     let service = Service::start("memory:");
@@ -293,7 +295,9 @@ fn a_front_end_on_another_port_may_call() {
     assert_eq!(origin.as_deref(), Some("*"));
     assert!(methods.unwrap().contains("POST"));
     let answer = client().get(service.url("/fib/5")).header("Origin", "http://localhost:5173").call().unwrap();
-    assert_eq!(answer.headers()["access-control-allow-origin"], "*");
+    for header in ["access-control-allow-origin", "access-control-expose-headers", "timing-allow-origin"] {
+        assert_eq!(answer.headers()[header], "*", "{header}");
+    }
 
     let chosen =
         Service::start_with("memory:", &["--cors-origin", "https://a.example", "--cors-origin", "https://b.example"]);
