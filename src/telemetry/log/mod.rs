@@ -72,7 +72,11 @@ where
 }
 
 fn told() -> FilterFn<fn(&Metadata<'_>) -> bool> {
-    let is_told: fn(&Metadata<'_>) -> bool = |metadata| metadata.is_event() && *metadata.level() <= Level::INFO;
+    let is_told: fn(&Metadata<'_>) -> bool = |metadata| {
+        // The library of HTTP/2 warns of what clients send, with a line for each frame.
+        let is_of_a_client = metadata.target().starts_with("h2::");
+        metadata.is_event() && *metadata.level() <= Level::INFO && !is_of_a_client
+    };
     filter_fn(is_told).with_max_level_hint(LevelFilter::INFO)
 }
 
