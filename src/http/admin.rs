@@ -1,16 +1,22 @@
 //! The operator's listener.
 
-use std::sync::Arc;
+use std::{net::Ipv4Addr, sync::Arc};
 
 use axum::{
     Json, Router,
+    extract::{Request, State},
     http::{StatusCode, header::CONTENT_TYPE},
-    response::IntoResponse,
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
     routing::get,
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use super::{
+    head::{address_in_brackets, target_host},
+    refusal::Refusal,
+};
 use crate::{
     evaluator::{Condition, Evaluator},
     telemetry,
@@ -18,11 +24,32 @@ use crate::{
 
 /// `/livez`: the process runs. `/readyz`: it takes requests, which it no longer does while it drains. Neither depends
 /// on the store: without it answers are computed, and `/readyz` says so. `/metrics`: the figures, for Prometheus.
-pub(super) fn router(draining: CancellationToken, evaluator: Arc<Evaluator>) -> Router {
+///
+/// On a listener that is local (of a loopback address) all of it is for hosts that are [local](is_local_host) alone.
+pub(super) fn router(leaving: CancellationToken, evaluator: Arc<Evaluator>, is_local: bool) -> Router {
     Router::new()
         .route("/livez", get(async || "alive\n"))
-        .route("/readyz", get(async move || readiness(draining.is_cancelled(), evaluator.condition())))
+        .route("/readyz", get(async move || readiness(leaving.is_cancelled(), evaluator.condition())))
         .route("/metrics", get(metrics))
+        .layer(from_fn_with_state(is_local, admit))
+}
+
+/// Passes a request on, if the listener is not local or is asked by a local host.
+async fn admit(State(is_local): State<bool>, request: Request, next: Next) -> Response {
+    if is_local && !target_host(&request).is_some_and(is_local_host) {
+        let message = "this listener is for this machine: ask it as localhost, or by its address";
+        return Refusal::new(StatusCode::MISDIRECTED_REQUEST, message).into_problem();
+    }
+    next.run(request).await
+}
+
+/// Whether a host is an address, or a name that is never looked up beyond this machine (RFC 6761, section 6.3).
+///
+/// A page in a browser of this machine may come from a name that leads to 127.0.0.1 meanwhile (DNS rebinding). The
+/// browser takes what it reads there for its own, and the name in `Host` alone tells it from an operator.
+fn is_local_host(host: &str) -> bool {
+    let is_localhost = host.rsplit('.').next().is_some_and(|last| last.eq_ignore_ascii_case("localhost"));
+    is_localhost || host.parse::<Ipv4Addr>().is_ok() || address_in_brackets(host).is_some()
 }
 
 fn readiness(is_draining: bool, condition: Condition) -> (StatusCode, Json<Value>) {

@@ -10,7 +10,7 @@ use axum::{
         HeaderMap, HeaderValue, Method, StatusCode, Uri,
         header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE},
     },
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
@@ -26,6 +26,7 @@ use super::{
     pages,
     refusal::{self, Refusal},
     reply::{Content, Form, Lifetime, Reply},
+    site::GRAPHQL_METHODS,
 };
 use crate::{
     graphql::{self, Batch, Code, Execution, Request, Size, Text},
@@ -94,8 +95,7 @@ pub(super) async fn post(service: &Service, client: &Arc<Client>, request: extra
 /// For a method that `/graphql` does not take.
 pub(super) async fn method_not_allowed(method: Method) -> Response {
     let message = format!("/graphql takes POST and GET, not {method}");
-    let response = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, message).into_errors(Media::Json);
-    ([(ALLOW, "GET,HEAD,POST")], response).into_response()
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, message).with_header(ALLOW, GRAPHQL_METHODS).into_errors(Media::Json)
 }
 
 fn not_acceptable() -> Response {
@@ -190,7 +190,9 @@ fn is_json(headers: &HeaderMap) -> Result<(), Refusal> {
     }
     let charsets =
         parts.filter_map(|part| part.split_once('=')).filter(|(name, _)| name.eq_ignore_ascii_case("charset"));
-    if !charsets.map(|(_, charset)| charset.trim_matches('"')).all(|charset| charset.eq_ignore_ascii_case("utf-8")) {
+    // The second is no registered name, but what many clients send.
+    let is_utf8 = |charset: &str| ["utf-8", "utf8"].iter().any(|name| charset.eq_ignore_ascii_case(name));
+    if !charsets.map(|(_, charset)| charset.trim_matches('"')).all(is_utf8) {
         return refused("send the request in UTF-8, with the header Content-Type: application/json; charset=utf-8");
     }
     let is_plain = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"identity");

@@ -7,6 +7,7 @@ use http_body::Body as _;
 
 use super::{
     gate::{Client, Full, Permit},
+    head,
     refusal::Refusal,
 };
 
@@ -41,7 +42,7 @@ impl Held {
     }
 }
 
-/// Passes a request through the gate: `answer` runs with a permit for the head, and its response leaves with one for its
+/// Checks the head of a request and passes it through the gate: `answer` runs with a permit for the head, and its response leaves with one for its
 /// body. Without room for either the answer is a refusal.
 pub(super) async fn through<F: Future<Output = Response>>(
     client: &Arc<Client>,
@@ -50,10 +51,11 @@ pub(super) async fn through<F: Future<Output = Response>>(
 ) -> Response {
     let speaks_graphql = request.uri().path() == "/graphql";
     let answer = async {
+        head::check(&request)?;
         let _head = client.receive(REQUEST_BYTES + head_bytes(&request))?;
-        with_permit(client, answer(request).await)
+        Ok(with_permit(client, answer(request).await)?)
     };
-    answer.await.unwrap_or_else(|full: Full| Refusal::from(full).respond_to(speaks_graphql))
+    answer.await.unwrap_or_else(|refusal: Refusal| refusal.respond_to(speaks_graphql))
 }
 
 /// The response with a permit for its body, unless its handler has taken one.

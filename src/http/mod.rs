@@ -11,6 +11,7 @@ mod cors;
 mod events;
 mod gate;
 mod graphql;
+mod head;
 mod held;
 mod kept;
 mod negotiation;
@@ -117,7 +118,8 @@ pub async fn serve(
     let clients = connections::serve(Listener::Public, public, site, Limits::PUBLIC, gate, draining.clone());
     let clients = AbortOnDropHandle::new(tokio::spawn(clients));
     // The operator's listener outlives the public one, to tell that it is draining.
-    let operators = admin::router(draining.clone(), Arc::clone(&evaluator));
+    let is_local = admin.local_addr().is_ok_and(|address| address.ip().is_loopback());
+    let operators = admin::router(draining.clone(), Arc::clone(&evaluator), is_local);
     let gate = Gate::new(gate::ADMIN_BYTES, gate::ADMIN_BYTES);
     let operators =
         connections::serve(Listener::Admin, admin, operators, Limits::ADMIN, gate, CancellationToken::new());

@@ -2,7 +2,7 @@
 
 use axum::{
     http::{
-        HeaderName, HeaderValue, Method, StatusCode, Uri,
+        HeaderName, HeaderValue, StatusCode, Uri,
         header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
     },
     response::{IntoResponse, Response},
@@ -116,10 +116,4 @@ impl<F: Into<Fault>> From<F> for Refusal {
 pub(super) async fn not_found(uri: Uri) -> Response {
     let message = format!("there is no {} here; there are /graphql, /fib/N, /pi/TERMS and /schema.graphql", uri.path());
     Refusal::new(StatusCode::NOT_FOUND, message).into_problem()
-}
-
-/// For a method that a path does not take.
-pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> Response {
-    let message = format!("{} takes GET, not {method}", uri.path());
-    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, message).into_problem()
 }

@@ -5,8 +5,11 @@ use std::{pin::pin, sync::Arc};
 use axum::{
     Router,
     extract::Request,
-    http::{Method, header::ORIGIN},
-    response::Response,
+    http::{
+        HeaderValue, Method, StatusCode, Uri, Version,
+        header::{ALLOW, CONNECTION, EXPECT, ORIGIN},
+    },
+    response::{IntoResponse, Response},
     routing::get,
 };
 use tower_service::Service as _;
@@ -18,9 +21,17 @@ use super::{
     gate::Client,
     graphql,
     held::through,
-    pages, refusal, rest, sockets,
-    visit::Visit,
+    pages,
+    refusal::{self, Refusal},
+    rest, sockets,
+    visit::{OTHER, Visit, route_of},
 };
+
+/// The methods that `/graphql` takes, and any path of the server.
+pub(super) const GRAPHQL_METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,OPTIONS,POST");
+
+/// The methods that every other path takes.
+const OTHER_METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,OPTIONS");
 
 /// The public listener's answers.
 pub(super) struct Site {
@@ -39,7 +50,7 @@ impl Site {
             .route("/fib/{n}", get(rest::fib))
             .route("/pi/{terms}", get(rest::pi))
             .fallback(refusal::not_found)
-            .method_not_allowed_fallback(refusal::method_not_allowed)
+            .method_not_allowed_fallback(method_not_allowed)
             .with_state(Arc::clone(&service));
         Self { service, router, origins }
     }
@@ -48,9 +59,16 @@ impl Site {
 impl Answers for Site {
     async fn answer(&self, request: Request, client: &Arc<Client>) -> Response {
         let (visit, origin) = (Visit::begin(&request), request.headers().get(ORIGIN).cloned());
+        let (version, expects) = (request.version(), request.headers().contains_key(EXPECT));
         let answer = pin!(through(client, request, |request| self.route(request, client)));
         let mut response = visit.within(answer).await;
         self.origins.allow(origin.as_ref(), response.headers_mut());
+        let status = response.status();
+        // A client that was refused instead of being told to send its body may send it, or else the next request.
+        let is_refused_early = expects && (status.is_client_error() || status.is_server_error());
+        if is_refused_early && version < Version::HTTP_2 {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         visit.end(&mut response);
         response
     }
@@ -65,6 +83,8 @@ impl Site {
             Box::pin(sockets::upgrade(&self.service, client, &self.origins, request)).await
         } else if is_preflight(request.method(), request.headers()) {
             preflight()
+        } else if request.method() == Method::OPTIONS {
+            options(request.uri()).await
         } else {
             request.extensions_mut().insert(Arc::clone(client));
             match self.router.clone().call(request).await {
@@ -73,6 +93,24 @@ impl Site {
             }
         }
     }
+}
+
+/// Tells which methods a path takes, or with `*` the whole server (RFC 9110, section 9.3.7).
+async fn options(uri: &Uri) -> Response {
+    let allowed = match route_of(uri.path()) {
+        "/graphql" => GRAPHQL_METHODS,
+        OTHER if uri.path() == "*" => GRAPHQL_METHODS,
+        OTHER => return refusal::not_found(uri.clone()).await,
+        _ => OTHER_METHODS,
+    };
+    (StatusCode::NO_CONTENT, [(ALLOW, allowed)]).into_response()
+}
+
+/// For a method that a path does not take.
+async fn method_not_allowed(method: Method, uri: Uri) -> Response {
+    let message = format!("{} takes GET, not {method}", uri.path());
+    let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, message);
+    refusal.with_header(ALLOW, OTHER_METHODS).into_problem()
 }
 
 #[cfg(test)]

@@ -8,11 +8,15 @@ use std::{
 
 use axum::{
     extract::Request,
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header::CONTENT_LENGTH},
+    http::{
+        HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
+        header::{CACHE_CONTROL, CONTENT_LENGTH},
+    },
     response::Response,
 };
 use http_body::Body as _;
 
+use super::reply::NO_STORE;
 use crate::telemetry::{self, Account, Kind, RequestSpan};
 
 /// How long the parts of an answer took, for the tools of a browser.
@@ -28,7 +32,7 @@ const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACE_RESPONSE: HeaderName = HeaderName::from_static("traceresponse");
 
 /// What is not of ours is not told, however it is named.
-const OTHER: &str = "other";
+pub(super) const OTHER: &str = "other";
 
 /// A request that is being answered.
 pub(super) struct Visit {
@@ -63,8 +67,11 @@ impl Visit {
         let (trace, name) = self.span.names().unzip();
         let name = name.and_then(|name| HeaderValue::try_from(name).ok());
         let head = response.headers_mut();
-        head.extend(timing.map(|timing| (SERVER_TIMING, timing)));
-        head.extend(name.map(|name| (TRACE_RESPONSE, name)));
+        // A cache would send them again to clients whose requests they are not about.
+        if head.get(CACHE_CONTROL).is_none_or(|cache| *cache == NO_STORE) {
+            head.extend(timing.map(|timing| (SERVER_TIMING, timing)));
+            head.extend(name.map(|name| (TRACE_RESPONSE, name)));
+        }
         let bytes = response.body().size_hint().exact().or_else(|| announced(response.headers()));
         self.tell(account, status, took, bytes, trace);
     }
@@ -103,7 +110,7 @@ fn only(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
 }
 
 /// A method as it is told.
-fn method_of(method: &Method) -> &'static str {
+pub(super) fn method_of(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::POST => "POST",
@@ -117,7 +124,7 @@ fn method_of(method: &Method) -> &'static str {
 }
 
 /// The route of a path, without what a client asks for.
-fn route_of(path: &str) -> &'static str {
+pub(super) fn route_of(path: &str) -> &'static str {
     let is_below = |folder| path.strip_prefix(folder).is_some_and(|rest| !rest.is_empty() && !rest.contains('/'));
     match path {
         "/graphql" => "/graphql",

@@ -95,7 +95,8 @@ pub(super) fn show() {
 pub(super) fn answered(status: u16) {
     match status {
         ..400 => TRAFFIC.successes.inc(),
-        400..500 => TRAFFIC.refusals.inc(),
+        // A method or a coding that nobody implements is a mistake of the client's too, and must not wake an operator.
+        400..500 | 501 => TRAFFIC.refusals.inc(),
         500.. => TRAFFIC.failures.inc(),
     }
 }

@@ -9,6 +9,7 @@ use std::{
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use ureq::{Body, http::Response};
 
 use crate::{
     collector::{Collector, attribute, hex},
@@ -67,7 +68,7 @@ const REQUESTS: [(&str, &str, &str, [&str; 5]); 15] = [
     ("GET", "/fib/secret", "", ["GET", "/fib/{n}", "refused", "400", "false"]),
     ("GET", "/secret", "", ["GET", "other", "refused", "404", "false"]),
     ("GET", "/schema.graphql", "", ["GET", "/schema.graphql", "page", "200", "false"]),
-    ("SECRET", "/", "", ["other", "/", "refused", "405", "false"]),
+    ("SECRET", "/", "", ["other", "/", "refused", "501", "false"]),
 ];
 
 /// Sends them, each with secrets in its headers and, if it has a document, in a variable.
@@ -225,7 +226,7 @@ fn the_last_spans_come_before_the_end() {
     let answer = client().get(service.url("/fib/10")).header("traceparent", format!("00-{TRACE}-{CALLER}-01")).call();
     assert!(answer.unwrap().headers()["traceresponse"].to_str().unwrap().starts_with(&format!("00-{TRACE}-")));
     // A caller that does not name its span well has none.
-    let answer = client().get(service.url("/fib/10")).header("traceparent", "00-secret").call().unwrap();
+    let answer = client().get(service.url("/fib/11")).header("traceparent", "00-secret").call().unwrap();
     assert!(!answer.headers()["traceresponse"].to_str().unwrap().contains(TRACE));
     service.stop();
     assert!(!collector.trace_with(TRACE, "GET /fib/{n}").is_empty());
@@ -284,8 +285,7 @@ fn without_a_collector_no_span_is_named() {
 #[test]
 fn clients_are_told_what_took_how_long() {
     let service = Service::start("memory:");
-    let timing = |path: &str| {
-        let answer = client().get(service.url(path)).call().unwrap();
+    let timing = |answer: Response<Body>| {
         let text = answer.headers()["server-timing"].to_str().unwrap().to_owned();
         let entries = text.split(", ").map(|entry| {
             let (name, duration) = entry.split_once(";dur=").unwrap_or((entry, "0"));
@@ -294,16 +294,30 @@ fn clients_are_told_what_took_how_long() {
         });
         (entries.collect::<Vec<_>>().join(" "), answer.status().as_u16())
     };
-    assert_eq!(timing("/fib/10"), ("total cache evaluate".into(), 200));
-    assert_eq!(timing("/fib/10"), ("total cache".into(), 200));
-    assert_eq!(timing("/fib/x"), ("total".into(), 400));
+    let get = |path: &str| client().get(service.url(path)).call().unwrap();
+    assert_eq!(timing(get("/fib/10")), ("total cache evaluate".into(), 200));
+    assert_eq!(timing(get("/fib/x")), ("total".into(), 400));
+    let post = || client().post(service.url("/graphql")).send_json(json!({"query": "{fib(n:10){n}}"})).unwrap();
+    assert_eq!(timing(post()), ("total cache".into(), 200));
+    assert_eq!(timing(post()), ("total cache".into(), 200));
+    assert_eq!(timing(post()), ("kept".into(), 200));
+}
+
+#[test]
+fn what_a_cache_may_keep_tells_of_no_request() {
+    let collector = Collector::start();
+    let service = traced("memory:", &collector.url());
+    service.fib(10);
     let query = "/graphql?query={fib(n:10){n}}";
-    assert_eq!(timing(query), ("total cache".into(), 200));
-    assert_eq!(timing(query), ("total cache".into(), 200));
-    assert_eq!(timing(query), ("kept".into(), 200));
-    let known = client().get(service.url(query)).header("If-None-Match", "*").call().unwrap();
-    assert_eq!((known.status().as_u16(), known.headers()["server-timing"].to_str().unwrap()), (304, "kept"));
-    assert!(known.headers()["cache-control"].to_str().unwrap().contains("immutable"));
+    for (path, accept) in [("/fib/10", "*/*"), (query, "*/*"), ("/", "*/*"), ("/graphql", "text/html")] {
+        for known in ["\"none\"", "*"] {
+            let request = client().get(service.url(path)).header("If-None-Match", known).header("Accept", accept);
+            let answer = request.call().unwrap();
+            let head = answer.headers();
+            assert_ne!(head["cache-control"], "no-store", "{path}");
+            assert_eq!((head.get("server-timing"), head.get("traceresponse")), (None, None), "{path}: {head:?}");
+        }
+    }
 }
 
 #[test]

@@ -527,9 +527,10 @@ mod tests {
         frame
     }
 
-    /// The head of `GET` for a path of one word, in the static table and one literal.
+    /// The head of `GET` for a path of one word, in the static table and two literals.
     fn head_of_get(path: &str) -> Vec<u8> {
-        [&[0x82, 0x86, 0x04, u8::try_from(path.len()).unwrap()], path.as_bytes()].concat()
+        let path_length = u8::try_from(path.len()).unwrap();
+        [&[0x82, 0x86, 0x01, 5], &b"phipi"[..], &[0x04, path_length], path.as_bytes()].concat()
     }
 
     impl Client {

@@ -26,6 +26,9 @@ const PREFACE: &[u8] = b"PRI";
 const BUSY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
+/// The answer to a request line that fills the buffer of a head (RFC 9112, section 3).
+const URI_TOO_LONG: &[u8] = b"HTTP/1.1 414 URI Too Long\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
 /// The answer to one connection of HTTP/2 too many: its settings, and GOAWAY with the code `ENHANCE_YOUR_CALM`.
 const CALM: &[u8] = b"\0\0\0\x04\0\0\0\0\0\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\x0b";
 
@@ -64,6 +67,8 @@ struct Head {
     /// The number of requests before it.
     after: u64,
     bytes: usize,
+    /// Whether a line has ended.
+    has_line: bool,
     permit: Option<Permit>,
 }
 
@@ -83,6 +88,10 @@ impl Stream {
             return Ok(());
         }
         self.head.bytes += bytes.len();
+        self.head.has_line = self.head.has_line || bytes.contains(&b'\n');
+        if self.head.bytes >= BUFFER_BYTES as usize && !self.head.has_line {
+            return Err(Refusal(URI_TOO_LONG));
+        }
         if self.head.bytes > READ_BYTES && self.head.permit.is_none() {
             let permit = self.client.receive(BUFFER_BYTES as usize).map_err(|_| Refusal(BUSY))?;
             self.head.permit = Some(permit);
