@@ -1,7 +1,7 @@
 //! The command line and the environment: every setting with its unit, its default and its bounds. Nothing else reads
 //! the environment.
 
-use std::{env, ffi::OsString, fs, io, net::SocketAddr, path::PathBuf};
+use std::{env, ffi::OsString, fs, io, net::SocketAddr, path::PathBuf, time::Duration};
 
 use axum::http::HeaderValue;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -89,6 +89,10 @@ pub struct Serve {
     #[arg(long, env = "PHIPI_CORS_ORIGIN", value_name = "ORIGIN", default_value = "*", value_delimiter = ',')]
     #[arg(value_parser = origin)]
     cors_origin: Vec<HeaderValue>,
+
+    /// How long new connections are still taken after SIGTERM, while /readyz says no; in seconds, 0 to 3,600
+    #[arg(long, env = "PHIPI_DRAIN_DELAY", value_name = "SECONDS", default_value = "0", value_parser = seconds)]
+    pub drain_delay: Duration,
 
     /// How the log on stderr looks
     #[arg(long, env = "PHIPI_LOG_FORMAT", default_value = "text")]
@@ -247,6 +251,11 @@ fn terms(text: &str) -> Result<Terms, String> {
     terms.ok_or_else(|| format!("not a whole number from 0 to {}", Terms::MAX.get()))
 }
 
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().filter(|seconds| *seconds <= 3_600).map(Duration::from_secs);
+    seconds.ok_or_else(|| "not a whole number from 0 to 3600".into())
+}
+
 /// An origin is a scheme and a host, with a port if it is not the usual one, and nothing after it.
 fn origin(text: &str) -> Result<HeaderValue, String> {
     let host = text.split_once("://").map(|(_, host)| host);
@@ -282,6 +291,8 @@ mod tests {
             (&["pi", "2147483648"], "from 0 to 2147483647"),
             (&["--cors-origin", "example.org"], "https://example.org"),
             (&["--listen", "8000"], "--listen"),
+            (&["--drain-delay", "1.5"], "from 0 to 3600"),
+            (&["--drain-delay", "3601"], "from 0 to 3600"),
             (&["--log-format", "xml"], "text, json"),
             (&["fibb"], "fib"),
         ];

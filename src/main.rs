@@ -3,7 +3,8 @@
 use std::{
     env,
     error::Error,
-    fmt,
+    fmt, fs,
+    future::pending,
     io::{self, ErrorKind, IsTerminal, Write},
     net::SocketAddr,
     process::ExitCode,
@@ -29,7 +30,8 @@ use tikv_jemallocator::Jemalloc;
 use tokio::{
     net::{TcpListener, TcpSocket},
     runtime::Runtime,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
 };
 
 /// Gives back what a crowd of clients made the process hold, within a second of when it is freed: the options are in
@@ -169,13 +171,22 @@ async fn serve(settings: Serve) -> Result<()> {
     let workers = Arc::new(Workers::start(fib::limb_count(settings.max_n))?);
     let prefix = settings.store.cache_prefix.clone();
     let evaluator = Evaluator::open(location, prefix, settings.max_n, Arc::clone(&workers), prime)?;
-    let asked_to_stop = asked_to_stop()?;
+    let mut signals = Signals::new()?;
+    let (asked_to_stop, begin) = oneshot::channel();
     print([
         format!("listening on http://{}\n", public.local_addr()?),
         format!("admin on http://{}\n", admin.local_addr()?),
     ])?;
-    http::serve(public, admin, evaluator, workers, settings.origins(), asked_to_stop).await;
-    Ok(())
+    let shutdown = async { _ = begin.await };
+    let served = http::serve(public, admin, evaluator, workers, settings.origins(), shutdown, settings.drain_delay);
+    tokio::select! {
+        () = served => Ok(()),
+        () = async {
+            signals.next().await;
+            let _ = asked_to_stop.send(());
+            signals.next().await;
+        } => Err("asked to stop twice: what was open is cut".into()),
+    }
 }
 
 /// Lets this process open as many files as the system grants: each connection takes one, and the usual limit is 1,024.
@@ -200,15 +211,45 @@ fn listen(address: SocketAddr, flag: &str) -> Result<TcpListener> {
     listener().map_err(|error| format!("can't listen on {address}: {error}; choose another address with {flag}").into())
 }
 
-/// Resolves at the first SIGTERM or SIGINT; the signals are caught from the call on.
-fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    Ok(async move {
+/// The signals that ask to stop, which are caught from the start on.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    /// None when the process ignores it, as one that was started by `nohup` does.
+    hang_up: Option<Signal>,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: (!ignores_hang_up()).then(|| signal(SignalKind::hangup())).transpose()?,
+        })
+    }
+
+    /// Waits for the next one.
+    async fn next(&mut self) {
+        let hang_up = async {
+            match &mut self.hang_up {
+                Some(signal) => _ = signal.recv().await,
+                None => pending().await,
+            }
+        };
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            () = hang_up => {}
         }
-    })
+    }
+}
+
+/// Whether the process was started to outlive its terminal. Only Linux tells.
+fn ignores_hang_up() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // SIGHUP is the lowest bit.
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
 
 /// Prints to stdout. A reader that has seen enough, such as `head`, is no error.

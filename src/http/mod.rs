@@ -30,7 +30,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
     task::spawn_blocking,
-    time::{Instant, timeout_at},
+    time::{Instant, sleep, timeout_at},
 };
 use tokio_util::{
     sync::CancellationToken,
@@ -84,14 +84,20 @@ struct Service {
     values: Values,
     /// Where the messages of sockets pass.
     messages: Arc<Gate>,
-    /// Cancelled when no more is begun.
+    /// Cancelled when the process is asked to stop.
+    leaving: CancellationToken,
+    /// Cancelled after the delay of the drain, when no more is begun.
     draining: CancellationToken,
     /// The open ones, for which a drain waits.
     sockets: TaskTracker,
 }
 
-/// Serves until `shutdown`, then answers what is open, lets the cache write what it has, and returns; what takes longer
-/// than ten seconds is cut.
+/// Serves until `shutdown`, then drains.
+///
+/// From `shutdown` on `/readyz` says no, and each answer of HTTP/1.1 closes its connection, so that proxies leave without a
+/// connection being closed on them. New connections are still taken for `drain_delay`, which is how long the one who sends
+/// traffic may take to learn of it. Then what is open is answered, the cache writes what it has, and this returns; what
+/// takes longer than ten seconds is cut. To drop it cuts everything.
 pub async fn serve(
     public: TcpListener,
     admin: TcpListener,
@@ -99,8 +105,9 @@ pub async fn serve(
     workers: Arc<Workers>,
     origins: Origins,
     shutdown: impl Future<Output = ()>,
+    drain_delay: Duration,
 ) {
-    let draining = CancellationToken::new();
+    let (leaving, draining) = (CancellationToken::new(), CancellationToken::new());
     let api = Arc::new(Api::new(Arc::clone(&evaluator)));
     let sockets = TaskTracker::new();
     let service = Service {
@@ -110,6 +117,7 @@ pub async fn serve(
         kept: Kept::new(),
         values: Values::default(),
         messages: Gate::new(gate::MESSAGE_BYTES, 0),
+        leaving: leaving.clone(),
         draining: draining.clone(),
         sockets: sockets.clone(),
     };
@@ -119,7 +127,7 @@ pub async fn serve(
     let clients = AbortOnDropHandle::new(tokio::spawn(clients));
     // The operator's listener outlives the public one, to tell that it is draining.
     let is_local = admin.local_addr().is_ok_and(|address| address.ip().is_loopback());
-    let operators = admin::router(draining.clone(), Arc::clone(&evaluator), is_local);
+    let operators = admin::router(leaving.clone(), Arc::clone(&evaluator), is_local);
     let gate = Gate::new(gate::ADMIN_BYTES, gate::ADMIN_BYTES);
     let operators =
         connections::serve(Listener::Admin, admin, operators, Limits::ADMIN, gate, CancellationToken::new());
@@ -127,6 +135,8 @@ pub async fn serve(
 
     shutdown.await;
     telemetry::draining();
+    leaving.cancel();
+    sleep(drain_delay).await;
     draining.cancel();
     let deadline = Instant::now() + DRAIN;
     let answered = timeout_at(deadline - FAREWELL, async {

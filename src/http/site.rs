@@ -66,7 +66,8 @@ impl Answers for Site {
         let status = response.status();
         // A client that was refused instead of being told to send its body may send it, or else the next request.
         let is_refused_early = expects && (status.is_client_error() || status.is_server_error());
-        if is_refused_early && version < Version::HTTP_2 {
+        let is_last = self.service.leaving.is_cancelled() || is_refused_early;
+        if is_last && version < Version::HTTP_2 && status != StatusCode::SWITCHING_PROTOCOLS {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         visit.end(&mut response);

@@ -203,7 +203,7 @@ pub fn accepting_rests(listener: Listener, cause: &impl Display) {
 
 /// The process was asked to stop.
 pub fn draining() {
-    info!("draining: no new connections, open requests are answered");
+    info!("draining: open requests are answered, then the process ends");
 }
 
 /// The drain took too long.

@@ -10,6 +10,7 @@ use std::{
 use rustix::process::Signal;
 
 use crate::{
+    attackers::exchange,
     redis_server::{RedisServer, runs_of},
     service::{PATIENCE, Service, client, eventually, get, program},
 };
@@ -54,7 +55,7 @@ fn a_body_that_does_not_come_is_told_so() {
 
 #[test]
 fn a_drain_answers_what_is_open_and_takes_nothing_new() {
-    for signal in [Signal::TERM, Signal::INT] {
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         let mut service = Service::start("memory:");
         let mut open = half_a_request(&service);
         service.signal(signal);
@@ -67,6 +68,64 @@ fn a_drain_answers_what_is_open_and_takes_nothing_new() {
         assert!(answer.ends_with(expected), "{answer}");
         assert!(service.exit().success());
     }
+}
+
+/// The status and the head of the answer to a GET on a connection.
+fn ask(connection: &mut TcpStream) -> (u16, String) {
+    let answer = exchange(connection, b"GET /fib/5 HTTP/1.1\r\nHost: phipi\r\n\r\n", b"").unwrap();
+    (answer.status, answer.head)
+}
+
+#[test]
+fn a_request_that_meets_a_drain_on_an_idle_connection_is_answered() {
+    let mut service = Service::start("memory:");
+    let mut idle = service.connect();
+    let (status, head) = ask(&mut idle);
+    assert!(status == 200 && !head.contains("connection: close"), "{head}");
+    service.signal(Signal::TERM);
+    eventually("new connections are refused", || TcpStream::connect(service.address()).is_err());
+    let (status, head) = ask(&mut idle);
+    assert!(status == 200 && head.contains("connection: close"), "{head}");
+    is_closed(&idle);
+    assert!(service.exit().success());
+}
+
+#[test]
+fn new_connections_are_taken_for_the_delay_of_a_drain() {
+    let mut service = Service::start_with("memory:", &["--drain-delay", "3"]);
+    let signalled = Instant::now();
+    service.signal(Signal::TERM);
+    eventually("readiness tells of the drain", || get(&service.admin_url("/readyz")).0 == 503);
+    let mut new = service.connect();
+    let (status, head) = ask(&mut new);
+    assert!(status == 200 && head.contains("connection: close"), "a proxy leaves with an answer: {head}");
+    is_closed(&new);
+    eventually("new connections are refused", || TcpStream::connect(service.address()).is_err());
+    assert!(signalled.elapsed() >= Duration::from_secs(3));
+    assert!(service.exit().success());
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let mut service = Service::start_with("memory:", &["--drain-delay", "3600"]);
+    let _open = half_a_request(&service);
+    service.signal(Signal::TERM);
+    eventually("readiness tells of the drain", || get(&service.admin_url("/readyz")).0 == 503);
+    service.signal(Signal::INT);
+    assert_eq!(service.exit().code(), Some(1));
+    service.logs("asked to stop twice: what was open is cut");
+}
+
+#[test]
+fn who_is_started_to_outlive_its_terminal_does() {
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", r#"trap "" HUP && exec "$0" "$@""#]).arg(program().get_program()).env_clear();
+    command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--cache", "memory:"]);
+    let service = Service::spawn(command);
+    service.signal(Signal::HUP);
+    assert_eq!(get(&service.url("/fib/5")).0, 200);
+    assert_eq!(get(&service.admin_url("/readyz")).0, 200);
+    service.stop();
 }
 
 #[test]

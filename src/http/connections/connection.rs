@@ -75,8 +75,8 @@ pub(super) async fn run(socket: TcpStream, site: Arc<impl Answers>, slot: Slot) 
             },
             () = draining.cancelled(), if !is_leaving => {
                 is_leaving = true;
-                // A first head may be on its way.
-                if !pulse.is_fresh() {
+                // A request may be on its way to a connection of HTTP/1.1 that is idle, and would be lost if it was closed now.
+                if pulse.is_open() || pulse.speaks_http2() {
                     connection.get_mut().as_mut().graceful_shutdown();
                 }
                 look.as_mut().reset(Instant::now() + door.limits.grace);

@@ -15,6 +15,7 @@ mod stream;
 use std::{
     convert::Infallible,
     io::{self, ErrorKind},
+    iter,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -22,7 +23,7 @@ use std::{
 use axum::{Router, extract::Request, response::Response};
 use hyper_util::server::conn::auto;
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
     time::timeout,
@@ -86,7 +87,9 @@ impl Limits {
         http2_connections: 1_000,
         http2_streams: 10_000,
         head: Duration::from_secs(10),
-        idle: Duration::from_secs(30),
+        // Longer than the 60 s for which nginx and AWS keep a connection to use it again: the side that sends requests has to
+        // be the one that closes, or a request meets a connection that was just closed.
+        idle: Duration::from_secs(75),
         // Longer than the loss of a network that recovers by itself.
         stall: Duration::from_secs(35),
         grace: Duration::from_secs(1),
@@ -142,8 +145,24 @@ pub(super) async fn serve(
     let door = Arc::new(Door { listener, limits, gate, http2, protocols, draining: draining.clone(), ended });
     let mut connections = JoinSet::new();
     draining.run_until_cancelled(accept(&socket, &site, &door, &slots, &mut connections)).await;
-    drop(socket);
+    for stream in waiting(socket) {
+        let Ok(permit) = Arc::clone(&slots).try_acquire_owned() else { break };
+        connections.spawn(connection::run(stream, Arc::clone(&site), Slot::new(permit, Arc::clone(&door))));
+    }
     while connections.join_next().await.is_some() {}
+}
+
+/// The connections that the system has taken in already: they have clients, whose requests would be lost with the
+/// listener.
+fn waiting(socket: TcpListener) -> impl Iterator<Item = TcpStream> {
+    // Without the runtime, which may not know yet of the latest.
+    let socket = socket.into_std().ok();
+    let accept = move || {
+        let (stream, _) = socket.as_ref()?.accept().ok()?;
+        stream.set_nonblocking(true).ok()?;
+        TcpStream::from_std(stream).ok()
+    };
+    iter::from_fn(accept)
 }
 
 async fn accept(

@@ -26,6 +26,7 @@ pub(super) struct Pulse {
     ended_ms: AtomicU64,
     /// Whether the connection speaks another protocol from now on.
     is_upgraded: AtomicBool,
+    is_http2: AtomicBool,
     /// Watches the answer of HTTP/1.1; each stream of HTTP/2 has a watch of its own.
     pub(super) answer: Watch,
 }
@@ -47,6 +48,7 @@ impl Pulse {
             ended: AtomicU64::new(0),
             ended_ms: AtomicU64::new(0),
             is_upgraded: AtomicBool::new(false),
+            is_http2: AtomicBool::new(false),
             answer: Watch::default(),
         }
     }
@@ -65,6 +67,16 @@ impl Pulse {
     /// The connection speaks another protocol from now on, which has limits of its own.
     pub(super) fn upgrade(&self) {
         self.is_upgraded.store(true, Relaxed);
+    }
+
+    /// The connection has begun with HTTP/2.
+    pub(super) fn speak_http2(&self) {
+        self.is_http2.store(true, Relaxed);
+    }
+
+    /// Whether the connection speaks HTTP/2.
+    pub(super) fn speaks_http2(&self) -> bool {
+        self.is_http2.load(Relaxed)
     }
 
     /// Whether bytes that are read belong to a head: no request is open, and the connection speaks HTTP.
@@ -100,7 +112,8 @@ impl Pulse {
         }
     }
 
-    fn is_open(&self) -> bool {
+    /// Whether a request is open.
+    pub(super) fn is_open(&self) -> bool {
         // In this order, a request that ends between the two is taken for an open one, and never the other way.
         let ended = self.ended.load(Relaxed);
         self.begun() > ended

@@ -110,6 +110,7 @@ impl Stream {
             let place = Arc::clone(&self.slot.door.http2).try_acquire_owned().map_err(|_| Refusal(CALM))?;
             // Its heads are bounded apart, by the size of their lists.
             self.head = Head::default();
+            self.pulse.speak_http2();
             Protocol::Http2 { _place: place }
         };
         Ok(())
