@@ -25,6 +25,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setpriority_process, setrlimi
 #[path = "../tests/service/attackers.rs"]
 #[expect(dead_code, reason = "the tests look at what the attackers were answered too")]
 mod attackers;
+#[path = "../tests/service/frames.rs"]
+mod frames;
 #[path = "../tests/service/neighbour.rs"]
 mod neighbour;
 

@@ -21,6 +21,10 @@ use tokio::{
     time::timeout,
 };
 
+use crate::frames::{
+    DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame, literal,
+};
+
 /// The size of a body, and of a message, that is one byte too short to be whole when one byte is missing.
 const BODY_BYTES: usize = 1024 * 1024;
 
@@ -38,17 +42,6 @@ const READ_BYTES: usize = 16 * 1024 * 1024;
 
 /// The largest index that the server admits.
 const MAX_N: usize = 10_000_000;
-
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
 
 /// The files of the pages, among which is the largest one.
 const FILES: &str = include_str!("../../web/dist/list.rs");
@@ -578,12 +571,6 @@ fn message(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// A frame of HTTP/2.
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap_or(0).to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
-}
-
 /// The number of the k-th stream of a client.
 fn id(k: usize) -> u32 {
     u32::try_from(2 * k + 1).unwrap_or(0)
@@ -612,11 +599,6 @@ fn request(k: usize, flags: u8, method: &str, path: &str, headers: &[(String, St
         block.extend([literal(name), literal(value)].concat());
     }
     frame(HEADERS, flags, id(k), &block)
-}
-
-/// A text of HPACK, shorter than 127 bytes.
-fn literal(text: &str) -> Vec<u8> {
-    [&[u8::try_from(text.len()).unwrap_or(0)], text.as_bytes()].concat()
 }
 
 /// The path of the largest file of the pages: the script of the editor.

@@ -9,6 +9,7 @@ mod collector;
 mod command_line;
 mod documents;
 mod faults;
+mod frames;
 mod graphql;
 mod greedy;
 mod hostile;
