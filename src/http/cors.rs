@@ -6,7 +6,7 @@ use axum::{
         HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
         header::{
             ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-            ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
+            ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, HOST, ORIGIN, VARY,
         },
     },
     response::{IntoResponse, Response},
@@ -34,12 +34,11 @@ pub enum Origins {
 }
 
 impl Origins {
-    /// Whether who comes from `origin` may call where a browser does not ask. One that is no page of a browser tells none.
-    pub(super) fn admit(&self, origin: Option<&HeaderValue>) -> bool {
-        match self {
-            Self::Any => true,
-            Self::These(origins) => origin.is_none_or(|origin| origins.contains(origin)),
-        }
+    /// Whether a request may call where a browser does not ask. A client that is no browser names no origin. The server's
+    /// own pages may always call: their origin is the host that they ask, whatever the scheme, since TLS may end at a proxy.
+    pub(super) fn admit(&self, headers: &HeaderMap) -> bool {
+        let (Self::These(origins), Some(origin)) = (self, headers.get(ORIGIN)) else { return true };
+        origins.contains(origin) || headers.get(HOST).is_some_and(|host| is_at(origin.as_bytes(), host.as_bytes()))
     }
 
     /// Says who may read an answer to a request from `origin`.
@@ -56,6 +55,12 @@ impl Origins {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
         headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, ALL);
     }
+}
+
+/// Whether an origin is a page of this host and port.
+fn is_at(origin: &[u8], host: &[u8]) -> bool {
+    let authority = [&b"https://"[..], b"http://"].into_iter().find_map(|scheme| origin.strip_prefix(scheme));
+    authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
 }
 
 /// Whether a browser asks first what it may send.

@@ -80,7 +80,7 @@ impl Site {
         if request.method() == Method::POST && request.uri().path() == "/graphql" {
             // The one path where microseconds count does not go through the router.
             graphql::post(&self.service, client, request).await
-        } else if request.uri().path() == "/graphql" && sockets::is_upgrade(request.method(), request.headers()) {
+        } else if request.uri().path() == "/graphql" && sockets::is_upgrade(&request) {
             Box::pin(sockets::upgrade(&self.service, client, &self.origins, request)).await
         } else if is_preflight(request.method(), request.headers()) {
             preflight()

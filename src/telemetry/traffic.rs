@@ -86,7 +86,7 @@ const DIRECTIONS: [&str; 2] = ["in", "out"];
 
 /// Shows all rows from the start, as the other metrics do.
 pub(super) fn show() {
-    for code in [1001, 1008, 1013, 4400, 4401, 4406, 4408, 4409, 4429_u16] {
+    for code in [1001, 1002, 1007, 1008, 1009, 1013, 3008, 4400, 4401, 4406, 4408, 4409, 4429_u16] {
         TRAFFIC.socket_closes.with_label_values(&[&code.to_string()]);
     }
 }

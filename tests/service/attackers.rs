@@ -540,7 +540,8 @@ pub fn post(body: &str, headers: &str) -> Vec<u8> {
     format!("{}{headers}Content-Length: {}\r\n\r\n{body}", post_line(), body.len()).into_bytes()
 }
 
-fn upgrade() -> Vec<u8> {
+/// A request for a WebSocket.
+pub fn upgrade() -> Vec<u8> {
     let key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     let protocol = "Sec-WebSocket-Protocol: graphql-transport-ws\r\n";
     get("/graphql", &format!("Connection: Upgrade\r\nUpgrade: websocket\r\n{key}{protocol}"))
@@ -552,7 +553,7 @@ fn greeting() -> Vec<u8> {
 }
 
 /// A frame of a WebSocket, under a mask of zeros; `first` is its first byte.
-fn message(first: u8, payload: &[u8]) -> Vec<u8> {
+pub fn message(first: u8, payload: &[u8]) -> Vec<u8> {
     const MASKED: u8 = 0x80;
     let mut frame = vec![first];
     match (u8::try_from(payload.len()), u16::try_from(payload.len())) {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    io::Read,
     net::TcpStream,
     process::Command,
     time::{Duration, Instant},
@@ -224,10 +225,10 @@ fn hostile_sockets_are_closed_with_their_codes_and_leave_nothing() {
     let mut early = open(&service);
     say(&mut early, &subscribe("a", CONVERGENCE));
     assert_eq!(close_code(&mut early), 4401);
-    let mut other = open_with(&service, "graphql-ws", "http://example.org");
-    if let Ok(socket) = &mut other {
-        assert_eq!(close_code(socket), 4406);
-    }
+    let mut other = open_with(&service, "graphql-ws", "http://example.org").unwrap();
+    let told = json!({"message": "Subprotocol not acceptable: use graphql-transport-ws"});
+    assert_eq!(hear(&mut other), json!({"type": "connection_error", "payload": told}));
+    assert_eq!(close_code(&mut other), 4406);
 
     let level = |k: usize| format!("fragment f{k} on Query {{ ...f{0} ...f{0} }} ", k + 1);
     let bomb: String = (0..28).map(level).collect();
@@ -245,6 +246,20 @@ fn a_socket_that_says_nothing_is_closed() {
     let (mut socket, begun) = (open(&service), Instant::now());
     assert_eq!(close_code(&mut socket), 4408);
     assert!(begun.elapsed() >= Duration::from_secs(9), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_client_that_answers_no_ping_is_told_so() {
+    let service = Service::start("memory:");
+    let mut socket = greeted(&service);
+    let mut stream = match socket.get_mut() {
+        MaybeTlsStream::Plain(stream) => stream.try_clone().unwrap(),
+        _ => panic!("a stream with TLS"),
+    };
+    // Two empty Pings, and a Close.
+    let mut heard = [0; 8];
+    stream.read_exact(&mut heard).unwrap();
+    assert_eq!((&heard[..5], &heard[6..]), (&[0x89, 0, 0x89, 0, 0x88][..], &3008_u16.to_be_bytes()[..]));
 }
 
 #[test]

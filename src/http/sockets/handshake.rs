@@ -1,10 +1,12 @@
 //! How a request becomes a WebSocket (RFC 6455, section 4.2).
 
+use async_graphql_axum::GraphQLProtocol;
 use axum::{
+    RequestExt,
     body::Body,
     extract::Request,
     http::{
-        HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
+        HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version,
         header::{
             CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
         },
@@ -14,8 +16,8 @@ use axum::{
 use hyper::upgrade::OnUpgrade;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::message::PROTOCOL;
-use crate::http::refusal::Refusal;
+use super::message::{OLD_PROTOCOL, PROTOCOL};
+use crate::http::{negotiation::Media, refusal::Refusal};
 
 /// The only version of the protocol.
 const VERSION: &str = "13";
@@ -24,42 +26,76 @@ const VERSION: &str = "13";
 pub(super) struct Handshake {
     pub(super) upgrade: OnUpgrade,
     pub(super) response: Response,
-    /// Whether client and server agree on the subprotocol.
+    /// Whether the subprotocol is [`PROTOCOL`]; else it is [`OLD_PROTOCOL`], in which the client is refused: most clients
+    /// show nothing of a handshake that fails.
     pub(super) speaks_protocol: bool,
 }
 
-/// Whether a request asks for a WebSocket.
-pub(in crate::http) fn is_upgrade(method: &Method, headers: &HeaderMap) -> bool {
-    method == Method::GET && lists(headers, &UPGRADE, "websocket")
+/// Whether a request asks for a WebSocket. HTTP/1.0 knows no upgrade.
+pub(in crate::http) fn is_upgrade(request: &Request) -> bool {
+    request.method() == Method::GET
+        && request.version() == Version::HTTP_11
+        && lists(request.headers(), &UPGRADE, "websocket")
 }
 
 /// Answers a request that asks for a WebSocket.
 ///
 /// # Errors
 /// When one of its headers is not as the specification has it.
-pub(super) fn accept(request: &mut Request) -> Result<Handshake, Refusal> {
-    let wrong = |message: &str| Refusal::new(StatusCode::BAD_REQUEST, message);
+pub(super) async fn accept(request: &mut Request) -> Result<Handshake, Refusal> {
     let upgrade = request.extensions_mut().remove::<OnUpgrade>();
     let upgrade = upgrade.ok_or_else(|| wrong("a WebSocket needs a connection of HTTP/1.1"))?;
+    let protocol = request.extract_parts::<GraphQLProtocol>().await;
     let headers = request.headers();
     if !lists(headers, &CONNECTION, "upgrade") {
         return Err(wrong("a WebSocket needs the header Connection: Upgrade"));
     }
-    if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != VERSION) {
+    if only(headers, &SEC_WEBSOCKET_VERSION).is_none_or(|version| version != VERSION) {
         let refusal = Refusal::new(StatusCode::UPGRADE_REQUIRED, "use version 13: Sec-WebSocket-Version: 13");
         return Err(refusal.with_header(SEC_WEBSOCKET_VERSION, HeaderValue::from_static(VERSION)));
     }
-    let key = headers.get(SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).filter(|key| is_key(key));
+    let key = only(headers, &SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).filter(|key| is_key(key));
     let key = key.ok_or_else(|| wrong("Sec-WebSocket-Key must be 16 bytes in base64"))?;
+    protocol.map_err(|_| wrong(format!("name the protocol of the WebSocket: Sec-WebSocket-Protocol: {PROTOCOL}")))?;
     let speaks_protocol = lists(headers, &SEC_WEBSOCKET_PROTOCOL, PROTOCOL);
+    let protocol = if speaks_protocol { PROTOCOL } else { OLD_PROTOCOL };
+    Ok(Handshake { upgrade, response: switch(key, protocol), speaks_protocol })
+}
+
+fn wrong(message: impl Into<String>) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, message)
+}
+
+/// The response of a connection that becomes a WebSocket.
+fn switch(key: &[u8], protocol: &'static str) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let head = response.headers_mut();
-    head.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    head.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    offer(head);
     head.extend(HeaderValue::try_from(derive_accept_key(key)).ok().map(|accept| (SEC_WEBSOCKET_ACCEPT, accept)));
-    head.extend(speaks_protocol.then_some((SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL))));
-    Ok(Handshake { upgrade, response, speaks_protocol })
+    head.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
+    response
+}
+
+/// The response of a refused handshake. One that demands an upgrade names it (RFC 9110, section 15.5.22).
+pub(super) fn refuse(refusal: Refusal) -> Response {
+    let mut response = refusal.into_errors(Media::Json);
+    if response.status() == StatusCode::UPGRADE_REQUIRED {
+        offer(response.headers_mut());
+    }
+    response
+}
+
+/// Says that the connection becomes, or can become, a WebSocket.
+fn offer(headers: &mut HeaderMap) {
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+}
+
+/// The value of a header that is there once.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    let mut values = headers.get_all(name).into_iter();
+    values.next().filter(|_| values.next().is_none())
 }
 
 /// Whether a header lists a word, in any case.

@@ -1,46 +1,93 @@
 //! The messages of the protocol graphql-transport-ws, and the codes that a socket is closed with.
 
-use std::io;
+use std::borrow::Cow;
 
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::{Value, json};
-use tokio_tungstenite::tungstenite::Error;
+use serde_json::{Value, json, value::RawValue};
 
 use crate::{
     graphql::{Execution, Fault, Request, Text},
-    http::{BODY_BYTES, gate::Full},
+    http::BODY_BYTES,
 };
 
 /// The name of the protocol.
 pub(super) const PROTOCOL: &str = "graphql-transport-ws";
 
-/// What a client says.
-#[derive(Debug, Deserialize, PartialEq)]
-#[serde(tag = "type", rename_all = "snake_case")]
+/// The name of the protocol of subscriptions-transport-ws, which came before and is not served.
+pub(super) const OLD_PROTOCOL: &str = "graphql-ws";
+
+/// A message of a client.
+#[derive(Debug, PartialEq)]
 pub(super) enum Said {
-    /// First of all; what it carries is nothing to us.
-    ConnectionInit {},
-    /// To be answered.
-    Ping {},
+    /// The first message.
+    ConnectionInit,
+    /// A question that is answered with a pong.
+    Ping,
     /// An answer.
-    Pong {},
+    Pong,
     /// An operation.
     Subscribe {
-        /// Its name among those of this socket.
+        /// Its identifier among those of this socket.
         id: String,
         /// What to execute.
         payload: Request,
     },
     /// The end of interest in an operation.
     Complete {
-        /// Its name.
+        /// Its identifier.
         id: String,
     },
 }
 
+/// The members of any message.
+#[derive(Deserialize)]
+struct Members<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    id: Option<String>,
+    #[serde(borrow)]
+    payload: Option<&'a RawValue>,
+}
+
+impl Said {
+    /// Reads a message.
+    ///
+    /// # Errors
+    /// [`Close::Invalid`] when it is not one of the protocol's objects.
+    pub(super) fn read(text: &str) -> Result<Self, Close> {
+        // An array of the members' values would be read as well.
+        let is_object = text.trim_ascii_start().starts_with('{');
+        let members = is_object.then(|| serde_json::from_str(text).ok()).flatten();
+        members.and_then(Members::said).ok_or(Close::Invalid)
+    }
+}
+
+impl Members<'_> {
+    fn said(self) -> Option<Said> {
+        // An object that says nothing to the server.
+        let has_details = self.payload.is_none_or(|payload| payload.get().starts_with('{'));
+        let id = self.id.filter(|id| !id.is_empty());
+        match &*self.kind {
+            "connection_init" => has_details.then_some(Said::ConnectionInit),
+            "ping" => has_details.then_some(Said::Ping),
+            "pong" => has_details.then_some(Said::Pong),
+            "subscribe" => Some(Said::Subscribe { id: id?, payload: request(self.payload?)? }),
+            "complete" => Some(Said::Complete { id: id? }),
+            _ => None,
+        }
+    }
+}
+
+/// A request that names a document, by its text or by its hash.
+fn request(payload: &RawValue) -> Option<Request> {
+    let request: Request = serde_json::from_str(payload.get()).ok()?;
+    (request.document.is_some() || request.persisted.is_some()).then_some(request)
+}
+
 /// Why a socket is closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.frame().1)]
 pub(super) enum Close {
     /// The server stops.
     GoingAway,
@@ -60,6 +107,8 @@ pub(super) enum Close {
     Flood,
     /// More pings and pongs than keep a socket alive.
     TooManyPings,
+    /// The client answered no ping.
+    Absent,
     /// A message did not come to its end in time.
     Unfinished,
     /// There was no room for a message.
@@ -70,22 +119,6 @@ pub(super) enum Close {
     NotText,
     /// The frames are not those of a WebSocket.
     Broken,
-}
-
-/// Whether a message was not read since there was no room for it.
-fn is_full(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|cause| cause.downcast_ref::<Full>().is_some())
-}
-
-impl From<&Error> for Close {
-    fn from(error: &Error) -> Self {
-        match error {
-            Error::Capacity(_) => Self::TooLong,
-            Error::Utf8(_) => Self::NotText,
-            Error::Io(error) if is_full(error) => Self::Full,
-            _ => Self::Broken,
-        }
-    }
 }
 
 /// Operations side by side on one socket.
@@ -104,6 +137,8 @@ impl Close {
             Self::InitAgain => (4429, "Too many initialisation requests".into()),
             Self::Flood => (4429, format!("a socket has {OPERATIONS} operations at most")),
             Self::TooManyPings => (1008, "too many pings".into()),
+            // Registered as "timeout": clients try again, which they would not after a code of the protocol.
+            Self::Absent => (3008, "the client answered no ping; connect again".into()),
             Self::Unfinished => (1008, "the message did not come in time: send it at once".into()),
             Self::Full => (1013, "the server holds as much for its clients as it may; try again later".into()),
             Self::TooLong => (1009, format!("a message has at most {BODY_BYTES} bytes")),
@@ -111,6 +146,11 @@ impl Close {
             Self::Broken => (1002, "these are no frames of a WebSocket".into()),
         }
     }
+}
+
+/// The refusal of a client that speaks the old protocol, in that protocol.
+pub(super) fn old_protocol() -> String {
+    json!({"type": "connection_error", "payload": {"message": Close::Protocol.to_string()}}).to_string()
 }
 
 /// The answer to the first message.
@@ -156,10 +196,16 @@ mod tests {
 
     #[test]
     fn messages_are_objects_of_the_protocol() {
-        let said = |text: &str| serde_json::from_str::<Said>(text).ok();
-        assert_eq!(said(r#"{"type": "connection_init"}"#), Some(Said::ConnectionInit {}));
-        assert_eq!(said(r#"{"type": "connection_init", "payload": {"token": 1}}"#), Some(Said::ConnectionInit {}));
-        assert_eq!(said(r#"{"type": "ping", "payload": {}}"#), Some(Said::Ping {}));
+        let said = |text: &str| Said::read(text).ok();
+        assert_eq!(said(r#" {"type": "connection_init"}"#), Some(Said::ConnectionInit));
+        for (details, is_read) in
+            [("{}", true), (r#"{"token": [1]}"#, true), ("null", true), ("[]", false), (r#""x""#, false), ("5", false)]
+        {
+            for kind in ["connection_init", "ping", "pong"] {
+                let text = format!(r#"{{"type": "{kind}", "payload": {details}}}"#);
+                assert_eq!(said(&text).is_some(), is_read, "{text}");
+            }
+        }
         let payload = Request::new("{x}");
         let subscribe = Said::Subscribe { id: "1".into(), payload };
         assert_eq!(said(r#"{"id": "1", "type": "subscribe", "payload": {"query": "{x}"}}"#), Some(subscribe));
@@ -168,12 +214,26 @@ mod tests {
             "5",
             "[]",
             "{}",
+            r#"["ping"]"#,
+            r#"["complete", "1"]"#,
+            r#"["subscribe", "1", {"query": "{x}"}]"#,
+            r#"{"type": ["ping"]}"#,
             r#"{"type": "start"}"#,
+            r#"{"type": "connection_ack"}"#,
+            r#"{"type": "next", "id": "1", "payload": {}}"#,
             r#"{"type": "subscribe", "payload": {"query": "{x}"}}"#,
             r#"{"type": "subscribe", "id": 1, "payload": {"query": "{x}"}}"#,
+            r#"{"type": "subscribe", "id": "", "payload": {"query": "{x}"}}"#,
             r#"{"type": "subscribe", "id": "1"}"#,
             r#"{"type": "subscribe", "id": "1", "payload": ["{x}"]}"#,
+            r#"{"type": "subscribe", "id": "1", "payload": {}}"#,
+            r#"{"type": "subscribe", "id": "1", "payload": {"query": 5}}"#,
+            r#"{"type": "subscribe", "id": "1", "payload": {"query": "{x}", "variables": []}}"#,
+            r#"{"type": "subscribe", "id": "1", "payload": {"query": "{x}", "extensions": []}}"#,
+            r#"{"type": "subscribe", "id": "1", "payload": {"query": "{x}", "operationName": 5}}"#,
             r#"{"type": "complete"}"#,
+            r#"{"type": "complete", "id": null}"#,
+            r#"{"type": "complete", "id": ""}"#,
         ] {
             assert_eq!(said(wrong), None, "{wrong}");
         }
@@ -182,7 +242,7 @@ mod tests {
     #[test]
     fn reasons_fit_into_a_frame() {
         use Close::{
-            Broken, Flood, Full, GoingAway, InitAgain, Invalid, NotText, Protocol, Silent, Taken, TooLong,
+            Absent, Broken, Flood, Full, GoingAway, InitAgain, Invalid, NotText, Protocol, Silent, Taken, TooLong,
             TooManyPings, Unacknowledged, Unfinished,
         };
         for close in [
@@ -195,6 +255,7 @@ mod tests {
             InitAgain,
             Flood,
             TooManyPings,
+            Absent,
             Unfinished,
             Full,
             TooLong,

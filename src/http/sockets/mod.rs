@@ -6,39 +6,29 @@
 mod handshake;
 mod message;
 mod operations;
+mod transport;
 mod wire;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use async_graphql_axum::GraphQLProtocol;
-use axum::{
-    extract::{FromRequestParts, Request},
-    http::{StatusCode, header::ORIGIN},
-    response::{IntoResponse, Response},
-};
-use futures_util::{SinkExt, StreamExt, stream};
+use axum::{extract::Request, http::StatusCode, response::Response};
+use futures_util::{StreamExt, stream};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use tokio::time::{Instant, Interval, interval_at, sleep_until, timeout};
-use tokio_tungstenite::{
-    WebSocketStream,
-    tungstenite::{
-        Message,
-        protocol::{CloseFrame, Role, WebSocketConfig},
-    },
-};
+use tokio::time::{Instant, Interval, interval_at, sleep_until};
+use tokio_tungstenite::tungstenite::Message;
 
 pub(super) use self::handshake::is_upgrade;
 use self::{
     handshake::Handshake,
-    message::{Close, OPERATIONS, PROTOCOL, Said},
+    message::{Close, OPERATIONS, Said},
     operations::Operations,
-    wire::Wire,
+    transport::{End, Transport},
 };
 use super::{
-    BODY_BYTES, BODY_TIME, Service,
+    BODY_TIME, Service,
     cors::Origins,
-    gate::{Client, Full, OUTGOING_BYTES, Permit},
+    gate::{Client, Full, Permit},
     negotiation::Media,
     refusal::Refusal,
 };
@@ -59,12 +49,6 @@ const PINGS: u32 = 60;
 /// Operations that a socket had no room for, in one [`PING`] interval. A client that goes on has not read the errors.
 const REFUSALS: u32 = 100;
 
-/// How long a message may take to be sent.
-const STALL: Duration = Duration::from_secs(35);
-
-/// The buffer for what comes in: room for a usual message.
-const READ_BYTES: usize = 4 * 1024;
-
 /// The text of a response is held three times: as digits, as a message, and as a frame that is being written.
 const TEXT_COPIES: usize = 3;
 
@@ -78,19 +62,14 @@ pub(super) async fn upgrade(
     origins: &Origins,
     mut request: Request,
 ) -> Response {
-    if !origins.admit(request.headers().get(ORIGIN)) {
+    if !origins.admit(request.headers()) {
         let message = "pages of this origin may not call; the operator names those that may";
         return Refusal::new(StatusCode::FORBIDDEN, message).into_errors(Media::Json);
     }
-    let Handshake { upgrade, mut response, speaks_protocol } = match handshake::accept(&mut request) {
+    let Handshake { upgrade, mut response, speaks_protocol } = match handshake::accept(&mut request).await {
         Ok(handshake) => handshake,
-        Err(refusal) => return refusal.into_errors(Media::Json),
+        Err(refusal) => return handshake::refuse(refusal),
     };
-    let (mut parts, _) = request.into_parts();
-    if GraphQLProtocol::from_request_parts(&mut parts, &()).await.is_err() {
-        let message = format!("name the protocol of the WebSocket: Sec-WebSocket-Protocol: {PROTOCOL}");
-        return Refusal::new(StatusCode::BAD_REQUEST, message).into_errors(Media::Json);
-    }
     let (service, client) = (Arc::clone(service), Arc::clone(client));
     let sockets = service.sockets.clone();
     tokio::spawn(sockets.track_future(async move {
@@ -100,11 +79,11 @@ pub(super) async fn upgrade(
         Socket::open(stream, service, client).await.run(speaks_protocol).await;
     }));
     response.extensions_mut().insert(Account::SUBSCRIPTION);
-    response.into_response()
+    response
 }
 
 struct Socket {
-    stream: WebSocketStream<Wire<TokioIo<Upgraded>>>,
+    transport: Transport<TokioIo<Upgraded>>,
     service: Arc<Service>,
     client: Arc<Client>,
     operations: Operations,
@@ -118,37 +97,11 @@ struct Socket {
     refusals: u32,
 }
 
-/// What ends a socket.
-enum End {
-    /// The client is told why.
-    Close(Close),
-    /// The client has closed it, and is answered.
-    Closed,
-    /// There is nobody to tell.
-    Gone,
-}
-
-impl From<Close> for End {
-    fn from(close: Close) -> Self {
-        Self::Close(close)
-    }
-}
-
-/// The limits of the library: buffers that are small, messages as long as bodies, and nothing to write that has no permit.
-fn config() -> WebSocketConfig {
-    WebSocketConfig::default()
-        .read_buffer_size(READ_BYTES)
-        .write_buffer_size(0)
-        .max_write_buffer_size(OUTGOING_BYTES)
-        .max_message_size(Some(BODY_BYTES))
-        .max_frame_size(Some(BODY_BYTES))
-}
-
 impl Socket {
     async fn open(stream: Upgraded, service: Arc<Service>, client: Arc<Client>) -> Self {
-        let wire = Wire::new(TokioIo::new(stream), Client::new(&service.messages));
+        let messages = Client::new(&service.messages);
         Self {
-            stream: WebSocketStream::from_raw_socket(wire, Role::Server, Some(config())).await,
+            transport: Transport::new(TokioIo::new(stream), messages).await,
             service,
             client,
             operations: Operations::default(),
@@ -162,51 +115,43 @@ impl Socket {
 
     /// Serves the socket to its end.
     async fn run(mut self, speaks_protocol: bool) {
-        let end = if speaks_protocol { self.serve().await.unwrap_err() } else { Close::Protocol.into() };
-        let is_told = match end {
-            End::Close(close) => self.close(close).await.is_ok(),
-            End::Closed => true,
-            End::Gone => false,
-        };
-        if is_told {
-            // The other side closes too; nothing that it sent before is answered any more.
-            let _ =
-                timeout(Duration::from_secs(1), async { while let Some(Ok(_)) = self.stream.next().await {} }).await;
-        }
+        let end = if speaks_protocol { self.serve().await } else { self.refuse_protocol().await };
+        // Nothing is evaluated while the client is waited for.
+        drop(self.operations);
+        self.transport.end(end.unwrap_err()).await;
     }
 
-    async fn close(&mut self, close: Close) -> Result<(), End> {
-        if close == Close::GoingAway {
-            for id in self.operations.take_all() {
-                self.send(message::completed(&id)).await?;
-            }
+    /// Tells a client of the old protocol in its own words, which it shows to its user, before the Close does.
+    async fn refuse_protocol(&mut self) -> Result<Infallible, End> {
+        self.transport.send(message::old_protocol()).await?;
+        Err(Close::Protocol.into())
+    }
+
+    /// Completes all operations, since the server stops.
+    async fn go_away(&mut self) -> Result<Infallible, End> {
+        for id in self.operations.take_all() {
+            self.transport.send(message::completed(&id)).await?;
         }
-        let (code, reason) = close.frame();
-        telemetry::socket_closed(code);
-        self.send(Message::Close(Some(CloseFrame { code: code.into(), reason: reason.into() }))).await
+        Err(Close::GoingAway.into())
     }
 
     async fn serve(&mut self) -> Result<Infallible, End> {
         let init = Instant::now() + INIT;
         let draining = self.service.draining.clone();
         loop {
-            let unfinished = self.stream.get_ref().unfinished_since().map(|since| Instant::from_std(since) + BODY_TIME);
+            let unfinished = self.transport.unfinished_since().map(|since| since + BODY_TIME);
             tokio::select! {
-                () = draining.cancelled() => return Err(Close::GoingAway.into()),
-                message = self.stream.next() => match message {
-                    Some(Ok(message)) => self.on_frame(&message).await?,
-                    Some(Err(error)) => return Err(Close::from(&error).into()),
-                    None => return Err(End::Gone),
-                },
+                () = draining.cancelled() => return self.go_away().await,
+                message = self.transport.receive() => self.on_frame(&message?).await?,
                 (id, execution) = self.operations.next() => match execution {
                     Some(execution) => {
                         let (text, is_last) = message::response(&id, &execution);
                         if is_last {
                             self.operations.remove(&id);
                         }
-                        self.send(text).await?;
+                        self.transport.send(text).await?;
                     }
-                    None => self.send(message::completed(&id)).await?,
+                    None => self.transport.send(message::completed(&id)).await?,
                 },
                 () = sleep_until(init), if !self.is_acknowledged => return Err(Close::Silent.into()),
                 () = sleep_until(unfinished.unwrap_or(init)), if unfinished.is_some() => {
@@ -221,37 +166,33 @@ impl Socket {
         (self.client_pings, self.refusals) = (0, 0);
         self.unanswered += 1;
         if self.unanswered > 2 {
-            return Err(End::Gone);
+            return Err(Close::Absent.into());
         }
-        self.send(Message::Ping(bytes::Bytes::new())).await
+        self.transport.send(Message::Ping(bytes::Bytes::new())).await
     }
 
     async fn on_frame(&mut self, message: &Message) -> Result<(), End> {
         self.unanswered = 0;
         match message {
-            Message::Text(text) => {
-                let message = serde_json::from_str(text).map_err(|_| Close::Invalid)?;
-                self.on_message(message).await
-            }
-            Message::Binary(_) | Message::Frame(_) => Err(Close::Invalid.into()),
+            Message::Text(text) => self.on_message(Said::read(text)?).await,
             // The library answers a ping of the transport.
             Message::Ping(_) | Message::Pong(_) => self.count_ping(),
-            Message::Close(_) => Err(End::Closed),
+            Message::Binary(_) | Message::Close(_) | Message::Frame(_) => Err(Close::Invalid.into()),
         }
     }
 
     async fn on_message(&mut self, message: Said) -> Result<(), End> {
         match message {
-            Said::ConnectionInit {} if self.is_acknowledged => Err(Close::InitAgain.into()),
-            Said::ConnectionInit {} => {
+            Said::ConnectionInit if self.is_acknowledged => Err(Close::InitAgain.into()),
+            Said::ConnectionInit => {
                 self.is_acknowledged = true;
-                self.send(message::acknowledged()).await
+                self.transport.send(message::acknowledged()).await
             }
-            Said::Ping {} => {
+            Said::Ping => {
                 self.count_ping()?;
-                self.send(message::pong()).await
+                self.transport.send(message::pong()).await
             }
-            Said::Pong {} => self.count_ping(),
+            Said::Pong => self.count_ping(),
             Said::Subscribe { .. } if !self.is_acknowledged => Err(Close::Unacknowledged.into()),
             Said::Subscribe { id, .. } if self.operations.has(&id) => Err(Close::Taken.into()),
             Said::Subscribe { id, payload } => self.subscribe(id, payload).await,
@@ -298,13 +239,6 @@ impl Socket {
         if self.refusals > REFUSALS {
             return Err(Close::Flood.into());
         }
-        self.send(message::refused(id, fault)).await
-    }
-
-    async fn send(&mut self, message: impl Into<Message>) -> Result<(), End> {
-        match timeout(STALL, self.stream.send(message.into())).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(End::Gone),
-        }
+        self.transport.send(message::refused(id, fault)).await
     }
 }
