@@ -1,5 +1,8 @@
 //! phipi judged by suites and implementations that others wrote.
 
+#[expect(dead_code, reason = "the attacks are launched by the tests of the service")]
+#[path = "../service/attackers.rs"]
+mod attackers;
 #[path = "../service/frames.rs"]
 mod frames;
 mod http;
@@ -8,3 +11,4 @@ mod nginx;
 #[expect(dead_code, reason = "the tests of the service use all of it")]
 #[path = "../service/service.rs"]
 mod service;
+mod websocket;
