@@ -1,7 +1,7 @@
 //! Answers as server-sent events (graphql-sse, in the mode of distinct connections): an event for each response, and one
 //! for the end.
 
-use std::{convert::Infallible, iter, sync::Arc};
+use std::{io, iter, sync::Arc};
 
 use axum::{
     Extension,
@@ -12,8 +12,12 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
-use futures_util::{StreamExt, stream};
+use futures_util::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::{REQUEST_TIME, Service, gate::Client, held::Held, negotiation::Media, refusal::Refusal, reply::NO_STORE};
 use crate::{
@@ -34,16 +38,32 @@ pub(super) fn only(batch: Batch) -> Result<Request, Refusal> {
     }
 }
 
-/// The responses to a request, as they come. A drain completes them early.
+/// The responses to a request, as they come. A drain breaks them off: a client that saw their end would not ask the next
+/// process for the rest.
 pub(super) async fn answer(service: &Service, client: &Arc<Client>, request: Request) -> Result<Response, Refusal> {
     let prepared = service.api.prepare(vec![request], false).await;
     let Size { execution, text } = prepared.size();
     let permit = client.send(execution + text)?;
     let executions = timeout(REQUEST_TIME, service.api.subscribe(prepared)).await.map_err(|_| Refusal::deadline())?;
-    let events = executions.take_until(service.draining.clone().cancelled_owned()).map(event).flatten();
-    let body = Body::from_stream(events.chain(stream::iter([COMPLETE])).map(Ok::<_, Infallible>));
+    let events = executions.map(event).flatten().chain(stream::iter([COMPLETE])).boxed();
+    let body = Body::from_stream(until_cancelled(events, service.draining.clone()));
     let head = [(CONTENT_TYPE, HeaderValue::from_static(Media::EventStream.content_type())), (CACHE_CONTROL, NO_STORE)];
     Ok((head, Extension(Account::SUBSCRIPTION), Extension(Held::from(permit)), body).into_response())
+}
+
+/// The events, which end with an error when `token` is cancelled.
+fn until_cancelled(
+    events: BoxStream<'static, Bytes>,
+    token: CancellationToken,
+) -> impl futures_util::Stream<Item = io::Result<Bytes>> {
+    stream::try_unfold(events, move |mut events| {
+        let token = token.clone();
+        async move {
+            let event = token.run_until_cancelled_owned(events.next()).await;
+            let event = event.ok_or_else(|| io::Error::other("the server stops"))?;
+            Ok(event.map(|event| (event, events)))
+        }
+    })
 }
 
 /// The event of a response. JSON has no line's end in it.

@@ -127,21 +127,14 @@ impl Socket {
         Err(Close::Protocol.into())
     }
 
-    /// Completes all operations, since the server stops.
-    async fn go_away(&mut self) -> Result<Infallible, End> {
-        for id in self.operations.take_all() {
-            self.transport.send(message::completed(&id)).await?;
-        }
-        Err(Close::GoingAway.into())
-    }
-
     async fn serve(&mut self) -> Result<Infallible, End> {
         let init = Instant::now() + INIT;
         let draining = self.service.draining.clone();
         loop {
             let unfinished = self.transport.unfinished_since().map(|since| since + BODY_TIME);
             tokio::select! {
-                () = draining.cancelled() => return self.go_away().await,
+                // No operation is completed: a client would take it for the end, and not ask the next process for the rest.
+                () = draining.cancelled() => return Err(Close::GoingAway.into()),
                 message = self.transport.receive() => self.on_frame(&message?).await?,
                 (id, execution) = self.operations.next() => match execution {
                     Some(execution) => {

@@ -27,11 +27,6 @@ impl Operations {
         self.0.retain(|(own, _)| own != id);
     }
 
-    /// Gives up all of them; gives their ids.
-    pub(super) fn take_all(&mut self) -> Vec<String> {
-        self.0.drain(..).map(|(id, _)| id).collect()
-    }
-
     /// The next response of any, and `None` once from one that has ended; waits as long as there is none. Who was asked
     /// last has its turn after all others.
     pub(super) async fn next(&mut self) -> (String, Option<Execution>) {
@@ -76,6 +71,5 @@ mod tests {
         }
         assert_eq!(said, ["a", "b", "a", "b ends", "a ends"]);
         assert!(operations.has("c") && operations.len() == 1);
-        assert_eq!(operations.take_all(), ["c"]);
     }
 }
