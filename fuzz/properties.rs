@@ -1,7 +1,7 @@
 //! What holds for any bytes that come from outside.
 //!
 //! `corpus` keeps inputs of each target. The plain test `tests/fuzz.rs` tries these and mutations of them. The targets,
-//! `request`, `document` and `entry`, let libFuzzer look for more: with `cargo fuzz run entry`, or without a nightly
+//! `request`, `document`, `grammar` and `entry`, let libFuzzer look for more: with `cargo fuzz run entry`, or without a nightly
 //! compiler in this folder:
 //!
 //! ```sh
@@ -18,10 +18,11 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
+use async_graphql::parser::{Error, parse_query};
 use phipi::{
     cache::Location,
     evaluator::Evaluator,
-    graphql::{Api, Batch, Execution, Request, Response, Text},
+    graphql::{Api, Batch, Code, Execution, Request, Response, Text},
     math::{
         Kernel,
         decimal::{Decimal, LIMB_BYTES},
@@ -31,6 +32,7 @@ use phipi::{
     },
     workers::Workers,
 };
+use regex::Regex;
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
@@ -94,9 +96,129 @@ pub fn document(data: &[u8]) {
     }
 }
 
+/// The text of a document. It is taken for GraphQL if and only if the library's parser takes its tokens as [`respelled`]
+/// spells them.
+///
+/// # Panics
+/// When that does not hold.
+pub fn grammar(data: &[u8]) {
+    let Ok(document) = str::from_utf8(data) else { return };
+    let respelled = tokens(document).and_then(|tokens| respelled(&tokens));
+    if respelled == Err(Difference::Unjudged) {
+        return;
+    }
+    let response = answer(vec![Request::new(document)]).remove(0);
+    let text = String::from_utf8(Text::of_response(&response).into_pieces().concat()).expect("JSON is UTF-8");
+    let is_taken = match response.refusal() {
+        // It may be too much for the server all the same.
+        Some(Code::QueryTooComplex) => return,
+        Some(Code::ParseFailed) => false,
+        // Definitions of types are told apart.
+        _ => !text.contains("and can't define"),
+    };
+    let is_grammar = respelled.as_ref().is_ok_and(|text| !matches!(parse_query(text), Err(Error::Syntax { .. })));
+    assert_eq!(is_taken, is_grammar, "{document:?} as {respelled:?}: {text}");
+}
+
+/// Why the library's parser is not asked.
+#[derive(Debug, PartialEq)]
+enum Difference {
+    /// It takes what is not in the grammar.
+    Lax,
+    /// It is not known what is right.
+    Unjudged,
+}
+
+/// What is ignored, then a token; of a block string its beginning alone.
+static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
+    let ignored = r"(?:[ \t\n\r,\u{feff}]|#[^\n\r]*(?:[\n\r]|$))*";
+    let string = r#""(?:[^"\\\n\r]|\\["\\/bfnrt])*""#;
+    let number = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?";
+    let token = r"\.\.\.|[!$&():=@\[\]{|}]|[_A-Za-z][_0-9A-Za-z]*";
+    Regex::new(&format!(r#"^{ignored}(?:(?<token>{token})|(?<block>""")|(?<string>{string})|(?<number>{number})|$)"#))
+        .expect("it is a regex")
+});
+
+/// The tokens of a document, where every string is `""` and every number 1. Escapes with numbers are not judged.
+fn tokens(document: &str) -> Result<Vec<&str>, Difference> {
+    let (mut rest, mut tokens) = (document, Vec::new());
+    while !rest.is_empty() {
+        let unknown = || if rest.contains(r"\u") { Difference::Unjudged } else { Difference::Lax };
+        let found = TOKEN.captures(rest).ok_or_else(unknown)?;
+        rest = &rest[found[0].len()..];
+        if let Some(token) = found.name("token") {
+            tokens.push(token.as_str());
+        } else if found.name("string").is_some() {
+            tokens.push(STRING);
+        } else if found.name("block").is_some() {
+            let end = rest.replace(r#"\""""#, "____").find(r#"""""#).ok_or(Difference::Lax)?;
+            rest = &rest[end + 3..];
+            tokens.push(STRING);
+        } else if found.name("number").is_some() {
+            if rest.starts_with(|next: char| next.is_ascii_alphanumeric() || next == '_' || next == '.') {
+                return Err(Difference::Lax);
+            }
+            tokens.push("1");
+        }
+    }
+    Ok(tokens)
+}
+
+const STRING: &str = "\"\"";
+
+/// A document of these tokens in the spelling in which the library's parser is right. It differs from the grammar so:
+///
+/// - it needs no blanks between tokens, and takes none within types: they come with blanks, and types without;
+/// - it takes the beginning of a name for a keyword: such names get another beginning;
+/// - it knows no descriptions, which are left out;
+/// - it takes `()`, and `on` as the name of a fragment;
+/// - it wants the directives of a variable before its default, and takes variables in them: they are not judged.
+fn respelled(tokens: &[&str]) -> Result<String, Difference> {
+    let (mut text, mut depth, mut parentheses) = (String::new(), 0_usize, 0_usize);
+    for (k, &token) in tokens.iter().enumerate() {
+        let before = |distance: usize| k.checked_sub(distance).map_or("", |k| tokens[k]);
+        let after = tokens.get(k + 1).copied().unwrap_or_default();
+        match token {
+            "@" if parentheses > 0 => return Err(Difference::Unjudged),
+            "(" if after == ")" => return Err(Difference::Lax),
+            "on" if before(1) == "fragment" && ["", "}", STRING].contains(&before(2)) && depth == 0 => {
+                return Err(Difference::Lax);
+            }
+            "on" if before(1) == "..."
+                && !after.starts_with(|next: char| next.is_ascii_alphabetic() || next == '_') =>
+            {
+                return Err(Difference::Lax);
+            }
+            STRING if depth == 0 && DESCRIBED.contains(&after) => continue,
+            STRING if parentheses > 0 && after == "$" && !["=", ":"].contains(&before(1)) => continue,
+            "{" | "[" | "(" => depth += 1,
+            "}" | "]" | ")" => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        match token {
+            "(" => parentheses += 1,
+            ")" => parentheses = parentheses.saturating_sub(1),
+            _ => {}
+        }
+        if before(1) != "[" && !["]", "!"].contains(&token) {
+            text.push(' ');
+        }
+        if KEYWORDS.iter().any(|keyword| token.starts_with(keyword) && token != *keyword) {
+            text.push('x');
+        }
+        text.push_str(token);
+    }
+    Ok(text)
+}
+
+/// What may have a description, but for variables.
+const DESCRIBED: [&str; 4] = ["query", "mutation", "subscription", "fragment"];
+
+const KEYWORDS: [&str; 8] = ["query", "mutation", "subscription", "fragment", "on", "true", "false", "null"];
+
 /// Executes requests, and looks at the form of the answers: data where something was executed, and otherwise errors
 /// alone; each error with a code.
-fn answer(requests: Vec<Request>) {
+fn answer(requests: Vec<Request>) -> Vec<Response> {
     let count = requests.len();
     let execution = SERVER.with(|server| {
         let (runtime, api) = &**server;
@@ -111,6 +233,7 @@ fn answer(requests: Vec<Request>) {
     assert!(bytes <= bound, "{bytes} bytes of data, where {bound} were expected at most");
     assert_eq!(responses.len(), count, "an answer to each");
     responses.iter().for_each(well_formed);
+    responses
 }
 
 /// The length of the text of a response that was executed. Errors are bounded apart.

@@ -19,7 +19,7 @@ const TIME: Duration = Duration::from_secs(10);
 const BYTES: usize = 64 * 1024;
 
 /// What means something to one of the targets.
-const TOKENS: [&[u8]; 32] = [
+const TOKENS: [&[u8]; 44] = [
     b"{",
     b"}",
     b"[",
@@ -49,6 +49,18 @@ const TOKENS: [&[u8]; 32] = [
     b"\0",
     b"\xFF",
     b"\xEF\xBB\xBF",
+    b"\"d\" query ",
+    b"\"\"\"d\"\"\" $",
+    b"...on\nQuery",
+    b"fragment on on Query ",
+    b"#\r",
+    b",",
+    b"()",
+    b"[Int!]!",
+    b"= ",
+    b"-0",
+    b"0.5e-7",
+    b"trueq",
     b"%00",
     // As limbs: the base, and the largest word.
     &1_000_000_000_000_000_000_u64.to_le_bytes(),
@@ -63,6 +75,11 @@ fn requests() {
 #[test]
 fn documents() {
     try_all("document", properties::document);
+}
+
+#[test]
+fn grammars() {
+    try_all("grammar", properties::grammar);
 }
 
 #[test]

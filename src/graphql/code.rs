@@ -80,7 +80,7 @@ impl Fault {
 }
 
 /// Cuts a message that repeats what a client sent, which may be long.
-fn shorten(message: &mut String) {
+pub(super) fn shorten(message: &mut String) {
     const BYTES: usize = 300;
     if message.len() > BYTES {
         message.truncate(message.floor_char_boundary(BYTES));

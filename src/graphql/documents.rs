@@ -3,21 +3,18 @@
 
 use std::sync::Arc;
 
-use async_graphql::{
-    Response, Value, async_trait,
-    extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute},
-    parser::{Error, parse_query, types::ExecutableDocument},
-};
+use async_graphql::parser::types::ExecutableDocument;
 use moka::policy::EvictionPolicy;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Schema, arguments, builder,
     classes::{Classes, Division},
     code::{Code, Fault, Refusal},
-    footprint, guard,
+    footprint,
+    model::Model,
+    parser,
     request::{PersistedQuery, Request},
-    selections,
+    sdl, validation,
 };
 
 /// The room for parsed documents, in each of two classes.
@@ -42,12 +39,9 @@ fn registered_texts() -> Division {
 /// About what it takes to keep an entry beside its key and value: nodes of the map and of the order of eviction.
 const OVERHEAD_BYTES: usize = 300;
 
-/// At most so many errors are told of a document.
-const ERRORS: usize = 10;
-
 /// The documents that came lately.
 pub(super) struct Documents {
-    validator: Schema,
+    model: Model,
     parsed: Classes<Arc<str>, Document>,
     registered: Classes<Hash, Arc<str>>,
 }
@@ -78,10 +72,15 @@ impl Documents {
     /// None yet.
     pub(super) fn new() -> Self {
         Self {
-            validator: builder().extension(ValidateOnly).finish(),
+            model: Model::of_sdl(&sdl()),
             parsed: Classes::new(&parsed_documents(), |text, document| text.len() + document.bytes() + OVERHEAD_BYTES),
             registered: Classes::new(&registered_texts(), |_, text| text.len() + OVERHEAD_BYTES),
         }
+    }
+
+    /// The schema that documents are held against.
+    pub(super) fn model(&self) -> &Model {
+        &self.model
     }
 
     /// The document of a request, which is registered if the request names it.
@@ -89,7 +88,7 @@ impl Documents {
     /// # Errors
     /// When the document is none, too large, or not valid; when it is not the one that its name says, or no document is
     /// registered under the name.
-    pub(super) async fn of(&self, request: &Request) -> Result<Document, Refusal> {
+    pub(super) fn of(&self, request: &Request) -> Result<Document, Refusal> {
         let Some(named) = &request.persisted else {
             let missing = || {
                 Fault::new(
@@ -97,50 +96,33 @@ impl Documents {
                     r#"the member query is missing: send {"query": "{ fib(n: 10) { result } }"}"#,
                 )
             };
-            return self.parsed(request.document.as_deref().ok_or_else(missing)?).await;
+            return self.parsed(request.document.as_deref().ok_or_else(missing)?);
         };
         let hash = hash_of(named)?;
         match &request.document {
             None => {
                 // The words that clients of the protocol look for.
                 let unknown = || Fault::new(Code::PersistedQueryNotFound, "PersistedQueryNotFound");
-                self.parsed(&self.registered.get(&hash).ok_or_else(unknown)?).await
+                self.parsed(&self.registered.get(&hash).ok_or_else(unknown)?)
             }
             Some(text) if sha256(text) != hash => {
                 let message = "persistedQuery.sha256Hash is not the SHA-256 of the document in hexadecimal";
                 Err(Fault::new(Code::BadRequest, message).into())
             }
             Some(text) => {
-                let document = self.parsed(text).await?;
+                let document = self.parsed(text)?;
                 self.registered.insert(hash, text.as_str().into());
                 Ok(document)
             }
         }
     }
 
-    async fn parsed(&self, text: &str) -> Result<Document, Refusal> {
+    fn parsed(&self, text: &str) -> Result<Document, Refusal> {
         if let Some(known) = self.parsed.get(text) {
             return Ok(known);
         }
-        guard::check_text(text)?;
-        let parsed = parse_query(text).map_err(|error| parse_failed(&error))?;
-        guard::check_document(&parsed)?;
-        arguments::check(&parsed)?;
-        selections::check(&parsed)?;
-        // Without variables, whose values are checked with each operation, it is the same for all of them; the library
-        // validates all operations, but wants one to be named.
-        let name = parsed.operations.iter().find_map(|(name, _)| name).map(ToString::to_string);
-        // A copy has lists without spare room.
-        let document = Arc::new(parsed.clone());
-        let mut request = of_document(parsed);
-        request.operation_name = name;
-        let mut errors = self.validator.execute(request).await.errors;
-        if !errors.is_empty() {
-            // Some are told twice.
-            errors.dedup();
-            errors.truncate(ERRORS);
-            return Err(Refusal::new(Code::ValidationFailed, errors));
-        }
+        let definitions = parser::parse(text)?;
+        let document = Arc::new(validation::check(definitions, &self.model)?);
         let document = Document { bytes: footprint::of(&document), parsed: document };
         self.parsed.insert(text.into(), document.clone());
         Ok(document)
@@ -152,22 +134,6 @@ pub(super) fn of_document(document: ExecutableDocument) -> async_graphql::Reques
     let mut request = async_graphql::Request::new(String::new());
     request.set_parsed_query(document);
     request
-}
-
-/// Lets the library validate, and execute nothing.
-struct ValidateOnly;
-
-impl ExtensionFactory for ValidateOnly {
-    fn create(&self) -> Arc<dyn Extension> {
-        Arc::new(Self)
-    }
-}
-
-#[async_trait::async_trait]
-impl Extension for ValidateOnly {
-    async fn execute(&self, _: &ExtensionContext<'_>, _: Option<&str>, _: NextExecute<'_>) -> Response {
-        Response::new(Value::Null)
-    }
 }
 
 /// The hash of a name, if it can be one: the version is 1, the hash has 64 digits.
@@ -186,15 +152,4 @@ fn from_hex(text: &str) -> Option<Hash> {
 
 fn sha256(text: &str) -> Hash {
     Sha256::digest(text).into()
-}
-
-/// The library's message quotes the source line, however long; the position tells as much.
-fn parse_failed(error: &Error) -> Refusal {
-    let (message, position) = match error {
-        Error::Syntax { start, .. } => {
-            (format!("syntax error at line {}, column {}", start.line, start.column), *start)
-        }
-        other => (other.to_string(), other.positions().next().unwrap_or_default()),
-    };
-    Refusal::at(position, Code::ParseFailed, format!("the document is not GraphQL: {message}"))
 }

@@ -1,6 +1,59 @@
-//! How much an introspection answers. The schema is small, but a list within a list within a list is not.
+//! What an introspection answers, and how much. The schema is small, but a list within a list within a list is not.
 
-use async_graphql::parser::types::{Field, Selection, SelectionSet};
+use std::borrow::Cow;
+
+use async_graphql::{
+    ContextSelectionSet, OutputType, Positioned, ServerResult, Value,
+    parser::types::{Field, Selection, SelectionSet},
+    registry::{MetaInputValue, MetaType, MetaTypeName, Registry},
+};
+
+/// Corrects the library's registry, so that the introspection says what the SDL and the specification (September 2025) say.
+/// It is a type because the library shows its registry to nothing else.
+pub(super) struct Corrections;
+
+impl OutputType for Corrections {
+    fn type_name() -> Cow<'static, str> {
+        "Boolean".into()
+    }
+
+    fn create_type_info(registry: &mut Registry) -> String {
+        if !refers_to_id(registry) {
+            registry.types.remove("ID");
+        }
+        if let Some(MetaType::Object { fields, .. }) = registry.types.get_mut("__Schema")
+            && let Some(description) = fields.get_mut("description")
+        {
+            "String".clone_into(&mut description.ty);
+        }
+        argument(registry, "deprecated", "reason", |reason| "String!".clone_into(&mut reason.ty));
+        // Words that the SDL does not have.
+        for directive in ["skip", "include"] {
+            argument(registry, directive, "if", |condition| condition.description = None);
+        }
+        Self::type_name().into_owned()
+    }
+
+    async fn resolve(&self, _: &ContextSelectionSet<'_>, _: &Positioned<Field>) -> ServerResult<Value> {
+        Ok(Value::Null)
+    }
+}
+
+fn refers_to_id(registry: &Registry) -> bool {
+    let is_id = |kind: &str| MetaTypeName::concrete_typename(kind) == "ID";
+    let mut fields = registry.types.values().filter_map(MetaType::fields).flat_map(|fields| fields.values());
+    fields.any(|field| is_id(&field.ty) || field.args.values().any(|argument| is_id(&argument.ty)))
+}
+
+fn argument(registry: &mut Registry, directive: &str, name: &str, correct: impl FnMut(&mut MetaInputValue)) {
+    let directive = registry.directives.get_mut(directive);
+    directive.and_then(|directive| directive.args.get_mut(name)).into_iter().for_each(correct);
+}
+
+/// Whether a field of a type is null, whatever the library answers: its description of the schema says nothing of ours.
+pub(super) fn is_null(parent: &str, field: &str) -> bool {
+    (parent, field) == ("__Schema", "description")
+}
 
 /// Whether a root field is about the schema.
 pub(super) fn is_introspection(field: &Field) -> bool {
@@ -35,10 +88,8 @@ fn longest(field: &str) -> usize {
 mod tests {
     use std::collections::BTreeMap;
 
-    use async_graphql::{Value, parser::parse_query};
-
     use super::*;
-    use crate::graphql::builder;
+    use crate::graphql::{builder, parser::parse};
 
     /// The length of the longest list of each name.
     fn measure(value: &Value, lists: &mut BTreeMap<String, usize>) {
@@ -80,7 +131,7 @@ mod tests {
     #[test]
     fn lists_within_lists_multiply() {
         let values_of = |text: &str| {
-            let document = parse_query(text).unwrap();
+            let document = parse(text).unwrap().into_document();
             values(&document.operations.iter().next().unwrap().1.node.selection_set.node)
         };
         assert_eq!(values_of("{ __schema { queryType { name } } }"), 3);

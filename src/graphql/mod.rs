@@ -1,12 +1,12 @@
 //! The GraphQL schema and its execution. It knows of no transport.
 //!
-//! A request goes one way: its [`documents`] are parsed, [`guard`]ed and validated, once for each text; an
+//! A request goes one way: its [`documents`] are read by the [`parser`] and held against the rules of [`validation`] and
+//! the limits of the [`guard`], once for each text; an
 //! [`operation`] is chosen and its variables are coerced; the [`plan`] says what it asks, and its [`cost`] is weighed;
 //! then the transport, which holds the memory of all requests, says whether there is room for the [`Prepared`] request;
 //! then all questions of the request go to the evaluator together, so that it sees the cache as it was at one lookup; and
 //! with the answers at hand the library executes the plan, whose outcome is the [`response`].
 
-mod arguments;
 mod classes;
 mod code;
 mod convergence;
@@ -15,12 +15,17 @@ mod documents;
 mod footprint;
 mod guard;
 mod introspection;
+mod lexer;
+mod model;
 mod operation;
+mod parser;
 mod plan;
 mod request;
 mod response;
 mod selections;
+mod strings;
 mod types;
+mod validation;
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -40,6 +45,7 @@ use self::{
     convergence::Convergence,
     cost::{Budget, Cost},
     documents::{Documents, of_document},
+    introspection::Corrections,
     plan::{Plan, Shape},
     response::Outcome,
     types::Query,
@@ -116,7 +122,7 @@ impl Api {
         let mut budget = Budget::new(self.evaluator.max_n());
         let mut operations = Vec::with_capacity(requests.len());
         for request in requests {
-            operations.push(self.admit(request, &mut budget, tells_cost).await);
+            operations.push(self.admit(request, &mut budget, tells_cost));
         }
         let size = operations.iter().flatten().fold(budget.size(), |size, admitted| size + admitted.plan.size);
         Prepared { operations, size }
@@ -136,8 +142,11 @@ impl Api {
             Ok([Ok(Admitted { plan, .. })]) if plan.is_subscription => {
                 let request = of_document(plan.document).data(Arc::clone(&self.evaluator));
                 let execution = move |response| {
-                    let responses = vec![executed(response, plan.shape.clone(), false)];
-                    Execution { responses, account: Account::SUBSCRIPTION }
+                    let response = match without_source(response) {
+                        Ok(refusal) => refusal.into(),
+                        Err(response) => executed(response, plan.shape.clone(), Vec::new(), false),
+                    };
+                    Execution { responses: vec![response], account: Account::SUBSCRIPTION }
                 };
                 self.schema.execute_stream(request).map(execution).boxed()
             }
@@ -167,11 +176,11 @@ impl Api {
         Execution { responses: join_all(responses).await, account }
     }
 
-    async fn admit(&self, request: Request, budget: &mut Budget, tells_cost: bool) -> Result<Admitted, Refusal> {
-        let document = self.documents.of(&request).await?;
+    fn admit(&self, request: Request, budget: &mut Budget, tells_cost: bool) -> Result<Admitted, Refusal> {
+        let document = self.documents.of(&request)?;
         let operation = operation::choose(document.parsed(), request.operation_name.as_deref())?;
         let variables = operation::coerce(operation, request.variables)?;
-        let plan = Plan::of(document.parsed(), operation, &variables, &self.evaluator)?;
+        let plan = Plan::of(document.parsed(), operation, &variables, self.documents.model(), &self.evaluator)?;
         let cost = budget.admit(&plan)?;
         Ok(Admitted { plan, cost: tells_cost.then_some(cost) })
     }
@@ -189,7 +198,7 @@ impl Api {
         let request = of_document(plan.document).data(answers).data(Arc::clone(&self.evaluator));
         // The schema may change with the next version of this program.
         let may_stay = is_cached && plan.introspected == 0;
-        let response = executed(self.schema.execute(request).await, plan.shape, may_stay);
+        let response = executed(self.schema.execute(request).await, plan.shape, plan.errors, may_stay);
         Response { cost, ..response }
     }
 }
@@ -214,15 +223,29 @@ impl Admitted {
     }
 }
 
-/// The library's response, in the form of ours. With `may_stay` it can never change, unless something in it failed.
-fn executed(response: async_graphql::Response, shape: Shape, may_stay: bool) -> Response {
+/// The library's response, in the form of ours, with the errors of its plan. With `may_stay` it can never change, unless
+/// something in it failed.
+fn executed(response: async_graphql::Response, shape: Shape, planned: Vec<ServerError>, may_stay: bool) -> Response {
     let (mut data, mut errors) = (response.data, response.errors);
     errors.iter_mut().for_each(|error| code::complete(error, Code::Internal));
+    null_failed_roots(&mut data, &errors);
+    errors.extend(planned);
     // In the order of the document, whichever field was done first.
     errors.sort_by_key(|error| error.locations.first().copied());
-    null_failed_roots(&mut data, &errors);
     let is_immutable = may_stay && errors.is_empty();
     Response { outcome: Outcome::Executed { data, shape, errors, is_immutable }, cost: None }
+}
+
+/// The refusal of a subscription whose arguments are out of range: there is no source of events, and so no data, not even
+/// null. Any other response is given back.
+fn without_source(response: async_graphql::Response) -> Result<Refusal, async_graphql::Response> {
+    let code = Code::BadUserInput;
+    let is_of_arguments = |error: &ServerError| {
+        let told = error.extensions.as_ref().and_then(|extensions| extensions.get("code"));
+        matches!(told, Some(Value::String(told)) if told == code.as_str())
+    };
+    let is_refused = !response.errors.is_empty() && response.errors.iter().all(is_of_arguments);
+    if is_refused { Ok(Refusal::new(code, response.errors)) } else { Err(response) }
 }
 
 /// What is told of operations that ask these questions.
@@ -257,5 +280,5 @@ pub fn sdl() -> String {
 }
 
 fn builder() -> SchemaBuilder<Query, EmptyMutation, Convergence> {
-    Schema::build(Query, EmptyMutation, Convergence)
+    Schema::build(Query, EmptyMutation, Convergence).register_output_type::<Corrections>()
 }

@@ -1,11 +1,11 @@
 //! Which operation of a document is executed, with which variables.
 
 use async_graphql::{
-    Number, Value, Variables,
+    Number, Positioned, Value, Variables,
     parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition, Type, VariableDefinition},
 };
 
-use super::code::{Code, Fault};
+use super::code::{Code, Fault, Refusal};
 
 /// The operation of this name, or the only one.
 ///
@@ -39,26 +39,22 @@ pub(super) fn choose<'a>(
 ///
 /// # Errors
 /// When a value is not of its variable's type, or one that is required is not given.
-pub(super) fn coerce(operation: &OperationDefinition, mut given: Variables) -> Result<Variables, Fault> {
+pub(super) fn coerce(operation: &OperationDefinition, mut given: Variables) -> Result<Variables, Refusal> {
     let mut values = Variables::default();
-    for definition in &operation.variable_definitions {
-        let VariableDefinition { name, var_type, default_value, .. } = &definition.node;
-        let value = given.remove(&name.node).or_else(|| default_value.as_ref().map(|default| default.node.clone()));
-        let fits = match &value {
-            None => var_type.node.nullable,
-            Some(value) => belongs(value, &var_type.node),
-        };
-        if !fits {
-            let wrong = match value {
-                None => "is required, but not given".into(),
-                Some(Value::List(_)) => "can't be a list".into(),
-                Some(Value::Object(_)) => "can't be an object".into(),
-                Some(value) => format!("can't be {value}"),
-            };
+    for Positioned { node: VariableDefinition { name, var_type, default_value, .. }, pos } in
+        &operation.variable_definitions
+    {
+        let refused = |wrong: String| {
             let message = format!("the variable ${} of type {} {wrong}", name.node, var_type.node);
-            return Err(Fault::new(Code::BadUserInput, message));
-        }
-        values.extend(value.map(|value| (name.node.clone(), value)));
+            Refusal::at(*pos, Code::BadUserInput, message)
+        };
+        let value = match (given.remove(&name.node), default_value) {
+            (Some(value), _) => belonging(value, &var_type.node).map_err(refused)?,
+            (None, Some(default)) => default.node.clone(),
+            (None, None) if var_type.node.nullable => continue,
+            (None, None) => return Err(refused("is required, but not given".into())),
+        };
+        values.insert(name.node.clone(), value);
     }
     Ok(values)
 }
@@ -66,15 +62,29 @@ pub(super) fn coerce(operation: &OperationDefinition, mut given: Variables) -> R
 /// The longest text that is taken. The only texts are names of types, which the introspection may be asked about.
 const TEXT_BYTES: usize = 256;
 
-/// Whether a value is of the type of a variable, which is that of an argument. No argument takes null, not even where
-/// the variable would.
-fn belongs(value: &Value, kind: &Type) -> bool {
-    match (&*kind.base.to_string(), value) {
-        ("Int", Value::Number(number)) => is_int(number),
-        ("Boolean", Value::Boolean(_)) => true,
-        ("String", Value::String(text)) => text.len() <= TEXT_BYTES,
-        _ => false,
+/// A value in the form of a type. Lists and objects are of none, for no argument takes them.
+///
+/// # Errors
+/// What is wrong, when it is not of the type.
+fn belonging(value: Value, kind: &Type) -> Result<Value, String> {
+    match (&*kind.base.to_string(), &value) {
+        ("Int", Value::Number(number)) if is_int(number) => Ok(value),
+        ("Int", Value::Number(number)) if let Some(int) = whole(number) => Ok(int.into()),
+        ("Boolean", Value::Boolean(_)) => Ok(value),
+        ("String", Value::String(text)) if text.len() <= TEXT_BYTES => Ok(value),
+        (_, Value::Null) if kind.nullable => Ok(value),
+        (_, Value::List(_)) => Err("can't be a list".into()),
+        (_, Value::Object(_)) => Err("can't be an object".into()),
+        _ => Err(format!("can't be {value}")),
     }
+}
+
+/// The Int of a number whose fractional part is empty, such as 5.0 and 5e0: JSON has one type of numbers.
+fn whole(number: &Number) -> Option<i32> {
+    let ints = f64::from(i32::MIN)..=f64::from(i32::MAX);
+    let float = number.as_f64().filter(|float| float.fract() == 0.0 && ints.contains(float))?;
+    #[expect(clippy::cast_possible_truncation, reason = "it is an Int")]
+    Some(float as i32)
 }
 
 /// Whether a number is in the range of GraphQL's Int.

@@ -6,17 +6,20 @@
 use std::collections::{BTreeSet, HashMap};
 
 use async_graphql::{
-    Name, Pos, Positioned, Value, Variables,
+    Name, PathSegment, Pos, Positioned, ServerError, Variables,
     parser::types::{
         Directive, DocumentOperations, ExecutableDocument, Field, OperationDefinition, OperationType, Selection,
-        SelectionSet,
+        SelectionSet, Type, TypeDefinition,
     },
 };
+use async_graphql_value::{ConstValue, Value};
 
 use super::{
-    code::{Code, Fault},
+    code::{self, Code, Refusal},
     cost::{self, Size, rendered},
     introspection::{self, is_introspection},
+    model::{Model, name_of},
+    parser::Argument,
     selections::{below, by_key},
 };
 use crate::evaluator::{Evaluator, Question};
@@ -27,6 +30,8 @@ pub(super) struct Plan {
     pub(super) document: ExecutableDocument,
     /// The keys of its answer, in order.
     pub(super) shape: Shape,
+    /// The errors of fields that have no argument to run with, which are null in the answer.
+    pub(super) errors: Vec<ServerError>,
     /// What it asks, each question once.
     pub(super) questions: BTreeSet<Question>,
     /// How many digits its answer has.
@@ -53,14 +58,20 @@ impl Plan {
     /// The plan of an operation, given the values of its variables.
     ///
     /// # Errors
-    /// When a directive's condition is no truth value.
+    /// When a null stands where none may, and that fails no field by itself: as the condition of a root field, or in a
+    /// subscription.
     pub(super) fn of(
         document: &ExecutableDocument,
         operation: &OperationDefinition,
         variables: &Variables,
+        model: &Model,
         evaluator: &Evaluator,
-    ) -> Result<Self, Fault> {
-        let (selections, shape) = Normalization { document, variables }.of(&[&operation.selection_set.node])?;
+    ) -> Result<Self, Refusal> {
+        let refused = |error| Refusal::new(Code::BadUserInput, vec![error]);
+        let mut normalization = Normalization { document, variables, model, path: Vec::new(), errors: Vec::new() };
+        let root = model.root(operation.ty);
+        let (selections, shape) = normalization.of(&[&operation.selection_set.node], root).map_err(refused)?;
+        let mut errors = normalization.errors;
         let (mut questions, mut digits, mut introspected) = (BTreeSet::new(), 0_usize, 0_usize);
         for selection in &selections.items {
             let Selection::Field(field) = &selection.node else { continue };
@@ -72,9 +83,8 @@ impl Plan {
             questions.insert(question);
         }
         let is_subscription = operation.ty == OperationType::Subscription;
-        if is_subscription && shape.0.len() != 1 {
-            let message = format!("a subscription has one field, but this one has {}", shape.0.len());
-            return Err(Fault::new(Code::ValidationFailed, message));
+        if is_subscription && let Some(error) = errors.pop() {
+            return Err(refused(error));
         }
         let operation = OperationDefinition {
             ty: operation.ty,
@@ -85,7 +95,7 @@ impl Plan {
         let operations = DocumentOperations::Single(Positioned::new(operation, Pos::default()));
         let document = ExecutableDocument { operations, fragments: HashMap::new() };
         let size = shape.size() + cost::of_response(introspected);
-        Ok(Self { document, shape, questions, digits, is_subscription, introspected, size })
+        Ok(Self { document, shape, errors, questions, digits, is_subscription, introspected, size })
     }
 }
 
@@ -101,7 +111,7 @@ fn question(field: &Field, evaluator: &Evaluator) -> Option<Question> {
 /// The value of an argument of a field in normal form.
 pub(super) fn int(field: &Field, argument: &str) -> Option<i64> {
     match field.get_argument(argument)?.node.clone().into_const()? {
-        Value::Number(number) => number.as_i64(),
+        ConstValue::Number(number) => number.as_i64(),
         _ => None,
     }
 }
@@ -118,67 +128,120 @@ struct NoValue;
 struct Normalization<'a> {
     document: &'a ExecutableDocument,
     variables: &'a Variables,
+    model: &'a Model,
+    /// The keys down to where it is.
+    path: Vec<&'a Name>,
+    errors: Vec<ServerError>,
 }
 
 impl<'a> Normalization<'a> {
-    /// The normal form of what is selected by any of these, for one object. The guard bounds it, and validation has made
-    /// sure that fields of one key are the same.
-    fn of(&self, sets: &[&'a SelectionSet]) -> Result<(SelectionSet, Shape), Fault> {
+    /// The normal form of what is selected by any of these, for one object of a type. The guard bounds it, and validation
+    /// has made sure that fields of one key are the same.
+    ///
+    /// # Errors
+    /// When the object can't be answered, because a field of it that is never null can't.
+    fn of(
+        &mut self,
+        sets: &[&'a SelectionSet],
+        parent: Option<&'a TypeDefinition>,
+    ) -> Result<(SelectionSet, Shape), ServerError> {
         let fields = by_key(self.document, sets, &|directives| self.is_included(directives))?;
         let (mut items, mut keys) = (Vec::with_capacity(fields.len()), Vec::with_capacity(fields.len()));
         for (key, same) in fields {
-            let sets = below(&same);
-            let (selections, shape) = if sets[0].items.is_empty() { Default::default() } else { self.of(&sets)? };
-            items.push(self.field(same[0], selections));
+            let name = &same[0].node.name.node;
+            let definition = parent.and_then(|parent| self.model.field(parent, name));
+            let kind = definition.map(|definition| &definition.ty.node);
+            self.path.push(key);
+            let answered = self.field(&same, kind);
+            self.path.pop();
+            let shape = match answered {
+                Ok((field, shape)) => {
+                    // What is left out is null in the answer.
+                    if !parent.is_some_and(|parent| introspection::is_null(&parent.name.node, name)) {
+                        items.push(field);
+                    }
+                    shape
+                }
+                Err(error) if kind.is_none_or(|kind| kind.nullable) => {
+                    self.errors.push(error);
+                    Shape::default()
+                }
+                Err(error) => return Err(error),
+            };
             keys.push((key.clone(), shape));
         }
         if items.is_empty() {
             // An object of which nothing is left is an object still, which the library would take for null.
-            items.push(self.field(&typename(), SelectionSet::default()));
+            items.push(field(&typename(), Vec::new(), SelectionSet::default()));
         }
         Ok((SelectionSet { items }, Shape(keys)))
     }
 
-    /// A field with these below.
-    fn field(&self, field: &Positioned<Field>, below: SelectionSet) -> Positioned<Selection> {
-        let Field { alias, name, arguments, selection_set, .. } = &field.node;
-        // An argument whose variable has no value is left out.
-        let arguments = arguments.iter().filter_map(|(name, value)| {
-            let constant = value.node.clone().into_const_with(|name| self.variable(&name)).ok()?;
-            Some((name.clone(), Positioned::new(constant.into_value(), value.pos)))
-        });
-        let normal = Field {
-            alias: alias.clone(),
-            name: name.clone(),
-            arguments: arguments.collect(),
-            directives: Vec::new(),
-            selection_set: Positioned::new(below, selection_set.pos),
-        };
-        Positioned::new(Selection::Field(Positioned::new(normal, field.pos)), field.pos)
+    /// The normal form of fields of one key, which are of a type.
+    fn field(
+        &mut self,
+        same: &[&'a Positioned<Field>],
+        kind: Option<&'a Type>,
+    ) -> Result<(Positioned<Selection>, Shape), ServerError> {
+        let arguments = self.arguments(&same[0].node)?;
+        let sets = below(same);
+        let below = kind.and_then(|kind| self.model.named(name_of(kind)));
+        let (selections, shape) = if sets[0].items.is_empty() { Default::default() } else { self.of(&sets, below)? };
+        Ok((field(same[0], arguments, selections), shape))
     }
 
-    fn is_included(&self, directives: &[Positioned<Directive>]) -> Result<bool, Fault> {
-        for directive in directives {
-            let name = directive.node.name.node.as_str();
-            let condition = directive
-                .node
-                .get_argument("if")
-                .and_then(|value| value.node.clone().into_const_with(|name| self.variable(&name)).ok());
-            match (name, condition) {
-                ("skip", Some(Value::Boolean(true))) | ("include", Some(Value::Boolean(false))) => {
-                    return Ok(false);
+    /// The arguments of a field, without those whose variable has no value.
+    fn arguments(&self, field: &Field) -> Result<Vec<Argument>, ServerError> {
+        let mut arguments = Vec::with_capacity(field.arguments.len());
+        for (name, value) in &field.arguments {
+            match self.constant(&value.node) {
+                // No argument takes null, which a variable may have although it has a default or its place has one.
+                Ok(ConstValue::Null) => {
+                    return Err(self.error(value.pos, format!("the argument {} can't be null", name.node)));
                 }
-                (_, Some(Value::Boolean(_))) => {}
-                _ => {
-                    let message = format!("the condition of @{name} must be true or false");
-                    return Err(Fault::new(Code::BadUserInput, message));
-                }
+                Ok(constant) => arguments.push((name.clone(), Positioned::new(constant.into_value(), value.pos))),
+                Err(NoValue) => {}
             }
         }
-        Ok(true)
+        Ok(arguments)
     }
 
-    fn variable(&self, name: &Name) -> Result<Value, NoValue> {
-        self.variables.get(name).cloned().ok_or(NoValue)
+    fn is_included(&self, directives: &[Positioned<Directive>]) -> Result<bool, ServerError> {
+        Ok(self.condition(directives, "skip")? != Some(true) && self.condition(directives, "include")? != Some(false))
     }
+
+    /// The condition of a directive, if it is there.
+    fn condition(&self, directives: &[Positioned<Directive>], name: &str) -> Result<Option<bool>, ServerError> {
+        let directive = directives.iter().find(|directive| directive.node.name.node == name);
+        let Some(value) = directive.and_then(|directive| directive.node.get_argument("if")) else { return Ok(None) };
+        match self.constant(&value.node) {
+            Ok(ConstValue::Boolean(condition)) => Ok(Some(condition)),
+            _ => Err(self.error(value.pos, format!("the condition of @{name} must be true or false"))),
+        }
+    }
+
+    fn constant(&self, value: &Value) -> Result<ConstValue, NoValue> {
+        value.clone().into_const_with(|name| self.variables.get(&name).cloned().ok_or(NoValue))
+    }
+
+    /// An error of the field where it is.
+    fn error(&self, pos: Pos, message: String) -> ServerError {
+        let mut error = ServerError::new(message, Some(pos));
+        error.path = self.path.iter().map(|key| PathSegment::Field(key.to_string())).collect();
+        code::complete(&mut error, Code::BadUserInput);
+        error
+    }
+}
+
+/// A field with these arguments, and with these below.
+fn field(from: &Positioned<Field>, arguments: Vec<Argument>, below: SelectionSet) -> Positioned<Selection> {
+    let Field { alias, name, selection_set, .. } = &from.node;
+    let normal = Field {
+        alias: alias.clone(),
+        name: name.clone(),
+        arguments,
+        directives: Vec::new(),
+        selection_set: Positioned::new(below, selection_set.pos),
+    };
+    Positioned::new(Selection::Field(Positioned::new(normal, from.pos)), from.pos)
 }

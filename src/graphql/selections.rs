@@ -1,12 +1,12 @@
-//! Fields sorted by their keys, and whether those of one key are one field.
+//! Fields sorted by their keys.
+
+use std::convert::Infallible;
 
 use async_graphql::{
     Name, Positioned,
     indexmap::IndexMap,
     parser::types::{Directive, ExecutableDocument, Field, Selection, SelectionSet},
 };
-
-use super::code::{Code, Fault, Refusal};
 
 /// What is selected for one object: for each key of the answer its fields, in the order in which keys are first met.
 pub(super) type ByKey<'a> = IndexMap<&'a Name, Vec<&'a Positioned<Field>>>;
@@ -15,11 +15,11 @@ pub(super) type ByKey<'a> = IndexMap<&'a Name, Vec<&'a Positioned<Field>>>;
 ///
 /// # Errors
 /// When a directive can't tell whether it does.
-pub(super) fn by_key<'a>(
+pub(super) fn by_key<'a, E>(
     document: &'a ExecutableDocument,
     sets: &[&'a SelectionSet],
-    is_included: &impl Fn(&[Positioned<Directive>]) -> Result<bool, Fault>,
-) -> Result<ByKey<'a>, Fault> {
+    is_included: &impl Fn(&[Positioned<Directive>]) -> Result<bool, E>,
+) -> Result<ByKey<'a>, E> {
     let mut fields = ByKey::new();
     for set in sets {
         collect(document, set, is_included, &mut fields)?;
@@ -27,12 +27,18 @@ pub(super) fn by_key<'a>(
     Ok(fields)
 }
 
-fn collect<'a>(
+/// The same, whatever directives exclude.
+pub(super) fn all_by_key<'a>(document: &'a ExecutableDocument, sets: &[&'a SelectionSet]) -> ByKey<'a> {
+    let Ok(fields) = by_key::<Infallible>(document, sets, &|_| Ok(true));
+    fields
+}
+
+fn collect<'a, E>(
     document: &'a ExecutableDocument,
     set: &'a SelectionSet,
-    is_included: &impl Fn(&[Positioned<Directive>]) -> Result<bool, Fault>,
+    is_included: &impl Fn(&[Positioned<Directive>]) -> Result<bool, E>,
     fields: &mut ByKey<'a>,
-) -> Result<(), Fault> {
+) -> Result<(), E> {
     for selection in &set.items {
         if !is_included(selection.node.directives())? {
             continue;
@@ -56,35 +62,4 @@ fn collect<'a>(
 /// What is selected below fields of one key.
 pub(super) fn below<'a>(same: &[&'a Positioned<Field>]) -> Vec<&'a SelectionSet> {
     same.iter().map(|field| &field.node.selection_set.node).collect()
-}
-
-/// Refuses a document in which one key of an answer stands for different fields, be they included or not (Field
-/// Selection Merging in the specification; the library's own rule sees neither fragments nor what is merged below).
-/// Time: that of the document with all fragments spread, which the guard bounds.
-pub(super) fn check(document: &ExecutableDocument) -> Result<(), Refusal> {
-    document
-        .operations
-        .iter()
-        .try_for_each(|(_, operation)| check_sets(document, &[&operation.node.selection_set.node]))
-}
-
-fn check_sets(document: &ExecutableDocument, sets: &[&SelectionSet]) -> Result<(), Refusal> {
-    for (key, same) in by_key(document, sets, &|_| Ok(true))? {
-        if let Some(other) = same.iter().find(|field| !is_same(&field.node, &same[0].node)) {
-            let message = format!("the key {key} stands for different fields: give one of them another alias");
-            return Err(Refusal::at(other.pos, Code::ValidationFailed, message));
-        }
-        check_sets(document, &below(&same))?;
-    }
-    Ok(())
-}
-
-/// Whether two fields ask the same: the same name, and the same arguments in any order.
-fn is_same(one: &Field, other: &Field) -> bool {
-    one.name.node == other.name.node
-        && one.arguments.len() == other.arguments.len()
-        && one
-            .arguments
-            .iter()
-            .all(|(name, value)| other.get_argument(&name.node).is_some_and(|own| own.node == value.node))
 }

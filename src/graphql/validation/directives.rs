@@ -1,0 +1,54 @@
+//! Rules for directives (section 5.7 of the specification).
+
+use async_graphql::{
+    Positioned,
+    parser::types::{Directive, DirectiveLocation},
+};
+
+use super::Walk;
+
+impl<'a> Walk<'a, '_> {
+    /// Visits the directives at one location.
+    pub(super) fn directives(&mut self, directives: &'a [Positioned<Directive>], location: DirectiveLocation) {
+        self.directives_are_unique_per_location(directives);
+        for Positioned { node: Directive { name, arguments }, pos } in directives {
+            // Directives Are Defined.
+            let definition = self.model.directive(&name.node);
+            match definition {
+                None => self.errors.add(*pos, format!("there is no directive @{}", name.node)),
+                // Directives Are in Valid Locations.
+                Some(definition) if !definition.locations.iter().any(|valid| valid.node == location) => {
+                    self.errors
+                        .add(*pos, format!("the directive @{} can't stand at {}", name.node, described(location)));
+                }
+                Some(_) => {}
+            }
+            let definitions = definition.map(|definition| &definition.arguments[..]);
+            self.arguments(*pos, &name.node, arguments, definitions);
+        }
+    }
+
+    /// Directives Are Unique per Location. None of the schema is repeatable.
+    fn directives_are_unique_per_location(&mut self, directives: &[Positioned<Directive>]) {
+        for (k, Positioned { node: Directive { name, .. }, pos }) in directives.iter().enumerate() {
+            if directives[..k].iter().any(|other| other.node.name.node == name.node) {
+                self.errors.add(*pos, format!("the directive @{} is given twice", name.node));
+            }
+        }
+    }
+}
+
+/// The name of a location in an executable document.
+fn described(location: DirectiveLocation) -> &'static str {
+    match location {
+        DirectiveLocation::Query => "a query",
+        DirectiveLocation::Mutation => "a mutation",
+        DirectiveLocation::Subscription => "a subscription",
+        DirectiveLocation::Field => "a field",
+        DirectiveLocation::FragmentDefinition => "the definition of a fragment",
+        DirectiveLocation::FragmentSpread => "the spread of a fragment",
+        DirectiveLocation::InlineFragment => "an inline fragment",
+        DirectiveLocation::VariableDefinition => "the definition of a variable",
+        _ => "a definition of the schema",
+    }
+}
