@@ -4,9 +4,12 @@ use std::borrow::Cow;
 
 use async_graphql::{
     ContextSelectionSet, OutputType, Positioned, ServerResult, Value,
-    parser::types::{Field, Selection, SelectionSet},
-    registry::{MetaInputValue, MetaType, MetaTypeName, Registry},
+    indexmap::IndexMap,
+    parser::types::{Field, FieldDefinition, Selection, SelectionSet},
+    registry::{MetaField, MetaInputValue, MetaType, MetaTypeName, Registry},
 };
+
+use super::model;
 
 /// Corrects the library's registry, so that the introspection says what the SDL and the specification (September 2025) say.
 /// It is a type because the library shows its registry to nothing else.
@@ -21,10 +24,10 @@ impl OutputType for Corrections {
         if !refers_to_id(registry) {
             registry.types.remove("ID");
         }
-        if let Some(MetaType::Object { fields, .. }) = registry.types.get_mut("__Schema")
-            && let Some(description) = fields.get_mut("description")
-        {
-            "String".clone_into(&mut description.ty);
+        for definition in model::standard_types() {
+            if let Some(MetaType::Object { fields, .. }) = registry.types.get_mut(definition.name.node.as_str()) {
+                correct(fields, model::fields(&definition));
+            }
         }
         argument(registry, "deprecated", "reason", |reason| "String!".clone_into(&mut reason.ty));
         // Words that the SDL does not have.
@@ -36,6 +39,16 @@ impl OutputType for Corrections {
 
     async fn resolve(&self, _: &ContextSelectionSet<'_>, _: &Positioned<Field>) -> ServerResult<Value> {
         Ok(Value::Null)
+    }
+}
+
+/// Gives the fields of a type the order and the types of their definitions.
+fn correct(fields: &mut IndexMap<String, MetaField>, definitions: &[Positioned<FieldDefinition>]) {
+    fields.sort_by_cached_key(|name, _| definitions.iter().position(|field| field.node.name.node == *name));
+    for FieldDefinition { name, ty, .. } in definitions.iter().map(|field| &field.node) {
+        if let Some(field) = fields.get_mut(name.node.as_str()) {
+            field.ty = ty.node.to_string();
+        }
     }
 }
 

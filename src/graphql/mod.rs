@@ -142,9 +142,10 @@ impl Api {
             Ok([Ok(Admitted { plan, .. })]) if plan.is_subscription => {
                 let request = of_document(plan.document).data(Arc::clone(&self.evaluator));
                 let execution = move |response| {
-                    let response = match without_source(response) {
-                        Ok(refusal) => refusal.into(),
-                        Err(response) => executed(response, plan.shape.clone(), Vec::new(), false),
+                    let response = if has_no_source(&response) {
+                        Refusal::new(Code::BadUserInput, response.errors).into()
+                    } else {
+                        executed(response, plan.shape.clone(), Vec::new(), false)
                     };
                     Execution { responses: vec![response], account: Account::SUBSCRIPTION }
                 };
@@ -236,16 +237,14 @@ fn executed(response: async_graphql::Response, shape: Shape, planned: Vec<Server
     Response { outcome: Outcome::Executed { data, shape, errors, is_immutable }, cost: None }
 }
 
-/// The refusal of a subscription whose arguments are out of range: there is no source of events, and so no data, not even
-/// null. Any other response is given back.
-fn without_source(response: async_graphql::Response) -> Result<Refusal, async_graphql::Response> {
-    let code = Code::BadUserInput;
+/// Whether it is the response to a subscription whose arguments are out of range. There is no source of events, and so no
+/// data, not even null.
+fn has_no_source(response: &async_graphql::Response) -> bool {
     let is_of_arguments = |error: &ServerError| {
-        let told = error.extensions.as_ref().and_then(|extensions| extensions.get("code"));
-        matches!(told, Some(Value::String(told)) if told == code.as_str())
+        let code = error.extensions.as_ref().and_then(|extensions| extensions.get("code"));
+        matches!(code, Some(Value::String(code)) if code == Code::BadUserInput.as_str())
     };
-    let is_refused = !response.errors.is_empty() && response.errors.iter().all(is_of_arguments);
-    if is_refused { Ok(Refusal::new(code, response.errors)) } else { Err(response) }
+    !response.errors.is_empty() && response.errors.iter().all(is_of_arguments)
 }
 
 /// What is told of operations that ask these questions.

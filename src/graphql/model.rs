@@ -94,6 +94,15 @@ impl Model {
     }
 }
 
+/// The types of the introspection.
+pub(super) fn standard_types() -> impl Iterator<Item = TypeDefinition> {
+    let document = parse_schema(STANDARD).expect("the introspection is written in SDL");
+    document.definitions.into_iter().filter_map(|definition| match definition {
+        TypeSystemDefinition::Type(definition) if !definition.node.extend => Some(definition.node),
+        _ => None,
+    })
+}
+
 /// The fields of a type; none, unless it is an object.
 pub(super) fn fields(definition: &TypeDefinition) -> &[Positioned<FieldDefinition>] {
     match &definition.kind {

@@ -199,7 +199,7 @@ fn a_variable_stands_only_where_its_type_fits() {
         ("query($x: Boolean) { fib(n: 1) { n @skip(if: $x) } }", "Boolean", "if of type Boolean!"),
         ("query($x: String) { __type(name: $x) { name } }", "String", "name of type String!"),
         (
-            "query A { ...F } query B($x: Int) { ...F } fragment F on Query { fib(n: $x) { n } }",
+            "query A($x: Int!) { ...F } query B($x: Int) { ...F } fragment F on Query { fib(n: $x) { n } }",
             "Int",
             "n of type Int!",
         ),
