@@ -3,6 +3,7 @@
 #[expect(dead_code, reason = "the attacks are launched by the tests of the service")]
 #[path = "../service/attackers.rs"]
 mod attackers;
+mod clients;
 #[path = "../service/frames.rs"]
 mod frames;
 mod http;
