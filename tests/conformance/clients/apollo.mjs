@@ -34,6 +34,7 @@ import {
   hasBoth,
   hasPiAlone,
   isInvalid,
+  nextProcess,
   restart,
   socketUrl,
   terminate,
@@ -205,8 +206,8 @@ await check('GraphQLWsLink: a subscription that is left midway leaves its socket
 });
 
 await check('GraphQLWsLink: a subscription goes on with the next process', async () => {
-  const retryWait = () => new Promise((next) => setTimeout(next, 50));
-  const { client, seen } = overSocket({ retryAttempts: 100, retryWait });
+  const next = nextProcess();
+  const { client, seen } = overSocket({ retryAttempts: 1, retryWait: next.started });
   const [begun, ended] = [event(), event()];
   const received = [];
   client.subscribe({ query: gql(LONG), fetchPolicy: 'no-cache' }).subscribe({
@@ -221,7 +222,7 @@ await check('GraphQLWsLink: a subscription goes on with the next process', async
   await begun.happened;
   await terminate();
   seen.socket.resume();
-  await restart();
+  await next.restart();
   assert.equal(await ended.happened, undefined);
   assert.equal(received.at(-1), LONG_TERMS);
 });

@@ -206,14 +206,15 @@ await check('a client that does not retry learns that its subscriptions were cut
 
 await check('an idle client finds the next process', async () => {
   await page.evaluate(async (query) => {
-    const retryWait = () => new Promise((next) => setTimeout(next, 50));
-    window.idle = watched({ lazy: false, retryAttempts: 100, retryWait });
+    const restarted = new Promise((resolve) => (window.restarted = resolve));
+    window.idle = watched({ lazy: false, retryAttempts: 1, retryWait: () => restarted });
     await outcome(window.idle.client, query);
   }, CONVERGENCE);
   await terminate();
   const [close] = await page.evaluate(() => window.idle.closed.then(() => window.idle.seen.closes));
   assert.deepEqual(close, AWAY);
   await restart();
+  await page.evaluate(() => window.restarted());
   const { responses } = await page.evaluate((query) => outcome(window.idle.client, query), CONVERGENCE);
   assert.deepEqual(terms(responses), TERMS);
 });

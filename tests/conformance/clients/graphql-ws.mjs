@@ -20,6 +20,7 @@ import {
   hasBoth,
   hasPiAlone,
   isInvalid,
+  nextProcess,
   restart,
   socketUrl,
   terminate,
@@ -222,15 +223,13 @@ await check('a close without a code comes back', async () => {
 });
 
 await check('a subscription goes on with the next process', async () => {
-  const { client, seen } = watched({
-    retryAttempts: 100,
-    retryWait: () => new Promise((next) => setTimeout(next, 50)),
-  });
+  const next = nextProcess();
+  const { client, seen } = watched({ retryAttempts: 1, retryWait: next.started });
   const { begun, ended } = begin(client, seen);
   await begun;
   await terminate();
   seen.socket.resume();
-  await restart();
+  await next.restart();
   const { error, received } = await ended;
   assert.equal(error, undefined);
   assert.deepEqual(seen.closes[0], AWAY);
@@ -250,16 +249,13 @@ await check('a client that does not retry learns that its subscription was cut',
 });
 
 await check('an idle client finds the next process', async () => {
-  const { client, seen, closed } = watched({
-    lazy: false,
-    retryAttempts: 100,
-    retryWait: () => new Promise(setImmediate),
-  });
+  const next = nextProcess();
+  const { client, seen, closed } = watched({ lazy: false, retryAttempts: 1, retryWait: next.started });
   hasBoth((await responses(client, BOTH, GOOD))[0].data);
   await terminate();
   await closed;
   assert.deepEqual(seen.closes[0], AWAY);
-  await restart();
+  await next.restart();
   hasBoth((await responses(client, BOTH, GOOD))[0].data);
   await client.dispose();
 });

@@ -22,6 +22,7 @@ import {
   hasBoth,
   hasPiAlone,
   isInvalid,
+  nextProcess,
   restart,
   socketUrl,
   terminate,
@@ -176,13 +177,13 @@ await check('a subscription that is left midway leaves its socket usable', async
 });
 
 await check('a subscription goes on with the next process', async () => {
-  const retryWait = () => new Promise((next) => setTimeout(next, 50));
-  const { environment: relay, seen } = environment({ retryAttempts: 100, retryWait });
+  const next = nextProcess();
+  const { environment: relay, seen } = environment({ retryAttempts: 1, retryWait: next.started });
   const { begun, ended } = begin(relay, long, () => seen.socket.pause());
   await begun;
   await terminate();
   seen.socket.resume();
-  await restart();
+  await next.restart();
   const { error, received } = await ended;
   assert.equal(error, undefined);
   assert.equal(received.at(-1), LONG_TERMS);

@@ -42,7 +42,7 @@ export async function check(name, run) {
     passed += 1;
     console.log(`ok ${name}`);
   } catch (error) {
-    console.log(`not ok ${name}: ${seen(error).replace(/\s+/g, ' ')}`);
+    console.log(`not ok ${name}: ${seen(error).replace(/\s+/g, ' ').slice(0, 500)}`);
   }
 }
 
@@ -71,6 +71,12 @@ export const terminate = () => ask('terminate', 'terminated');
 
 /** Waits for the end of the program, and for another that listens on the same port. */
 export const restart = () => ask('restart', 'restarted');
+
+/** What a client waits for before it connects again, so that it never meets a port on which nobody listens yet. */
+export const nextProcess = () => {
+  const { happen, happened } = event();
+  return { started: () => happened, restart: () => restart().then(happen) };
+};
 
 /** Checks both values and their types. */
 export function hasBoth(data) {

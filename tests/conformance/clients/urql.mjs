@@ -22,14 +22,13 @@ import {
   hasBoth,
   hasPiAlone,
   isInvalid,
+  nextProcess,
   restart,
   socketUrl,
   terminate,
   terms,
   url,
 } from './suite.mjs';
-
-const retry = { retryAttempts: 100, retryWait: () => new Promise((next) => setTimeout(next, 50)) };
 
 /** A client over exchanges, and its requests. */
 function client(exchanges, options = {}) {
@@ -173,7 +172,9 @@ for (const [name, carrier] of Object.entries({ 'graphql-ws': socket, 'graphql-ss
 
 await check('subscriptionExchange, graphql-ws: a subscription goes on with the next process', async () => {
   let opened;
-  const carrier = socket({ ...retry, on: { opened: (socket) => (opened = socket) } });
+  const next = nextProcess();
+  const on = { opened: (socket) => (opened = socket) };
+  const carrier = socket({ retryAttempts: 1, retryWait: next.started, on });
   const [begun, ended] = [event(), event()];
   const received = [];
   client([carriedBy(carrier)])
@@ -188,7 +189,7 @@ await check('subscriptionExchange, graphql-ws: a subscription goes on with the n
   await begun.happened;
   await terminate();
   opened.resume();
-  await restart();
+  await next.restart();
   assert.equal(await ended.happened, undefined);
   assert.equal(received.at(-1), LONG_TERMS);
 });
