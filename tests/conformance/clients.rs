@@ -109,7 +109,7 @@ fn apollo() {
 
 #[test]
 fn urql() {
-    run(node(), "urql.mjs", 22);
+    run(node(), "urql.mjs", 23);
 }
 
 #[test]

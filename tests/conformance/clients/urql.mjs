@@ -194,6 +194,20 @@ await check('subscriptionExchange, graphql-ws: a subscription goes on with the n
   assert.equal(received.at(-1), LONG_TERMS);
 });
 
+await check('fetchExchange: a subscription as events that is cut is an error', async () => {
+  const { client: urql } = client([fetchExchange], { fetchSubscriptions: true });
+  const [begun, ended] = [event(), event()];
+  urql.subscription(LONG, {}).subscribe((result) => {
+    begun.happen();
+    if (result.error || !result.hasNext) ended.happen(result);
+  });
+  await begun.happened;
+  await terminate();
+  const { data, error } = await ended.happened;
+  await restart();
+  assert.ok(error?.networkError, `complete at ${data?.piConvergence.terms} terms`);
+});
+
 await check('fetchExchange: a client asks the next process', async () => {
   const { client: urql } = client([fetchExchange]);
   hasBoth((await urql.query(BOTH, GOOD)).data);
