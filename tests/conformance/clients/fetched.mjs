@@ -1,4 +1,4 @@
-// `fetch` that remembers what was sent and what came back, for clients that take a `fetch` of one's own.
+// `fetch` in two forms, for clients that take one.
 
 /** A `fetch`, and the method, URL and status of each request in order. */
 export function recording() {
@@ -9,4 +9,19 @@ export function recording() {
     return response;
   };
   return { fetch: recorded, sent };
+}
+
+/** A `fetch` whose bodies give their first chunk, and the rest when the gate is open. */
+export function gated(gate) {
+  async function* chunks(body) {
+    for await (const chunk of body) {
+      yield chunk;
+      await gate;
+    }
+  }
+  return async (resource, options) => {
+    const response = await fetch(resource, options);
+    const { status, headers } = response;
+    return new Response(ReadableStream.from(chunks(response.body)), { status, headers });
+  };
 }

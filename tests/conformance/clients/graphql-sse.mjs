@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { createClient } from 'graphql-sse';
+import { gated } from './fetched.mjs';
 import {
   BAD,
   BOTH,
@@ -125,10 +126,13 @@ await check('a path that is not there is refused', async () => {
 
 await check('a subscription goes on with the next process', async () => {
   const next = nextProcess();
-  const { client, seen } = watched({ retryAttempts: 1, retry: next.started });
+  const stopping = event();
+  const fetchFn = gated(stopping.happened);
+  const { client, seen } = watched({ retryAttempts: 1, retry: next.started, fetchFn });
   const { begun, ended } = begin(client);
   await begun;
   await terminate();
+  stopping.happen();
   await next.restart();
   const { error, received } = await ended;
   assert.equal(error, undefined);
@@ -137,10 +141,12 @@ await check('a subscription goes on with the next process', async () => {
 });
 
 await check('a client that does not retry learns that its subscription was cut', async () => {
-  const { client } = watched();
+  const stopping = event();
+  const { client } = watched({ fetchFn: gated(stopping.happened) });
   const { begun, ended } = begin(client);
   await begun;
   await terminate();
+  stopping.happen();
   const { error, received } = await ended;
   await restart();
   assert.notEqual(received.at(-1), LONG_TERMS);

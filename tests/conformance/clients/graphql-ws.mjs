@@ -190,7 +190,8 @@ await check('a client that terminates its socket connects again', async () => {
   socket.terminate();
   const { error, received } = await ended;
   assert.equal(error, undefined);
-  assert.deepEqual(received.slice(0, 2), [1, 1]);
+  // It begins again.
+  assert.equal(received.filter((terms) => terms === 1).length, 2);
   assert.equal(received.at(-1), LONG_TERMS);
   assert.equal(seen.connections, 2);
 });

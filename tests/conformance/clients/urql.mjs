@@ -6,7 +6,7 @@ import { persistedExchange } from '@urql/exchange-persisted';
 import { createClient as asEvents } from 'graphql-sse';
 import { createClient as overSocket } from 'graphql-ws';
 import WebSocket from 'ws';
-import { recording } from './fetched.mjs';
+import { gated, recording } from './fetched.mjs';
 import {
   BAD,
   BOTH,
@@ -195,14 +195,15 @@ await check('subscriptionExchange, graphql-ws: a subscription goes on with the n
 });
 
 await check('fetchExchange: a subscription as events that is cut is an error', async () => {
-  const { client: urql } = client([fetchExchange], { fetchSubscriptions: true });
-  const [begun, ended] = [event(), event()];
+  const [begun, stopping, ended] = [event(), event(), event()];
+  const { client: urql } = client([fetchExchange], { fetchSubscriptions: true, fetch: gated(stopping.happened) });
   urql.subscription(LONG, {}).subscribe((result) => {
     begun.happen();
     if (result.error || !result.hasNext) ended.happen(result);
   });
   await begun.happened;
   await terminate();
+  stopping.happen();
   const { data, error } = await ended.happened;
   await restart();
   assert.ok(error?.networkError, `complete at ${data?.piConvergence.terms} terms`);
