@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn an_answer_takes_little_of_its_connection() {
-        let bytes = size_of_return(|site, request, client| site.answer(request, client));
+        let bytes = size_of_return(Site::answer);
         assert!(bytes <= 4 * 1024, "ten thousand connections hold {bytes} bytes each");
     }
 }
