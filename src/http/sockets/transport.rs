@@ -29,8 +29,8 @@ use crate::{
 const STALL: Duration = Duration::from_secs(35);
 
 /// The time for which a closed socket waits for the client to close too: several round trips of a slow network. The
-/// client has the Close by then, and a drain does not wait for those that never answer.
-const CLOSING: Duration = Duration::from_secs(3);
+/// client has the Close by then, and neither a drain nor a flood is waited for any longer.
+const CLOSING: Duration = Duration::from_secs(2);
 
 /// The buffer for what comes in: room for a usual message.
 const READ_BYTES: usize = 4 * 1024;
