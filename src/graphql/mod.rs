@@ -1,11 +1,11 @@
 //! The GraphQL schema and its execution. It knows of no transport.
 //!
-//! A request goes one way: its [`documents`] are read by the [`parser`] and held against the rules of [`validation`] and
-//! the limits of the [`guard`], once for each text; an
-//! [`operation`] is chosen and its variables are coerced; the [`plan`] says what it asks, and its [`cost`] is weighed;
-//! then the transport, which holds the memory of all requests, says whether there is room for the [`Prepared`] request;
-//! then all questions of the request go to the evaluator together, so that it sees the cache as it was at one lookup; and
-//! with the answers at hand the library executes the plan, whose outcome is the [`response`].
+//! A request goes one way: its [`documents`] are read by the [`parser`] and held against the limits of the [`guard`] and the
+//! rules of [`validation`], once for each text; an [`operation`] is chosen and its variables are coerced; the [`plan`] says
+//! what it asks, and its [`cost`] is weighed; then the transport, which holds the memory of all requests, says whether there
+//! is room for the [`Prepared`] request; then all questions of the request go to the evaluator together, so that it sees the
+//! cache as it was at one lookup; and with the answers at hand the library executes the plan, whose outcome is the
+//! [`response`].
 
 mod classes;
 mod code;
