@@ -36,7 +36,8 @@ pub(super) fn router(leaving: CancellationToken, evaluator: Arc<Evaluator>, is_l
 
 /// Passes a request on, if the listener is not local or is asked by a local host.
 async fn admit(State(is_local): State<bool>, request: Request, next: Next) -> Response {
-    if is_local && !target_host(&request).is_some_and(is_local_host) {
+    // A probe of HTTP/1.0 may name no host, which no browser does.
+    if is_local && !target_host(&request).is_none_or(is_local_host) {
         let message = "this listener is for this machine: ask it as localhost, or by its address";
         return Refusal::new(StatusCode::MISDIRECTED_REQUEST, message).into_problem();
     }

@@ -126,7 +126,7 @@ pub async fn serve(
     let clients = connections::serve(Listener::Public, public, site, Limits::PUBLIC, gate, draining.clone());
     let clients = AbortOnDropHandle::new(tokio::spawn(clients));
     // The operator's listener outlives the public one, to tell that it is draining.
-    let is_local = admin.local_addr().is_ok_and(|address| address.ip().is_loopback());
+    let is_local = admin.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
     let operators = admin::router(leaving.clone(), Arc::clone(&evaluator), is_local);
     let gate = Gate::new(gate::ADMIN_BYTES, gate::ADMIN_BYTES);
     let operators =

@@ -332,13 +332,14 @@ fn a_page_of_a_name_that_leads_here_can_not_read_the_admin_listener() {
     let service = Service::start("memory:");
     let admin = service.admin_url("");
     let address = admin.trim_start_matches("http://");
-    let ask = |host: &str| {
+    let send = |request: &str| {
         let mut stream = TcpStream::connect(address).unwrap();
-        write!(stream, "GET /metrics HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer.split(' ').nth(1).unwrap().to_owned()
     };
+    let ask = |host: &str| send(&format!("GET /metrics HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
     for host in [address, "127.0.0.1", "localhost:9", "LOCALHOST", "phipi.localhost", "[::1]:9", "10.1.2.3"] {
         assert_eq!(ask(host), "200", "{host}");
     }
@@ -346,4 +347,5 @@ fn a_page_of_a_name_that_leads_here_can_not_read_the_admin_listener() {
         assert_eq!(ask(host), "421", "{host}");
     }
     assert_eq!(ask("a b"), "400");
+    assert_eq!(send("GET /readyz HTTP/1.0\r\n\r\n"), "200", "a probe that names no host");
 }
