@@ -8,6 +8,7 @@ mod clients;
 mod frames;
 mod http;
 mod http2;
+mod language;
 mod nginx;
 #[expect(dead_code, reason = "the tests of the service use all of it")]
 #[path = "../service/service.rs"]
