@@ -4,7 +4,6 @@ use std::{
     collections::BTreeSet,
     io::Read,
     net::TcpStream,
-    process::Command,
     time::{Duration, Instant},
 };
 
@@ -137,31 +136,6 @@ fn many_operations_share_a_socket_and_one_may_be_given_up() {
         }
     }
     assert!(of_a < of_b && of_b > 500, "{of_a} of a, {of_b} of b");
-}
-
-#[test]
-fn the_clients_of_others_are_served() {
-    let service = Service::start("memory:");
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/subscribe.mjs");
-    let output = Command::new("node").arg(script).arg(service.url("")).output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "install what it needs first, as scripts/test does: {told}");
-    let lines: Vec<Value> =
-        output.stdout.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
-    assert_eq!(lines.len(), 8, "{lines:?}");
-    for (line, what) in lines.iter().zip(["query", "subscription", "refused", "invalid"].iter().cycle()) {
-        let responses = line["responses"].as_array().unwrap();
-        match *what {
-            "query" => assert_eq!(responses[0]["data"]["pi"]["result"], 3.140_638_056_205_993_2, "{line}"),
-            "subscription" => {
-                let terms: Vec<_> = responses.iter().map(|one| &one["data"]["piConvergence"]["terms"]).collect();
-                assert_eq!(terms, [1, 10, 100, 1_000], "{line}");
-            }
-            // Over a socket either is an error of its own, in a stream of events a response.
-            "refused" => assert!(line.to_string().contains("BAD_USER_INPUT"), "{line}"),
-            _ => assert!(line.to_string().contains("GRAPHQL_VALIDATION_FAILED"), "{line}"),
-        }
-    }
 }
 
 #[test]
