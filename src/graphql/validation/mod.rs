@@ -80,7 +80,7 @@ fn check_definitions(document: &ExecutableDocument, model: &Model, errors: &mut 
         let uses = reachable(own, &of_fragments);
         variables::uses_defined(&operation.node, &uses, errors);
         variables::must_be_used(&operation.node, &uses, errors);
-        variables::usages_are_allowed(&operation.node, &uses, errors);
+        variables::usages_are_allowed(&operation.node, &uses, model, errors);
         fields::merging(document, &operation.node, errors);
         if operation.node.ty == OperationType::Subscription {
             operations::single_root_field(document, operation, errors);

@@ -9,7 +9,7 @@ use async_graphql::{
 use async_graphql_value::ConstValue;
 
 use super::{Errors, Uses, Walk};
-use crate::graphql::model::name_of;
+use crate::graphql::model::{Model, name_of};
 
 /// A variable where a value may stand.
 pub(super) struct Use<'a> {
@@ -51,15 +51,18 @@ impl Walk<'_, '_> {
     pub(super) fn variable_is_input_type(&mut self, definition: &Positioned<VariableDefinition>) {
         let VariableDefinition { name, var_type, .. } = &definition.node;
         let kind = name_of(&var_type.node);
-        match self.model.named(kind).map(|definition| &definition.kind) {
-            None => self.errors.add(var_type.pos, format!("there is no type {kind}")),
-            Some(TypeKind::Scalar | TypeKind::Enum(_) | TypeKind::InputObject(_)) => {}
-            Some(_) => {
-                let message = format!("the variable ${} can't be of type {kind}, which only answers have", name.node);
-                self.errors.add(var_type.pos, message);
-            }
+        if self.model.named(kind).is_none() {
+            self.errors.add(var_type.pos, format!("there is no type {kind}"));
+        } else if !is_input_type(self.model, kind) {
+            let message = format!("the variable ${} can't be of type {kind}, which only answers have", name.node);
+            self.errors.add(var_type.pos, message);
         }
     }
+}
+
+fn is_input_type(model: &Model, name: &str) -> bool {
+    let kind = model.named(name).map(|definition| &definition.kind);
+    matches!(kind, Some(TypeKind::Scalar | TypeKind::Enum(_) | TypeKind::InputObject(_)))
 }
 
 /// All Variable Uses Defined.
@@ -83,9 +86,11 @@ pub(super) fn must_be_used(operation: &OperationDefinition, uses: &[&Uses], erro
     }
 }
 
-/// All Variable Usages Are Allowed: a variable is of a type that its place takes.
-pub(super) fn usages_are_allowed(operation: &OperationDefinition, uses: &[&Uses], errors: &mut Errors) {
+/// All Variable Usages Are Allowed: a variable is of a type that its place takes. One that can be of no variable is told
+/// once, where it is defined.
+pub(super) fn usages_are_allowed(operation: &OperationDefinition, uses: &[&Uses], model: &Model, errors: &mut Errors) {
     let definitions = operation.variable_definitions.iter().map(|definition| &definition.node);
+    let definitions = definitions.filter(|definition| is_input_type(model, name_of(&definition.var_type.node)));
     let definitions: HashMap<_, _> = definitions.map(|definition| (&definition.name.node, definition)).collect();
     for Use { variable, pos, place } in uses.iter().flat_map(|uses| &uses.variables) {
         if let (Some(definition), Some(place)) = (definitions.get(variable), place)
