@@ -16,8 +16,9 @@ use std::sync::{
 
 use crate::telemetry::{self, Direction};
 
-/// The budget of the public listener for what comes in: forty-eight of the longest bodies.
-pub(super) const INCOMING_BYTES: usize = 48 * 1024 * 1024;
+/// The budget of the public listener for what comes in: forty of the longest bodies. With ten thousand connections
+/// beside them, heads and bodies take 300 MB.
+pub(super) const INCOMING_BYTES: usize = 40 * 1024 * 1024;
 
 /// The budget of the public listener for what goes out: two of the longest answers that any server gives, and fifteen of
 /// the longest by default.

@@ -10,7 +10,7 @@ use crate::{
     service::{Service, alone, eventually},
 };
 
-/// Bodies, messages and heads of all clients, in MB: the common budget of 48 MiB, and what the process takes beside it.
+/// Bodies, messages and heads of all clients, in MB: the common budget of 40 MiB, and what the process takes beside it.
 const IN_MB: u64 = 120;
 
 /// The same where thousands of connections come with them, each with its own 16 KiB.

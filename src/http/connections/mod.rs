@@ -45,7 +45,7 @@ const BUFFER_BYTES: u32 = 64 * 1024;
 /// specification allows. Handlers read bodies as they come, each byte with a permit.
 const WINDOW_BYTES: u32 = 64 * 1024;
 
-/// The memory that a connection may take by itself: 20 KiB for its task and buffers (28 KiB were measured after a request, 8 of them
+/// The memory that a connection may take by itself: 20 KiB for its task and buffers (26 KiB were measured after a request, 8 of them
 /// its head), and its share at the gate in both directions.
 pub(super) const CONNECTION_BYTES: usize = 20 * 1024 + 2 * SHARE_BYTES;
 

@@ -45,6 +45,7 @@ pub(in crate::http) fn is_upgrade(request: &Request) -> bool {
 pub(super) async fn accept(request: &mut Request) -> Result<Handshake, Refusal> {
     let upgrade = request.extensions_mut().remove::<OnUpgrade>();
     let upgrade = upgrade.ok_or_else(|| wrong("a WebSocket needs a connection of HTTP/1.1"))?;
+    join_lines(request.headers_mut(), &SEC_WEBSOCKET_PROTOCOL);
     let protocol = request.extract_parts::<GraphQLProtocol>().await;
     let headers = request.headers();
     if !lists(headers, &CONNECTION, "upgrade") {
@@ -60,6 +61,16 @@ pub(super) async fn accept(request: &mut Request) -> Result<Handshake, Refusal> 
     let speaks_protocol = lists(headers, &SEC_WEBSOCKET_PROTOCOL, PROTOCOL);
     let protocol = if speaks_protocol { PROTOCOL } else { OLD_PROTOCOL };
     Ok(Handshake { upgrade, response: switch(key, protocol), speaks_protocol })
+}
+
+/// Makes one line of all lines of a header that is a list (RFC 9110, section 5.3), for a reader that sees the first alone.
+fn join_lines(headers: &mut HeaderMap, name: &HeaderName) {
+    let lines: Vec<_> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+    if lines.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&lines.join(&b", "[..]))
+    {
+        headers.insert(name, joined);
+    }
 }
 
 fn wrong(message: impl Into<String>) -> Refusal {

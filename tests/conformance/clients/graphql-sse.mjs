@@ -109,7 +109,7 @@ await check('a single connection is refused', async () => {
   const { client, seen } = watched({ singleConnection: true });
   const error = await failure(() => responses(client, BOTH, GOOD));
   assert.match(error.message, /Server responded with 405/);
-  assert.equal(error.response.headers.get('allow'), 'GET,HEAD,POST');
+  assert.equal(error.response.headers.get('allow'), 'GET,HEAD,OPTIONS,POST');
   assert.equal(seen.connections, 1);
 });
 
