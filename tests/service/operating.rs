@@ -269,7 +269,7 @@ fn the_memory_to_plan_for_is_the_sum_of_what_may_be_held() {
         sum += bytes;
     }
     assert!(PAGE.contains(&format!("| all of it | {} |", mebibytes(sum))), "{}", mebibytes(sum));
-    for (number, what) in [(64, "requests that are coming in"), (128, "answers that are made or sent")] {
+    for (number, what) in [(40, "requests that are coming in"), (128, "answers that are made or sent")] {
         assert!(README.contains(&format!("| {what}, all together | {number} MiB, and 16 KiB for each connection |")));
         assert!(http::MEMORY.iter().any(|(_, bytes)| *bytes == number * 1024 * 1024));
     }
