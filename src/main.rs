@@ -34,7 +34,7 @@ use tokio::{
     sync::oneshot,
 };
 
-/// Gives back what a crowd of clients made the process hold, within a second of when it is freed: the options are in
+/// Gives back what a crowd of clients made the process hold as soon as it is freed: the options are in
 /// .cargo/config.toml, since to set them here would need unsafe code.
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;

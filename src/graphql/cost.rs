@@ -3,7 +3,10 @@
 
 use std::{collections::BTreeSet, ops::Add};
 
-use async_graphql::parser::types::{Selection, SelectionSet};
+use async_graphql::{
+    PathSegment, ServerError,
+    parser::types::{Selection, SelectionSet},
+};
 
 use super::{
     code::{Code, Fault},
@@ -73,6 +76,23 @@ pub(super) fn of_field(key: &str) -> Size {
 pub(super) fn of_response(introspected: usize) -> Size {
     let bytes = introspected.saturating_mul(SCHEMA_VALUE_BYTES);
     Size { execution: bytes, text: bytes.saturating_add(RESPONSE_TEXT_BYTES) }
+}
+
+/// The memory of an error beside its message and its path, in the text and as a value.
+const BYTES_OF_ERROR: usize = 256;
+
+/// The bytes of an error, in the text as well as in memory.
+pub(super) fn bytes_of_error(error: &ServerError) -> usize {
+    let of_segment = |segment: &PathSegment| match segment {
+        PathSegment::Field(key) => key.len(),
+        PathSegment::Index(_) => 0,
+    };
+    BYTES_OF_ERROR + error.message.len() + error.path.iter().map(of_segment).sum::<usize>()
+}
+
+/// The size of errors of this many bytes.
+pub(super) fn of_errors(bytes: usize) -> Size {
+    Size { execution: bytes, text: bytes }
 }
 
 /// What is left to the operations of a request.

@@ -75,6 +75,7 @@ fn belonging(value: Value, kind: &Type) -> Result<Value, String> {
         (_, Value::Null) if kind.nullable => Ok(value),
         (_, Value::List(_)) => Err("can't be a list".into()),
         (_, Value::Object(_)) => Err("can't be an object".into()),
+        ("Int", _) => Err(format!("can't be {value}: {INTS}")),
         _ => Err(format!("can't be {value}")),
     }
 }
@@ -86,6 +87,9 @@ fn whole(number: &Number) -> Option<i32> {
     #[expect(clippy::cast_possible_truncation, reason = "it is an Int")]
     Some(float as i32)
 }
+
+/// What an Int may be, for messages.
+pub(super) const INTS: &str = "an Int is a whole number from -2147483648 to 2147483647";
 
 /// Whether a number is in the range of GraphQL's Int.
 pub(super) fn is_int(number: &Number) -> bool {

@@ -15,7 +15,7 @@ use async_graphql::{
 use async_graphql_value::{ConstValue, Value};
 
 use super::{
-    code::{self, Code, Refusal},
+    code::{self, Code, Fault, Refusal},
     cost::{self, Size, rendered},
     introspection::{self, is_introspection},
     model::{Model, name_of},
@@ -68,10 +68,18 @@ impl Plan {
         evaluator: &Evaluator,
     ) -> Result<Self, Refusal> {
         let refused = |error| Refusal::new(Code::BadUserInput, vec![error]);
-        let mut normalization = Normalization { document, variables, model, path: Vec::new(), errors: Vec::new() };
+        let (path, errors) = (Vec::new(), Vec::new());
+        let mut normalization = Normalization { document, variables, model, path, errors, error_bytes: 0 };
         let root = model.root(operation.ty);
         let (selections, shape) = normalization.of(&[&operation.selection_set.node], root).map_err(refused)?;
-        let mut errors = normalization.errors;
+        let Normalization { mut errors, error_bytes, .. } = normalization;
+        if error_bytes > ERROR_BYTES {
+            let message = format!(
+                "the errors of an operation may take {ERROR_BYTES} bytes, but those of this one take {error_bytes}: use \
+                 shorter aliases"
+            );
+            return Err(Fault::new(Code::QueryTooComplex, message).into());
+        }
         let (mut questions, mut digits, mut introspected) = (BTreeSet::new(), 0_usize, 0_usize);
         for selection in &selections.items {
             let Selection::Field(field) = &selection.node else { continue };
@@ -94,7 +102,7 @@ impl Plan {
         };
         let operations = DocumentOperations::Single(Positioned::new(operation, Pos::default()));
         let document = ExecutableDocument { operations, fragments: HashMap::new() };
-        let size = shape.size() + cost::of_response(introspected);
+        let size = shape.size() + cost::of_response(introspected) + cost::of_errors(error_bytes);
         Ok(Self { document, shape, errors, questions, digits, is_subscription, introspected, size })
     }
 }
@@ -122,6 +130,10 @@ fn typename() -> Positioned<Field> {
     Positioned::new(Field { alias: None, name, arguments, directives, selection_set }, Pos::default())
 }
 
+/// The most bytes that the errors of an operation may take before it is executed. Each repeats the keys on the way to its
+/// field, of which one may be nearly as long as the document.
+const ERROR_BYTES: usize = 64 * 1024;
+
 /// A variable has neither a value nor a default.
 struct NoValue;
 
@@ -132,6 +144,8 @@ struct Normalization<'a> {
     /// The keys down to where it is.
     path: Vec<&'a Name>,
     errors: Vec<ServerError>,
+    /// The bytes of all errors, those beyond [`ERROR_BYTES`] included, which are not kept.
+    error_bytes: usize,
 }
 
 impl<'a> Normalization<'a> {
@@ -163,7 +177,7 @@ impl<'a> Normalization<'a> {
                     shape
                 }
                 Err(error) if kind.is_none_or(|kind| kind.nullable) => {
-                    self.errors.push(error);
+                    self.keep(error);
                     Shape::default()
                 }
                 Err(error) => return Err(error),
@@ -222,6 +236,13 @@ impl<'a> Normalization<'a> {
 
     fn constant(&self, value: &Value) -> Result<ConstValue, NoValue> {
         value.clone().into_const_with(|name| self.variables.get(&name).cloned().ok_or(NoValue))
+    }
+
+    fn keep(&mut self, error: ServerError) {
+        self.error_bytes += cost::bytes_of_error(&error);
+        if self.error_bytes <= ERROR_BYTES {
+            self.errors.push(error);
+        }
     }
 
     /// An error of the field where it is.

@@ -517,6 +517,9 @@ fn handshakes_are_those_of_section_4() {
         (get, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25j*Q==", 400, ""),
         (get, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\nSec-WebSocket-Key: x3JJHMbDL1EzLkh9GBhXDw==", 400, ""),
         (get, "Connection: keep-alive", 400, ""),
+        // Bytes of a body would be taken for frames (RFC 9110, section 7.8).
+        (get, "Content-Length: 11", 400, "connection: close"),
+        (get, "Transfer-Encoding: chunked", 400, "connection: close"),
         (get, "Upgrade: h2c", 400, ""),
         ("GET /graphql HTTP/1.0", "", 400, ""),
         ("GET /fib/1 HTTP/1.1", "", 200, ""),

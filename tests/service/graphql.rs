@@ -135,7 +135,13 @@ fn what_is_no_int_is_an_error_of_the_whole_request() {
         }
     }
     let answer = service.query("query($n: Int! = 2147483648) { fib(n: $n) { n } }");
-    assert_eq!(error(&answer), ("GRAPHQL_VALIDATION_FAILED", "the variable $n of type Int! can't be 2147483648"));
+    assert_eq!(
+        error(&answer),
+        (
+            "GRAPHQL_VALIDATION_FAILED",
+            "the variable $n of type Int! can't be 2147483648: an Int is a whole number from -2147483648 to 2147483647"
+        )
+    );
     let answer = service.query("query($n: Int!) { fib(n: $n) { n } }");
     assert_eq!(error(&answer), ("BAD_USER_INPUT", "the variable $n of type Int! is required, but not given"));
     assert!(!service.pi_cached(1), "a refused request evaluates nothing");
@@ -220,7 +226,13 @@ fn a_variable_stands_only_where_its_type_fits() {
         assert_eq!(error(&answer), ("GRAPHQL_VALIDATION_FAILED", message));
     }
     let answer = service.query("query($x: Int!) { fib(n: [$x]) { n } }");
-    assert_eq!(error(&answer), ("GRAPHQL_VALIDATION_FAILED", "the argument n of type Int! can't be [$x]"));
+    assert_eq!(
+        error(&answer),
+        (
+            "GRAPHQL_VALIDATION_FAILED",
+            "the argument n of type Int! can't be [$x]: an Int is a whole number from -2147483648 to 2147483647"
+        )
+    );
     for document in
         ["query($x: Int = 5) { fib(n: $x) { n } }", "query($x: Boolean! = true) { fib(n: 5) { n @include(if: $x) } }"]
     {

@@ -207,6 +207,12 @@ fn multiplied() -> Vec<Row> {
         "{{ {} }}",
         each(90, |k| format!("a{k}: __schema {{ types {{ name fields {{ name args {{ name }} }} }} }} "))
     );
+    let long = "x".repeat(110_000);
+    let fields = each(99, |k| format!("a{k}: fields(includeDeprecated: $b) {{ name }} "));
+    let nulls = format!("query ($b: Boolean = false) {{ {long}: __type(name: \"Query\") {{ {fields} }} }}");
+    let nulls = json!({"query": nulls, "variables": {"b": null}}).to_string();
+    let fragment = format!("fragment f on Query {{ fib(n: [{}]) {{ n }} }}", each(900, |k| format!("$a{k} ")));
+    let spread = fragment + &each(200, |k| format!(" query q{k} {{ ...f }}"));
     vec![
         row("a list of 240,000, used 99 times", used("[Int]", &list), &[INVALID, INPUT, COMPLEX]),
         row("a list of 240,000 for an Int, used 99 times", used("Int", &list), &[INVALID, INPUT, COMPLEX]),
@@ -225,6 +231,8 @@ fn multiplied() -> Vec<Row> {
         row("descriptions of types of types", batch(&described), &[COMPLEX]),
         row("types of fields of types", batch(&cyclic), &[COMPLEX]),
         row("90 schemas", batch(&schemas), &[COMPLEX]),
+        row("99 errors below an alias of 110 kB", Message::json(nulls), &[COMPLEX]),
+        row("a wrong fragment of 200 operations", Message::document(&spread), &[INVALID]),
     ]
 }
 

@@ -34,6 +34,9 @@ use super::{
 /// The most errors that are told of a document.
 const ERRORS: usize = 10;
 
+/// The most errors that are kept until the first of them are told.
+const KEPT_ERRORS: usize = 1_000;
+
 /// The document of these definitions.
 ///
 /// # Errors
@@ -77,6 +80,10 @@ fn check_definitions(document: &ExecutableDocument, model: &Model, errors: &mut 
         .collect();
     fragments::must_be_used(document, &of_operations, &of_fragments, errors);
     for (operation, own) in &of_operations {
+        // What is wrong of a fragment is wrong for each operation that spreads it.
+        if errors.is_full() {
+            return;
+        }
         let uses = reachable(own, &of_fragments);
         variables::uses_defined(&operation.node, &uses, errors);
         variables::must_be_used(&operation.node, &uses, errors);
@@ -112,7 +119,14 @@ fn reachable<'a, 'b>(own: &'b Uses<'a>, of_fragments: &'b HashMap<&'a Name, Uses
 struct Errors(Vec<ServerError>);
 
 impl Errors {
+    fn is_full(&self) -> bool {
+        self.0.len() >= KEPT_ERRORS
+    }
+
     fn add(&mut self, pos: Pos, message: impl Into<String>) {
+        if self.is_full() {
+            return;
+        }
         let mut message = message.into();
         shorten(&mut message);
         self.0.push(ServerError::new(message, Some(pos)));
@@ -127,6 +141,7 @@ impl Errors {
         // A fragment of two operations is wrong for each of them.
         self.0.dedup();
         self.0.truncate(ERRORS);
+        self.0.shrink_to_fit();
         Err(Refusal::new(Code::ValidationFailed, self.0))
     }
 }
@@ -339,6 +354,15 @@ mod tests {
             let told = told(text).unwrap_or_else(|| panic!("{rule}: {text}"));
             assert!(told.starts_with(expected), "{rule}: {text}: {told}");
         }
+    }
+
+    #[test]
+    fn a_fragment_of_many_operations_has_few_errors() {
+        let uses: String = (0..900).map(|k| format!(" $a{k}")).collect();
+        let operations: String = (0..200).map(|k| format!(" query q{k} {{ ...f }}")).collect();
+        let text = format!("fragment f on Query {{ fib(n: [{uses}]) {{ n }} }} {operations}");
+        let refusal = check(parse(&text).unwrap(), &Model::of_sdl(&sdl())).unwrap_err();
+        assert_eq!((refusal.errors.len(), refusal.errors.capacity()), (ERRORS, ERRORS));
     }
 
     #[test]

@@ -10,7 +10,15 @@ use super::{
     Walk,
     variables::{Place, Use},
 };
-use crate::graphql::{model::Model, operation::is_int};
+use crate::graphql::{
+    model::{Model, name_of},
+    operation::{INTS, is_int},
+};
+
+/// What a message says of the values that a type has.
+fn hint(kind: &Type) -> String {
+    if name_of(kind) == "Int" { format!(": {INTS}") } else { String::new() }
+}
 
 impl<'a> Walk<'a, '_> {
     /// Values of Correct Type, for a value at a place. At an unknown place it may be anything.
@@ -19,7 +27,11 @@ impl<'a> Walk<'a, '_> {
         if let Some(Place { argument, kind, .. }) = place
             && !fits(self.model, &value.node, kind)
         {
-            let message = format!("the argument {argument} of type {kind} can't be {}", value.node);
+            let message = format!(
+                "the argument {argument} of type {kind} can't be {:.100}{}",
+                value.node.to_string(),
+                hint(kind)
+            );
             self.errors.add(value.pos, message);
         }
     }
@@ -30,8 +42,9 @@ impl<'a> Walk<'a, '_> {
         if let Some(default) = default_value
             && !fits(self.model, &default.node.clone().into_value(), &var_type.node)
         {
-            let message = format!("the variable ${} of type {} can't be {}", name.node, var_type.node, default.node);
-            self.errors.add(default.pos, message);
+            let (kind, pos, default) = (&var_type.node, default.pos, default.node.to_string());
+            let message = format!("the variable ${} of type {kind} can't be {default:.100}{}", name.node, hint(kind));
+            self.errors.add(pos, message);
         }
     }
 

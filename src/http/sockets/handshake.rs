@@ -13,6 +13,7 @@ use axum::{
     },
     response::Response,
 };
+use http_body::Body as _;
 use hyper::upgrade::OnUpgrade;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
@@ -47,6 +48,11 @@ pub(super) async fn accept(request: &mut Request) -> Result<Handshake, Refusal> 
     let upgrade = upgrade.ok_or_else(|| wrong("a WebSocket needs a connection of HTTP/1.1"))?;
     join_lines(request.headers_mut(), &SEC_WEBSOCKET_PROTOCOL);
     let protocol = request.extract_parts::<GraphQLProtocol>().await;
+    if !request.body().is_end_stream() {
+        // Its bytes would be taken for frames (RFC 9110, section 7.8).
+        return Err(wrong("the handshake of a WebSocket has no body")
+            .with_header(CONNECTION, HeaderValue::from_static("close")));
+    }
     let headers = request.headers();
     if !lists(headers, &CONNECTION, "upgrade") {
         return Err(wrong("a WebSocket needs the header Connection: Upgrade"));
