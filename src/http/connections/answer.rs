@@ -2,7 +2,6 @@
 
 use std::{
     io::IoSlice,
-    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -23,9 +22,7 @@ use super::{
 };
 use crate::http::held::Held;
 
-/// The largest piece that is handed to a connection at once: between two pieces a stream of HTTP/2 can be reset, and other
-/// connections have their turn. Writing a piece takes some tens of microseconds; an answer of megabytes to a client that
-/// reads fast would else hold a thread for milliseconds, and a hundred such clients everybody.
+/// The largest piece that is handed to a connection at once: between two pieces a stream of HTTP/2 can be reset.
 const PIECE_BYTES: usize = 64 * 1024;
 
 /// A body that gives its bytes in pieces, each of which keeps the permit until it is written.
@@ -35,8 +32,6 @@ pub(super) struct Answer {
     rest: Bytes,
     sending: Arc<Sending>,
     is_http2: bool,
-    /// Whether others had their turn since the last piece.
-    has_yielded: bool,
 }
 
 /// What an answer holds until its last byte is written.
@@ -65,13 +60,7 @@ pub(super) fn followed(
     watch.begin(&progress);
     let held = response.extensions_mut().remove();
     let sending = Arc::new(Sending { progress, _held: held, _request: request });
-    response.map(|body| Answer {
-        body,
-        rest: Bytes::new(),
-        sending,
-        is_http2: version == Version::HTTP_2,
-        has_yielded: true,
-    })
+    response.map(|body| Answer { body, rest: Bytes::new(), sending, is_http2: version == Version::HTTP_2 })
 }
 
 impl Answer {
@@ -94,10 +83,6 @@ impl hyper::body::Body for Answer {
     type Error = axum::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Piece>, axum::Error>>> {
-        if !mem::replace(&mut self.has_yielded, true) {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
         let Some(bytes) = ready!(self.poll_bytes(cx)).transpose()? else {
             if self.is_http2 {
                 // As long as the stream has not ended it can be reset, and what waits in it be freed.
@@ -105,7 +90,6 @@ impl hyper::body::Body for Answer {
             }
             return Poll::Ready(None);
         };
-        self.has_yielded = false;
         self.sending.progress.wait(bytes.len());
         let sending = Arc::clone(&self.sending);
         Poll::Ready(Some(Ok(Frame::data(Piece { bytes, sending }))))
@@ -141,30 +125,5 @@ impl Buf for Piece {
     fn advance(&mut self, bytes: usize) {
         self.bytes.advance(bytes);
         self.sending.progress.take(bytes);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use futures_util::FutureExt;
-    use http_body_util::BodyExt;
-
-    use super::*;
-    use crate::http::connections::pulse::Pulse;
-
-    const MINUTE: Duration = Duration::from_mins(1);
-
-    #[test]
-    fn others_have_their_turn_between_pieces() {
-        let (pulse, watch) = (Arc::new(Pulse::new()), Watch::default());
-        let response = Response::new(Body::from(vec![0; 2 * PIECE_BYTES + 1]));
-        let mut answer = followed(response, Version::HTTP_11, pulse.begin(), &watch, MINUTE).into_body();
-        let mut piece = || {
-            let frame = answer.frame().now_or_never()?.expect("there is more").ok()?;
-            frame.into_data().ok().map(|piece| piece.remaining())
-        };
-        let turns = [(); 5].map(|()| piece());
-        assert_eq!(turns, [Some(PIECE_BYTES), None, Some(PIECE_BYTES), None, Some(1)]);
-        assert!(answer.is_end_stream(), "no turn is taken after the last piece");
     }
 }
