@@ -186,6 +186,8 @@ fn a_connection_that_the_server_has_closed_costs_no_answer() {
     undisturbed(|| {
         let redis = RedisServer::start();
         let services = [Service::start(&redis.url()), Service::start(&redis.url())];
+        // The connection that the server closes is there, and not just being made.
+        assert!(!services[1].pi_cached(100));
         for terms in 1..20 {
             assert!(!services[0].pi_cached(terms));
             redis.run("CLIENT KILL TYPE normal");
