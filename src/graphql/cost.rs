@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, ops::Add};
 
 use async_graphql::{
-    PathSegment, ServerError,
+    Name,
     parser::types::{Selection, SelectionSet},
 };
 
@@ -78,16 +78,12 @@ pub(super) fn of_response(introspected: usize) -> Size {
     Size { execution: bytes, text: bytes.saturating_add(RESPONSE_TEXT_BYTES) }
 }
 
-/// The memory of an error beside its message and its path, in the text and as a value.
-const BYTES_OF_ERROR: usize = 256;
+/// The memory of an error beside its path, in the text and as a value: its message, its place and its code.
+const ERROR_BYTES: usize = 256;
 
-/// The bytes of an error, in the text as well as in memory.
-pub(super) fn bytes_of_error(error: &ServerError) -> usize {
-    let of_segment = |segment: &PathSegment| match segment {
-        PathSegment::Field(key) => key.len(),
-        PathSegment::Index(_) => 0,
-    };
-    BYTES_OF_ERROR + error.message.len() + error.path.iter().map(of_segment).sum::<usize>()
+/// The bytes of an error with this path, in the text as well as in memory.
+pub(super) fn bytes_of_error(path: &[&Name]) -> usize {
+    ERROR_BYTES + path.iter().map(|key| key.len()).sum::<usize>()
 }
 
 /// The size of errors of this many bytes.

@@ -75,8 +75,8 @@ impl Plan {
         let Normalization { mut errors, error_bytes, .. } = normalization;
         if error_bytes > ERROR_BYTES {
             let message = format!(
-                "the errors of an operation may take {ERROR_BYTES} bytes, but those of this one take {error_bytes}: use \
-                 shorter aliases"
+                "the errors of an operation may take {ERROR_BYTES} bytes, but those of this one could take {error_bytes}: \
+                 use shorter aliases"
             );
             return Err(Fault::new(Code::QueryTooComplex, message).into());
         }
@@ -130,9 +130,9 @@ fn typename() -> Positioned<Field> {
     Positioned::new(Field { alias: None, name, arguments, directives, selection_set }, Pos::default())
 }
 
-/// The most bytes that the errors of an operation may take before it is executed. Each repeats the keys on the way to its
-/// field, of which one may be nearly as long as the document.
-const ERROR_BYTES: usize = 64 * 1024;
+/// The most bytes that the errors of an operation may take if each of its fields fails. An error repeats the keys on the way
+/// to its field, of which one may be nearly as long as the document; a thousand fields with usual keys take 300 kB.
+const ERROR_BYTES: usize = 512 * 1024;
 
 /// A variable has neither a value nor a default.
 struct NoValue;
@@ -144,7 +144,7 @@ struct Normalization<'a> {
     /// The keys down to where it is.
     path: Vec<&'a Name>,
     errors: Vec<ServerError>,
-    /// The bytes of all errors, those beyond [`ERROR_BYTES`] included, which are not kept.
+    /// The bytes of an error of each field so far.
     error_bytes: usize,
 }
 
@@ -166,18 +166,22 @@ impl<'a> Normalization<'a> {
             let definition = parent.and_then(|parent| self.model.field(parent, name));
             let kind = definition.map(|definition| &definition.ty.node);
             self.path.push(key);
+            self.error_bytes += cost::bytes_of_error(&self.path);
             let answered = self.field(&same, kind);
             self.path.pop();
             let shape = match answered {
                 Ok((field, shape)) => {
-                    // What is left out is null in the answer.
+                    // A field that is left out of the plan is null in the answer.
                     if !parent.is_some_and(|parent| introspection::is_null(&parent.name.node, name)) {
                         items.push(field);
                     }
                     shape
                 }
                 Err(error) if kind.is_none_or(|kind| kind.nullable) => {
-                    self.keep(error);
+                    // Beyond the limit the operation is refused.
+                    if self.error_bytes <= ERROR_BYTES {
+                        self.errors.push(error);
+                    }
                     Shape::default()
                 }
                 Err(error) => return Err(error),
@@ -236,13 +240,6 @@ impl<'a> Normalization<'a> {
 
     fn constant(&self, value: &Value) -> Result<ConstValue, NoValue> {
         value.clone().into_const_with(|name| self.variables.get(&name).cloned().ok_or(NoValue))
-    }
-
-    fn keep(&mut self, error: ServerError) {
-        self.error_bytes += cost::bytes_of_error(&error);
-        if self.error_bytes <= ERROR_BYTES {
-            self.errors.push(error);
-        }
     }
 
     /// An error of the field where it is.

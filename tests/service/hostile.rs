@@ -211,6 +211,8 @@ fn multiplied() -> Vec<Row> {
     let fields = each(99, |k| format!("a{k}: fields(includeDeprecated: $b) {{ name }} "));
     let nulls = format!("query ($b: Boolean = false) {{ {long}: __type(name: \"Query\") {{ {fields} }} }}");
     let nulls = json!({"query": nulls, "variables": {"b": null}}).to_string();
+    let negative = each(99, |k| format!("a{k}: leading(digits: -1) "));
+    let negative = format!("{{ {long}: fib(n: 5) {{ {negative} }} }}");
     let fragment = format!("fragment f on Query {{ fib(n: [{}]) {{ n }} }}", each(900, |k| format!("$a{k} ")));
     let spread = fragment + &each(200, |k| format!(" query q{k} {{ ...f }}"));
     vec![
@@ -232,6 +234,7 @@ fn multiplied() -> Vec<Row> {
         row("types of fields of types", batch(&cyclic), &[COMPLEX]),
         row("90 schemas", batch(&schemas), &[COMPLEX]),
         row("99 errors below an alias of 110 kB", Message::json(nulls), &[COMPLEX]),
+        row("99 numbers out of range below an alias of 110 kB", Message::document(&negative), &[COMPLEX]),
         row("a wrong fragment of 200 operations", Message::document(&spread), &[INVALID]),
     ]
 }
