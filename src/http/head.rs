@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use axum::{
     extract::Request,
     http::{
-        HeaderMap, HeaderValue, Method, StatusCode, Uri, Version,
+        HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version,
         header::{CONNECTION, HOST, TRANSFER_ENCODING},
         uri::Authority,
     },
@@ -56,6 +56,12 @@ fn check_host(request: &Request) -> Result<(), Refusal> {
 }
 
 const MALFORMED: &str = "the host must be a name or an address, with a port if it is not the usual one";
+
+/// The value of a header that comes once; `None` when it is missing or repeated.
+pub(super) fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    let mut values = headers.get_all(name).into_iter();
+    values.next().filter(|_| values.next().is_none())
+}
 
 /// The host that a request is for, without its port (RFC 9110, section 7.1).
 pub(super) fn target_host(request: &Request) -> Option<&str> {
@@ -157,5 +163,15 @@ mod tests {
         let (http, https) = (Uri::from_static("http://a/"), Uri::from_static("https://a/"));
         assert!(are_same("a:80", "A", &http) && are_same("a", "a:443", &https));
         assert!(!are_same("a:80", "a", &https) && !are_same("a", "b", &http));
+    }
+
+    #[test]
+    fn a_header_that_is_there_twice_says_nothing() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(only(&headers, &HOST), None);
+        headers.append(HOST, HeaderValue::from_static("00-1"));
+        assert_eq!(only(&headers, &HOST), Some(&HeaderValue::from_static("00-1")));
+        headers.append(HOST, HeaderValue::from_static("00-2"));
+        assert_eq!(only(&headers, &HOST), None);
     }
 }

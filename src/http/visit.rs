@@ -16,7 +16,7 @@ use axum::{
 };
 use http_body::Body as _;
 
-use super::reply::NO_STORE;
+use super::{head::only, reply::NO_STORE};
 use crate::telemetry::{self, Account, Kind, RequestSpan};
 
 /// How long the parts of an answer took, for the tools of a browser.
@@ -46,7 +46,7 @@ impl Visit {
     /// Begins with the head of a request.
     pub(super) fn begin(request: &Request) -> Self {
         let (method, route) = (method_of(request.method()), route_of(request.uri().path()));
-        let span = RequestSpan::begin(method, route, || only(request.headers(), TRACE_PARENT));
+        let span = RequestSpan::begin(method, route, || only(request.headers(), &TRACE_PARENT)?.to_str().ok());
         Self { began: Instant::now(), method, route, span }
     }
 
@@ -101,12 +101,6 @@ fn without_account(status: StatusCode) -> Account {
 /// How long a body is that is streamed, if its head says so.
 fn announced(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-/// The value of a header that is there once.
-fn only(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
-    let mut values = headers.get_all(name).iter();
-    values.next().filter(|_| values.next().is_none())?.to_str().ok()
 }
 
 /// A method as it is told.
@@ -176,15 +170,5 @@ mod tests {
             assert_eq!(route_of(path), route, "{path}");
         }
         assert_eq!(method_of(&Method::from_bytes(b"SECRET").unwrap()), OTHER);
-    }
-
-    #[test]
-    fn a_header_that_is_there_twice_says_nothing() {
-        let mut headers = HeaderMap::new();
-        assert_eq!(only(&headers, TRACE_PARENT), None);
-        headers.append(TRACE_PARENT, HeaderValue::from_static("00-1"));
-        assert_eq!(only(&headers, TRACE_PARENT), Some("00-1"));
-        headers.append(TRACE_PARENT, HeaderValue::from_static("00-2"));
-        assert_eq!(only(&headers, TRACE_PARENT), None);
     }
 }

@@ -4,12 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use async_graphql::{
     Name, Pos, Positioned,
-    parser::types::{
-        ExecutableDocument, OperationDefinition, Selection, SelectionSet, TypeCondition, TypeDefinition, TypeKind,
-    },
+    parser::types::{ExecutableDocument, Selection, SelectionSet, TypeCondition, TypeDefinition, TypeKind},
 };
 
-use super::{Errors, Uses, Walk, reachable};
+use super::{Errors, Walk};
 
 impl<'a> Walk<'a, '_> {
     /// Fragment Spread Type Existence, and Fragments on Object, Interface or Union Types: a fragment is of an object.
@@ -58,7 +56,7 @@ pub(super) fn spreads_must_not_form_cycles(document: &ExecutableDocument, errors
     document.fragments.keys().for_each(|name| visit(document, name, &mut states, errors));
 }
 
-/// How far a fragment has been visited.
+/// The progress of the visit to a fragment.
 #[derive(Clone, Copy, PartialEq)]
 enum State {
     Begun,
@@ -96,16 +94,9 @@ fn spreads(set: &SelectionSet) -> Vec<&Positioned<Name>> {
     of_each.collect()
 }
 
-/// Fragments Must Be Used: each is spread by an operation, or by a fragment that is.
-pub(super) fn must_be_used<'a>(
-    document: &ExecutableDocument,
-    of_operations: &[(&Positioned<OperationDefinition>, Uses<'a>)],
-    of_fragments: &HashMap<&'a Name, Uses<'a>>,
-    errors: &mut Errors,
-) {
-    let all = of_operations.iter().flat_map(|(_, own)| reachable(own, of_fragments));
-    let used: HashSet<_> = all.flat_map(|uses| &uses.spreads).collect();
-    for (name, fragment) in document.fragments.iter().filter(|(name, _)| !used.contains(name)) {
+/// Fragments Must Be Used: each is spread by an operation, or by a fragment that is. `spread` holds those.
+pub(super) fn must_be_used(document: &ExecutableDocument, spread: &HashSet<&&Name>, errors: &mut Errors) {
+    for (name, fragment) in document.fragments.iter().filter(|(name, _)| !spread.contains(name)) {
         errors.add(fragment.pos, format!("the fragment {name} is not used"));
     }
 }

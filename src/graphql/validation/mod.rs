@@ -34,7 +34,7 @@ use super::{
 /// The most errors that are told of a document.
 const ERRORS: usize = 10;
 
-/// The most errors that are kept until the first of them are told.
+/// The most errors that are collected before the first [`ERRORS`] of them are told.
 const KEPT_ERRORS: usize = 1_000;
 
 /// The document of these definitions.
@@ -78,13 +78,14 @@ fn check_definitions(document: &ExecutableDocument, model: &Model, errors: &mut 
             (operation, walk.uses)
         })
         .collect();
-    fragments::must_be_used(document, &of_operations, &of_fragments, errors);
+    let mut spread = HashSet::new();
     for (operation, own) in &of_operations {
-        // What is wrong of a fragment is wrong for each operation that spreads it.
+        // A fragment with errors has them again for each operation that spreads it.
         if errors.is_full() {
             return;
         }
         let uses = reachable(own, &of_fragments);
+        spread.extend(uses.iter().flat_map(|uses| &uses.spreads));
         variables::uses_defined(&operation.node, &uses, errors);
         variables::must_be_used(&operation.node, &uses, errors);
         variables::usages_are_allowed(&operation.node, &uses, model, errors);
@@ -93,9 +94,10 @@ fn check_definitions(document: &ExecutableDocument, model: &Model, errors: &mut 
             operations::single_root_field(document, operation, errors);
         }
     }
+    fragments::must_be_used(document, &spread, errors);
 }
 
-/// What a definition uses by itself, without the fragments that it spreads.
+/// The variables and fragments that a definition uses by itself, without the fragments that it spreads.
 #[derive(Default)]
 struct Uses<'a> {
     variables: Vec<Use<'a>>,

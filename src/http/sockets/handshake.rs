@@ -18,7 +18,7 @@ use hyper::upgrade::OnUpgrade;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::message::{OLD_PROTOCOL, PROTOCOL};
-use crate::http::{negotiation::Media, refusal::Refusal};
+use crate::http::{head::only, negotiation::Media, refusal::Refusal};
 
 /// The only version of the protocol.
 const VERSION: &str = "13";
@@ -46,13 +46,13 @@ pub(in crate::http) fn is_upgrade(request: &Request) -> bool {
 pub(super) async fn accept(request: &mut Request) -> Result<Handshake, Refusal> {
     let upgrade = request.extensions_mut().remove::<OnUpgrade>();
     let upgrade = upgrade.ok_or_else(|| wrong("a WebSocket needs a connection of HTTP/1.1"))?;
-    join_lines(request.headers_mut(), &SEC_WEBSOCKET_PROTOCOL);
-    let protocol = request.extract_parts::<GraphQLProtocol>().await;
     if !request.body().is_end_stream() {
         // Its bytes would be taken for frames (RFC 9110, section 7.8).
         return Err(wrong("the handshake of a WebSocket has no body")
             .with_header(CONNECTION, HeaderValue::from_static("close")));
     }
+    join_lines(request.headers_mut(), &SEC_WEBSOCKET_PROTOCOL);
+    let protocol = request.extract_parts::<GraphQLProtocol>().await;
     let headers = request.headers();
     if !lists(headers, &CONNECTION, "upgrade") {
         return Err(wrong("a WebSocket needs the header Connection: Upgrade"));
@@ -107,12 +107,6 @@ pub(super) fn refuse(refusal: Refusal) -> Response {
 fn offer(headers: &mut HeaderMap) {
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-}
-
-/// The value of a header that is there once.
-fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
-    let mut values = headers.get_all(name).into_iter();
-    values.next().filter(|_| values.next().is_none())
 }
 
 /// Whether a header lists a word, in any case.
