@@ -90,7 +90,7 @@ pub struct Serve {
     #[arg(value_parser = origin)]
     cors_origin: Vec<HeaderValue>,
 
-    /// How long new connections are still taken after SIGTERM, while /readyz says no; in seconds, 0 to 3,600
+    /// Time to still take new connections after SIGTERM, while /readyz says no; in seconds, 0 to 3,600
     #[arg(long, env = "PHIPI_DRAIN_DELAY", value_name = "SECONDS", default_value = "0", value_parser = seconds)]
     pub drain_delay: Duration,
 

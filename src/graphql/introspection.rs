@@ -1,4 +1,4 @@
-//! What an introspection answers, and how much. The schema is small, but a list within a list within a list is not.
+//! Corrects the answers of the introspection, and counts their values. The schema is small, but a list within a list within a list is not.
 
 use std::borrow::Cow;
 

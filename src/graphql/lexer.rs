@@ -33,7 +33,7 @@ pub(super) struct Token<'a> {
     pub(super) pos: Pos,
 }
 
-/// What a message calls the token. A name may be long, and is cut.
+/// Names the token in a message. A long name is cut.
 impl fmt::Display for Token<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         const CHARACTERS: usize = 40;

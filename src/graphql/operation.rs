@@ -65,7 +65,7 @@ const TEXT_BYTES: usize = 256;
 /// A value in the form of a type. Lists and objects are of none, for no argument takes them.
 ///
 /// # Errors
-/// What is wrong, when it is not of the type.
+/// A description of the mismatch, when the value is not of the type.
 fn belonging(value: Value, kind: &Type) -> Result<Value, String> {
     match (&*kind.base.to_string(), &value) {
         ("Int", Value::Number(number)) if is_int(number) => Ok(value),
@@ -88,7 +88,7 @@ fn whole(number: &Number) -> Option<i32> {
     Some(float as i32)
 }
 
-/// What an Int may be, for messages.
+/// The range of Int, for messages.
 pub(super) const INTS: &str = "an Int is a whole number from -2147483648 to 2147483647";
 
 /// Whether a number is in the range of GraphQL's Int.

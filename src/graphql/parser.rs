@@ -19,7 +19,7 @@ use super::{
     strings,
 };
 
-/// What a document defines, in its order.
+/// The definitions of a document, in its order.
 #[derive(Debug, Default)]
 pub(super) struct Definitions {
     pub(super) operations: Vec<(Option<Positioned<Name>>, Positioned<OperationDefinition>)>,
@@ -127,7 +127,7 @@ impl<'a> Parser<'a> {
         if !self.skip(close)? {
             return Err(self.unexpected(&format!("{what} or `{close}`")));
         }
-        // What was parsed is kept for long.
+        // The parsed document stays in the cache, without spare room.
         items.shrink_to_fit();
         Ok(items)
     }
@@ -172,7 +172,7 @@ impl<'a> Parser<'a> {
         Ok(is_string)
     }
 
-    /// What follows the name of an operation.
+    /// Parses an operation from behind its name on.
     fn operation(&mut self, ty: OperationType, pos: Pos) -> Result<Positioned<OperationDefinition>, Refusal> {
         let variable_definitions = if self.is("(") {
             let begins = |token: &Token| token.text == "$" || matches!(token.kind, Kind::String | Kind::BlockString);

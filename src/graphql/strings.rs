@@ -1,4 +1,4 @@
-//! What strings stand for (September 2025, section 2.9.4).
+//! The values of strings (September 2025, section 2.9.4).
 
 /// The value of a string on one line, given what is between its quotes.
 ///

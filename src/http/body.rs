@@ -101,7 +101,7 @@ fn discard(body: Body, client: &Arc<Client>) {
             let _discarding = discarding;
             let mut rest = Limited::new(body, REST_BYTES);
             while let Some(Ok(_)) = rest.frame().await {
-                // What is served comes first.
+                // Requests that are served have their turn first.
                 yield_now().await;
             }
         };

@@ -15,7 +15,7 @@ use axum::{
 /// How long a browser may remember what a preflight allowed, in seconds: a day, which browsers cap at less.
 const PREFLIGHT_AGE: HeaderValue = HeaderValue::from_static("86400");
 
-/// Who may read in a browser's list of resources how long an answer took (Resource Timing), `Server-Timing` included.
+/// The origins that may read in a browser's Resource Timing how long an answer took, `Server-Timing` included.
 const TIMING_ALLOW_ORIGIN: HeaderName = HeaderName::from_static("timing-allow-origin");
 
 /// All, which is what a star means without credentials.

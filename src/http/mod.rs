@@ -82,7 +82,7 @@ struct Service {
     workers: Arc<Workers>,
     kept: Kept,
     values: Values,
-    /// Where the messages of sockets pass.
+    /// The gate of the messages of sockets.
     messages: Arc<Gate>,
     /// Cancelled when the process is asked to stop.
     leaving: CancellationToken,

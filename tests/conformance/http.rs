@@ -275,7 +275,7 @@ fn answer(stream: &mut impl BufRead, is_head: bool) -> Option<(String, String)> 
     Some((status, head))
 }
 
-/// What a request gets, in the words of a [`Row`], and the last head.
+/// The outcome of a request, in the words of a [`Row`], and the last head.
 fn outcome(service: &Service, request: &str) -> (String, String) {
     let mut writer = service.connect();
     let mut reader = BufReader::new(writer.try_clone().unwrap());
@@ -288,7 +288,7 @@ fn outcome(service: &Service, request: &str) -> (String, String) {
             said.push(' ');
         }
     }
-    // What comes after all answers shows whether the connection is open. A server that has closed it does not take it.
+    // One more request shows whether the connection is open: a server that has closed it does not take it.
     let _ = writer.write_all(b"GET /last HTTP/1.1\r\nHost: phipi\r\nConnection: close\r\nx-last: 1\r\n\r\n");
     loop {
         match answer(&mut reader, is_head && last.is_empty()) {
@@ -304,7 +304,7 @@ fn outcome(service: &Service, request: &str) -> (String, String) {
     }
 }
 
-/// What is wrong with what a request gets, if anything is.
+/// The difference between the outcome of a request and its row, if there is one.
 fn failure(service: &Service, (section, why, request, expected): (&str, &str, &str, &str)) -> Option<String> {
     let (outcome, head) = outcome(service, request);
     let header = expected.strip_prefix(&outcome).map(str::trim);

@@ -26,7 +26,7 @@ const STREAM_CLOSED: u8 = 5;
 const FRAME_SIZE_ERROR: u8 = 6;
 const COMPRESSION_ERROR: u8 = 9;
 
-/// What a client gets.
+/// The outcome for a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Got {
     /// An answer with this status on stream 1.

@@ -85,7 +85,7 @@ impl Drop for Nginx {
     }
 }
 
-/// What clients saw.
+/// The observations of the clients.
 #[derive(Debug, Default)]
 struct Seen {
     is_over: AtomicBool,
@@ -193,7 +193,7 @@ impl Drop for Over<'_> {
     }
 }
 
-/// How often both are restarted: what docs/operating.md says.
+/// The restarts of both processes, as many as docs/operating.md says.
 const TIMES: u32 = 10;
 
 #[test]

@@ -159,7 +159,7 @@ fn head(stream: &mut TcpStream) -> String {
     String::from_utf8(head).unwrap().to_ascii_lowercase()
 }
 
-/// What a client sends, and the beginnings of the frames that it gets.
+/// The bytes of a client, and the beginnings of the frames that it gets.
 struct Case {
     name: String,
     sent: Vec<u8>,

@@ -1,6 +1,6 @@
 //! Frames of HTTP/2 (RFC 9113, section 4) and texts of HPACK (RFC 7541), for clients that send what no library would.
 
-/// What a client begins with.
+/// The beginning of every connection of a client.
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub const DATA: u8 = 0;
 pub const HEADERS: u8 = 1;

@@ -15,7 +15,7 @@ use crate::graphql::{
     operation::{INTS, is_int},
 };
 
-/// What a message says of the values that a type has.
+/// Describes the values of a type in a message, if that helps.
 fn hint(kind: &Type) -> String {
     if name_of(kind) == "Int" { format!(": {INTS}") } else { String::new() }
 }
@@ -61,7 +61,7 @@ impl<'a> Walk<'a, '_> {
     }
 }
 
-/// Whether a value is of a type. Whether a variable is, its own rule tells.
+/// Whether a value is of a type. Variables have a rule of their own.
 fn fits(model: &Model, value: &Value, kind: &Type) -> bool {
     match (value, &kind.base) {
         (Value::Variable(_), _) => true,

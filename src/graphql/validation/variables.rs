@@ -19,7 +19,7 @@ pub(super) struct Use<'a> {
     pub(super) place: Option<Place<'a>>,
 }
 
-/// What takes a value: an argument, or an item of its list.
+/// The place of a value: an argument, or an item of its list.
 #[derive(Clone, Copy)]
 pub(super) struct Place<'a> {
     pub(super) argument: &'a Name,

@@ -68,7 +68,7 @@ pub(super) struct Limits {
     pub(super) connections: usize,
     /// How many of them may speak HTTP/2: each of those has a window, tables, and a list of a hundred streams.
     pub(super) http2_connections: usize,
-    /// How many streams of HTTP/2 may be open on all connections; one more is reset.
+    /// The most streams of HTTP/2 on all connections; one more is reset.
     pub(super) http2_streams: usize,
     /// From being accepted to the end of the first head.
     pub(super) head: Duration,

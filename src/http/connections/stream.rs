@@ -142,7 +142,7 @@ impl Read for Stream {
             self.refuse(&refusal, cx);
         }
         if matches!(self.protocol, Protocol::Refused) && !read.filled().is_empty() {
-            // What is served comes before the rest of what was refused.
+            // Requests that are served have their turn before the rest of a refused one.
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }

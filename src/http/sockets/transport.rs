@@ -38,7 +38,7 @@ const READ_BYTES: usize = 4 * 1024;
 /// A WebSocket on a stream of bytes.
 pub(super) struct Transport<S>(WebSocketStream<Wire<S>>);
 
-/// What ends a socket.
+/// The cause of the end of a socket.
 #[derive(Debug)]
 pub(super) enum End {
     /// The client is told why.

@@ -232,7 +232,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
             out.set_filled(before + passed);
         }
         match self.refusal {
-            // What came before the refused frame is read first.
+            // Bytes before the refused frame are read first.
             Some(refusal) if passed == 0 => Poll::Ready(Err(io::Error::other(refusal))),
             _ => Poll::Ready(Ok(())),
         }

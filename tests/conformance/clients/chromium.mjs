@@ -63,7 +63,7 @@ await page.evaluate((socketUrl) => {
   };
 }, socketUrl);
 
-/** What one operation comes to, with a client of its own. */
+/** The outcome of one operation, with a client of its own. */
 const outcome = (query, variables) =>
   page.evaluate(
     async ({ query, variables }) => {

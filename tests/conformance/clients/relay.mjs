@@ -75,7 +75,7 @@ function persisted({ params, ...rest }) {
   return { ...rest, params: { ...params, id, text: null } };
 }
 
-/** What is sent for an artifact: its text, or the hash of one that is registered. */
+/** The members of a request for an artifact: its text, or the hash of one that is registered. */
 function request({ id, name, text }, variables) {
   const document = id ? { extensions: { persistedQuery: { version: 1, sha256Hash: id } } } : { query: text };
   return { operationName: name, variables, ...document };

@@ -72,7 +72,7 @@ export const terminate = () => ask('terminate', 'terminated');
 /** Waits for the end of the program, and for another that listens on the same port. */
 export const restart = () => ask('restart', 'restarted');
 
-/** What a client waits for before it connects again, so that it never meets a port on which nobody listens yet. */
+/** The signal that a client awaits before it connects again, so that it never meets a port on which nobody listens yet. */
 export const nextProcess = () => {
   const { happen, happened } = event();
   return { started: () => happened, restart: () => restart().then(happen) };
@@ -111,7 +111,7 @@ export function event() {
 /** The numbers of terms in responses to `piConvergence`. */
 export const terms = (responses) => responses.map(({ data }) => data.piConvergence.terms);
 
-/** What a client throws. */
+/** The error that a client throws. */
 export async function failure(run) {
   try {
     await run();

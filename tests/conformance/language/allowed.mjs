@@ -1,4 +1,4 @@
-// Where phipi may differ from graphql-js: each entry with its paragraph and reason. The suite fails for an entry that
+// The differences from graphql-js that phipi may have: each entry with its paragraph and reason. The suite fails for an entry that
 // never occurs, so that the list holds nothing that is not so.
 
 import { parse, print, visit } from 'graphql17';
@@ -64,7 +64,7 @@ const isParsed = ({ refused }) => refused !== 'GRAPHQL_PARSE_FAILED';
 const isValid = (outcome) => isParsed(outcome) && outcome.refused !== 'GRAPHQL_VALIDATION_FAILED';
 const DEFINES_TYPES = /^(schema|scalar|type|interface|union|enum|input|directive|extend)\b/;
 
-// What stands at a place of a document, and after it in its line; `undefined` where there is no such place.
+// The text at a place of a document, up to the end of its line; `undefined` where there is no such place.
 export function at(query, { line, column }) {
   const text = query.split(/\r\n|[\n\r]/)[line - 1];
   return column >= 1 && column <= text?.length + 1 ? text.slice(column - 1) : undefined;
@@ -79,7 +79,7 @@ function alike(query) {
   return print(visit(parse(query), visitor));
 }
 
-// Where version 16 of graphql-js may judge otherwise than version 17, whose edition phipi keeps to.
+// The judgements of version 16 of graphql-js that may differ from those of version 17, whose edition phipi keeps to.
 export const editions = [
   {
     name: 'mutations without a type for them',
@@ -101,7 +101,7 @@ export const editions = [
   },
 ];
 
-// Where the introspection may differ from that of the SDL, each with what forgets it.
+// The differences that the introspection may have from that of the SDL, each with a function that removes it.
 export const allowedOfIntrospection = [
   {
     name: 'the order of types and of directives',
@@ -142,7 +142,7 @@ function isBeyondTheLimits(query) {
   return Object.entries(LIMITS).some(([what, limit]) => counts[what] > limit);
 }
 
-// What a selection set spreads to.
+// The size of a selection set with its fragments spread.
 function sizeOf(selectionSet, document) {
   const size = { levels: 1, selections: 0, aliases: 0 };
   for (const { kind, name, alias, selectionSet: own } of selectionSet.selections) {

@@ -77,7 +77,7 @@ function parse(text) {
   return value;
 }
 
-// What a response says, in the form of the oracle's outcomes; a refusal has the place that it tells too.
+// The content of a response, in the form of the oracle's outcomes; a refusal has the place that it tells too.
 function outcome(response) {
   if ('data' in response) return { answers: [answer(response)] };
   const [{ extensions, locations, path, message }] = response.errors;

@@ -60,7 +60,7 @@ export class Judge {
 const kind = (outcome) => outcome.refused ?? 'executed';
 const isEqual = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 
-// What is refused for its document tells a place in it, and the source of a subscription the field that failed.
+// A document that is refused tells a place in it, and the source of a subscription the field that failed.
 function isSame({ query }, ours, theirs) {
   if ('answers' in theirs) return isEqual(ours.answers, theirs.answers);
   const isOfDocument = ['GRAPHQL_PARSE_FAILED', 'GRAPHQL_VALIDATION_FAILED'].includes(theirs.refused);

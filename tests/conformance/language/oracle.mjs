@@ -1,4 +1,4 @@
-// What graphql-js makes of a request, with the schema that phipi publishes and resolvers of its own.
+// The outcome of a request by graphql-js, with the schema that phipi publishes and resolvers of its own.
 
 import * as version16 from 'graphql';
 import * as version17 from 'graphql17';

@@ -23,7 +23,7 @@ const endpoint = new Endpoint(url);
 // Each thread takes every second of the random documents: nearly all of the time is graphql-js's.
 const THREADS = 2;
 
-// What a new judge finds about these cases, given the schema.
+// The findings of a new judge about these cases, given the schema.
 async function judged(cases) {
   const options = { specifiedByUrl: true, directiveIsRepeatable: true, schemaDescription: true };
   const { __schema: introspection } = await endpoint.data(getIntrospectionQuery(options));

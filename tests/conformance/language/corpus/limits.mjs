@@ -1,4 +1,4 @@
-// What phipi's guard refuses, with a document within each limit and one beyond it: see `allowed.mjs`.
+// The limits of phipi's guard, with a document within each limit and one beyond it: see `allowed.mjs`.
 
 const times = (count, text) => Array.from({ length: count }, (_, k) => text.replaceAll('#', k)).join(' ');
 const nested = (levels) => `{ ${times(levels, '... {')} __typename ${times(levels, '}')} }`;

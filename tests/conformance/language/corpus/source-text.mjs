@@ -6,7 +6,7 @@ const TOKENS =
   include ( if : $ b ) { leading ( digits : -0 ) } ... { n } } y : __type ( name : "Int" ) { name } ... @ include ( if :
   $ b ) { __typename } } fragment F on Fibonacci { result trailing ( digits : 3 ) }`.split(/\s+/);
 
-// What lists and objects have beside these; no argument takes them.
+// More values for lists and objects; no argument takes them.
 const TYPES =
   'query A ( $ n : [ [ Int ! ] ! ] = [ [ 1 ] ] ) { fib ( n : [ { a : $ n b : [ ] c : null d : ENUM } ] ) { n } }'.split(
     ' ',
