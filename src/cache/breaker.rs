@@ -31,7 +31,7 @@ struct State {
     /// When the first visit began that failed and that no success has followed.
     failing_since: Option<Instant>,
     /// Why it is open, if it is.
-    cause: Option<String>,
+    cause: Option<(Trouble, String)>,
 }
 
 impl Breaker {
@@ -45,7 +45,12 @@ impl Breaker {
 
     /// Why it is open, if it is.
     pub(super) fn cause(&self) -> Option<String> {
-        self.state().cause.clone()
+        self.state().cause.as_ref().map(|(_, cause)| cause.clone())
+    }
+
+    /// Whether it is open for want of a password or a right.
+    pub(super) fn is_denied(&self) -> bool {
+        matches!(self.state().cause, Some((Trouble::Denied, _)))
     }
 
     /// Whether the last visit failed.
@@ -96,7 +101,7 @@ impl Breaker {
         // What only an operator can mend is no blip.
         if state.cause.is_none() && (now - since >= STRETCH || trouble == Trouble::Denied) {
             telemetry::breaker_opened(self.operation, trouble, cause);
-            state.cause = Some(cause.to_string());
+            state.cause = Some((trouble, cause.to_string()));
         }
     }
 

@@ -1,8 +1,8 @@
-//! Couriers: they carry what is in the outboxes to the store, and try again until it is there.
+//! Couriers: each carries one lane of the write-behind queue to the store, and tries again until it is there.
 //!
-//! Large values have a courier of their own, so that small entries and the mark do not wait behind them. What can't be
-//! delivered is tried again by itself; while the breaker is open, one entry is the probe. Before a mark is raised
-//! again, the store is asked how far it holds what the mark vouches for: it may have come back empty.
+//! After a failure a courier offers one record at a time, another one each time, until the store takes something; so no
+//! record holds up the others. Before a mark is raised again, the store is asked how far it holds what the mark vouches
+//! for: it may have come back empty.
 
 use std::{
     collections::HashSet,
@@ -21,13 +21,13 @@ use tokio_util::task::TaskTracker;
 use super::{
     breaker::Breaker,
     budget::{self, within},
-    outbox::{Base, Batch, Outbox, Raise, Ticket},
+    outbox::{Base, Batch, Lane, Outbox, Outcome, Raise, Raised, Receipt},
     shared::Shared,
-    store::{LARGE_BYTES, Record, StoreError},
+    store::{LARGE_BYTES, MarkSnapshot, Record, StoreError, Written},
 };
 use crate::telemetry::{self, Operation, Trouble};
 
-/// How much may wait for a store that is not there: half of it for small entries and half for large values.
+/// How much may wait for a store that is not there.
 pub(super) const QUEUE_BYTES: usize = 64 * 1024 * 1024;
 
 /// What leaves together, unless a single entry is larger: no more than may go with what is small.
@@ -40,226 +40,278 @@ const DELAYS: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(
 /// beyond its budget is still better written late than never.
 const ATTEMPTS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
 
-/// How long the end of the process waits for a store that does not take what is left.
-const FAREWELL: Duration = Duration::from_secs(2);
-
 /// Makes the records that a mark vouches for, from the mark that the store has to the one that it shall have, or as far
 /// as so many bytes of them go; with the mark that they bear. `None` when they can't be made.
 pub(super) type Rungs =
     Box<dyn Fn(Option<u32>, u32, usize) -> BoxFuture<'static, Option<(Vec<Record>, u32)>> + Send + Sync>;
 
-/// All that is on its way to the store.
+/// The write-behind queue and its couriers.
 pub(super) struct Post {
     shared: Arc<Shared>,
-    small: Arc<Lane>,
-    large: Arc<Lane>,
-    growths: Arc<AtomicU64>,
+    outbox: Arc<Outbox>,
+    small: Arc<Breaker>,
+    large: Arc<Breaker>,
+    raises: Arc<AtomicU64>,
     couriers: TaskTracker,
-}
-
-/// What was handed in.
-pub(super) struct Receipt {
-    small: Part,
-    large: Part,
-}
-
-/// What of it goes which way.
-struct Part {
-    ticket: Ticket,
-    bytes: usize,
-    has_raise: bool,
-}
-
-/// What a courier carries, and how that goes.
-struct Lane {
-    outbox: Outbox,
-    breaker: Breaker,
 }
 
 impl Post {
     /// Starts the couriers.
     pub(super) fn start(shared: &Arc<Shared>, rungs: Rungs) -> Self {
-        let lane =
-            |operation| Arc::new(Lane { outbox: Outbox::new(QUEUE_BYTES / 2), breaker: Breaker::new(operation) });
-        let (small, large) = (lane(Operation::Write), lane(Operation::WriteLarge));
-        let (growths, rungs, couriers) = (Arc::default(), Arc::new(rungs), TaskTracker::new());
-        for lane in [&small, &large] {
-            let (lane, shared) = (Arc::clone(lane), Arc::clone(shared));
-            let courier = Courier { lane, shared, rungs: Arc::clone(&rungs), growths: Arc::clone(&growths) };
+        let outbox = Arc::new(Outbox::new(QUEUE_BYTES));
+        let (small, large) = (Breaker::new(Operation::Write), Breaker::new(Operation::WriteLarge));
+        let (small, large) = (Arc::new(small), Arc::new(large));
+        let (raises, rungs, couriers) = (Arc::default(), Arc::new(rungs), TaskTracker::new());
+        for (lane, breaker) in [(Lane::Small, &small), (Lane::Large, &large)] {
+            let (outbox, breaker, shared) = (Arc::clone(&outbox), Arc::clone(breaker), Arc::clone(shared));
+            let courier =
+                Courier { lane, outbox, breaker, shared, rungs: Arc::clone(&rungs), raises: Arc::clone(&raises) };
             couriers.spawn(courier.run());
         }
-        Self { shared: Arc::clone(shared), small, large, growths, couriers }
+        Self { shared: Arc::clone(shared), outbox, small, large, raises, couriers }
     }
 
     /// How often this process has raised the mark in the store.
-    pub(super) fn growths(&self) -> u64 {
-        self.growths.load(Ordering::Acquire)
+    pub(super) fn raises(&self) -> u64 {
+        self.raises.load(Ordering::Acquire)
     }
 
     /// Hands in records, and a mark to raise.
-    pub(super) fn hand_in(&self, records: Vec<Record>, raise: Option<Raise>) -> Receipt {
-        let (large, small): (Vec<_>, Vec<_>) = records.into_iter().partition(|record| record.bytes.len() > LARGE_BYTES);
-        Receipt { small: self.small.put(small, raise), large: self.large.put(large, None) }
+    pub(super) fn hand_in(&self, records: Vec<Record>, raise: Option<Raise>) -> [Receipt; 2] {
+        self.outbox.put(records, raise)
     }
 
     /// Waits until all of it is acknowledged, no longer than the budget; for a store that fails now and then not for
     /// long, and for one that has been failing not at all.
-    pub(super) async fn served(&self, receipt: Receipt) {
-        let breakers = [&self.shared.reads, &self.small.breaker, &self.large.breaker];
+    pub(super) async fn served(&self, [small, large]: [Receipt; 2]) {
+        let breakers = [&self.shared.reads, &*self.small, &*self.large];
         let is_on_probation = breakers.into_iter().any(Breaker::is_on_probation);
         let budget = if is_on_probation { budget::WRITE_ON_PROBATION } else { budget::WRITE };
-        tokio::join!(self.small.served(receipt.small, budget), self.large.served(receipt.large, budget));
+        let wait = async |lane, breaker: &Breaker, receipt: Receipt| {
+            let delivery = self.outbox.served(lane, receipt);
+            let budget = budget::with_allowance(budget, receipt.bytes);
+            if !breaker.is_open() && timeout(budget, delivery).await.is_err() {
+                telemetry::budget_exceeded(Operation::Write);
+            }
+        };
+        tokio::join!(wait(Lane::Small, &self.small, small), wait(Lane::Large, &self.large, large));
     }
 
     /// Why answers do not wait for what they write, if they do not.
     pub(super) fn trouble(&self) -> Option<String> {
-        self.small.breaker.cause().or_else(|| self.large.breaker.cause())
+        self.small.cause().or_else(|| self.large.cause())
     }
 
-    /// Delivers what is left, as long as the store takes it.
-    pub(super) async fn close(&self) {
-        self.small.outbox.close();
-        self.large.outbox.close();
+    /// Delivers the rest of the queue. It ends when the store has taken nothing for `patience`, and the log tells how
+    /// much is lost, also when this is dropped before its end.
+    pub(super) async fn close(&self, patience: Duration) {
+        let _losses = Losses(&self.outbox);
+        self.outbox.close();
         self.couriers.close();
-        self.couriers.wait().await;
+        loop {
+            let before = self.outbox.acknowledged();
+            let has_ended = timeout(patience, self.couriers.wait()).await.is_ok();
+            if has_ended || self.outbox.acknowledged() == before {
+                return;
+            }
+        }
     }
 }
 
-impl Lane {
-    fn put(&self, records: Vec<Record>, raise: Option<Raise>) -> Part {
-        let (bytes, has_raise) = (records.iter().map(Record::cost).sum(), raise.is_some());
-        let is_nothing = records.is_empty() && !has_raise;
-        let ticket = if is_nothing { 0 } else { self.outbox.put(records, raise) };
-        Part { ticket, bytes, has_raise }
-    }
+/// Tells at its end how much of the queue is lost.
+struct Losses<'a>(&'a Outbox);
 
-    async fn served(&self, part: Part, budget: Duration) {
-        if self.breaker.is_open() {
-            return;
-        }
-        let delivery = self.outbox.served(part.ticket, part.has_raise);
-        if timeout(budget::with_allowance(budget, part.bytes), delivery).await.is_err() {
-            telemetry::budget_exceeded(Operation::Write);
+impl Drop for Losses<'_> {
+    fn drop(&mut self) {
+        let bytes = self.0.bytes();
+        if bytes > 0 {
+            telemetry::writes_lost(bytes);
         }
     }
 }
 
 struct Courier {
-    lane: Arc<Lane>,
+    lane: Lane,
+    outbox: Arc<Outbox>,
+    breaker: Arc<Breaker>,
     shared: Arc<Shared>,
     rungs: Arc<Rungs>,
-    growths: Arc<AtomicU64>,
+    raises: Arc<AtomicU64>,
 }
 
 impl Courier {
     async fn run(self) {
         let (mut delay, mut limit) = (DELAYS[0], ATTEMPTS[0]);
         while let Some(batch) = self.next().await {
-            let closed = self.lane.outbox.closed_for();
-            if closed.is_some() {
-                limit = ATTEMPTS[0];
-            }
             let began = Instant::now();
-            match self.deliver(&batch, limit).await {
-                Ok(reached) => {
-                    self.lane.outbox.delivered(&batch, reached);
-                    delay = DELAYS[0];
-                    limit = (2 * began.elapsed()).clamp(ATTEMPTS[0], ATTEMPTS[1]);
-                }
-                Err(_) if closed >= Some(FAREWELL) => {
-                    self.lane.outbox.returned(batch);
-                    return telemetry::writes_lost(self.lane.outbox.bytes());
-                }
-                Err(error) => {
-                    self.lane.outbox.returned(batch);
-                    sleep(delay).await;
-                    delay = DELAYS[1].min(2 * delay);
-                    // A refusal says nothing of how long an attempt may take.
-                    if error.trouble() == Trouble::Late {
-                        limit = ATTEMPTS[1].min(2 * limit);
-                    }
-                }
+            let delivery = self.deliver(&batch, limit).await;
+            match &delivery {
+                Ok(_) => limit = (2 * began.elapsed()).clamp(ATTEMPTS[0], ATTEMPTS[1]),
+                // A refusal says nothing of how long an attempt may take.
+                Err(error) if error.trouble() == Trouble::Late => limit = ATTEMPTS[1].min(2 * limit),
+                Err(_) => {}
+            }
+            if self.settle(batch, delivery).await {
+                delay = DELAYS[0];
+            } else {
+                sleep(delay).await;
+                delay = DELAYS[1].min(2 * delay);
             }
         }
     }
 
-    /// What is to be delivered next; while the breaker is open a single entry. When nothing has come of the last
-    /// attempt, and there is nothing else to try, what changes nothing is written until something comes of it.
+    /// The next delivery; after a failure a single record, unless it is a right that is missing, which no record is to
+    /// blame for. When nothing has come of the last attempt, and there is
+    /// nothing else to try, what changes nothing is written until something comes of it.
     async fn next(&self) -> Option<Batch> {
-        while self.lane.breaker.is_failing() {
-            let bytes = if self.lane.breaker.is_open() { 0 } else { BATCH_BYTES };
-            if let Ok(batch) = timeout(DELAYS[1], self.lane.outbox.next(bytes)).await {
+        while self.breaker.is_failing() {
+            let bytes = if self.breaker.is_denied() { BATCH_BYTES } else { 0 };
+            if let Ok(batch) = timeout(DELAYS[1], self.outbox.next(self.lane, bytes)).await {
                 return batch;
             }
             let began = Instant::now();
-            self.lane.breaker.note(began, &within(ATTEMPTS[0], self.shared.store.touch()).await);
+            self.breaker.note(began, &within(ATTEMPTS[0], self.shared.store.touch()).await);
         }
-        self.lane.outbox.next(BATCH_BYTES).await
+        self.outbox.next(self.lane, BATCH_BYTES).await
     }
 
-    /// Writes the records of a batch and the rungs below its mark, and when they are acknowledged raises the mark. Gives
-    /// what it was raised to.
+    /// Tells the queue what came of a delivery. False when the store has not taken all of it.
+    ///
+    /// An error of a single record may be the fault of the record: the store has refused it if it takes another write.
+    async fn settle(&self, batch: Batch, delivery: Result<Outcome, StoreError>) -> bool {
+        match delivery {
+            Ok(outcome) => {
+                let is_whole = outcome.refused.is_empty() && matches!(outcome.raised, Raised::Whole | Raised::InPart);
+                self.outbox.delivered(batch, outcome);
+                is_whole
+            }
+            Err(error) if batch.is_one_record() && error.may_be_of_one_record() && self.takes_writes().await => {
+                let refused = batch.records().into_iter().map(|record| record.name).zip([error]).collect();
+                self.outbox.delivered(batch, Outcome { refused, raised: Raised::Whole });
+                false
+            }
+            Err(_) => {
+                self.outbox.returned(batch);
+                false
+            }
+        }
+    }
+
+    async fn takes_writes(&self) -> bool {
+        let began = Instant::now();
+        let touched = within(ATTEMPTS[0], self.shared.store.touch()).await;
+        self.breaker.note(began, &touched);
+        touched.is_ok()
+    }
+
+    /// Writes the records of a batch and the rungs below its mark, and when they are acknowledged raises the mark.
     ///
     /// When a lookup has just told how far the store is, it goes all the way, since an answer waits for it; else a
     /// step, so that a slow store gets on, and what came meanwhile leaves with the next one.
-    async fn deliver(&self, batch: &Batch, limit: Duration) -> Result<Option<u32>, StoreError> {
-        let (mut records, mut reached) = (batch.records(), None);
+    async fn deliver(&self, batch: &Batch, limit: Duration) -> Result<Outcome, StoreError> {
+        let (mut records, mut ascent) = (batch.records(), None);
         if let Some(Raise { top, base }) = batch.raise() {
-            let (mark, bytes) = match base {
-                Base::Seen { mark, growths } if growths == self.growths.load(Ordering::Acquire) => (mark, usize::MAX),
-                Base::Seen { .. } | Base::Unknown => (self.mark().await?, BATCH_BYTES),
+            let (seen, bytes) = match base {
+                Some(Base { mark, raises }) if raises == self.raises.load(Ordering::Acquire) => (mark, usize::MAX),
+                Some(_) | None => match self.mark().await {
+                    Ok(mark) => (mark, BATCH_BYTES),
+                    // Entries can be written all the same.
+                    Err(error) if error.trouble() == Trouble::Denied => {
+                        let outcome = self.write(records, None, limit).await?;
+                        return Ok(Outcome { raised: Raised::Refused, ..outcome });
+                    }
+                    Err(error) => return Err(error),
+                },
             };
-            if mark < Some(top)
-                && let Some((rungs, bears)) = (self.rungs)(mark, top, bytes).await
+            if seen.mark < Some(top)
+                && let Some((rungs, bears)) = (self.rungs)(seen.mark, top, bytes).await
             {
                 let made: HashSet<&str> = rungs.iter().map(|rung| &*rung.name).collect();
                 records.retain(|record| !made.contains(&*record.name));
+                let raised = if bears < top { Raised::InPart } else { Raised::Whole };
+                ascent =
+                    Some(Ascent { seen, mark: bears, rungs: made.into_iter().map(str::to_owned).collect(), raised });
                 records.extend(rungs);
-                reached = Some(bears);
             }
         }
-        self.write(records, reached, limit).await?;
-        if reached.is_some() {
-            self.growths.fetch_add(1, Ordering::Release);
-        }
-        Ok(reached)
+        self.write(records, ascent, limit).await
     }
 
-    /// Writes records and, when they are acknowledged, the mark. A store that takes longer than answers wait is slow;
-    /// one that takes longer than the limit has failed.
-    async fn write(&self, records: Vec<Record>, mark: Option<u32>, limit: Duration) -> Result<(), StoreError> {
-        if records.is_empty() && mark.is_none() {
-            return Ok(());
+    /// A store that takes longer than answers wait is slow; one that takes longer than the limit has failed.
+    async fn write(
+        &self,
+        records: Vec<Record>,
+        ascent: Option<Ascent>,
+        limit: Duration,
+    ) -> Result<Outcome, StoreError> {
+        if records.is_empty() && ascent.is_none() {
+            return Ok(Outcome::default());
         }
         let began = Instant::now();
         let bytes = records.iter().map(Record::cost).sum();
         let budget = budget::with_allowance(budget::WRITE, bytes);
-        let mut attempt = pin!(within(budget::with_allowance(limit, bytes), async {
-            if !records.is_empty() {
-                self.shared.store.write(records).await?;
-            }
-            match mark {
-                Some(mark) => self.shared.store.raise(mark).await,
-                None => Ok(()),
-            }
-        }));
+        let limit = budget::with_allowance(limit, bytes);
+        let mut attempt = pin!(within(limit, self.attempt(records, ascent)));
         let written = loop {
             if let Ok(written) = timeout(budget, &mut attempt).await {
                 break written;
             }
-            self.lane.breaker.note_slowness();
+            self.breaker.note_slowness();
         };
-        self.lane.breaker.note(began, &written);
+        self.breaker.note(began, &written);
         written
     }
 
+    /// Writes records and, when they are acknowledged, the mark.
+    async fn attempt(&self, records: Vec<Record>, ascent: Option<Ascent>) -> Result<Outcome, StoreError> {
+        let mut written = Written::default();
+        if !records.is_empty() {
+            written = self.shared.store.write(records, ascent.is_some()).await?;
+        } else if let Some(ascent) = &ascent {
+            written.generation = ascent.seen.generation;
+        }
+        let Some(ascent) = ascent else { return Ok(Outcome { refused: written.refused, ..Outcome::default() }) };
+        let raised = self.raise(&ascent, &written).await?;
+        Ok(Outcome { refused: written.refused, raised })
+    }
+
+    /// Raises the mark, if what it is to vouch for is in the store.
+    async fn raise(&self, ascent: &Ascent, written: &Written) -> Result<Raised, StoreError> {
+        let Some(generation) = written.generation else {
+            // Something else is in the place of the mark, which has been told.
+            return Ok(Raised::Whole);
+        };
+        if written.refused.iter().any(|(name, _)| ascent.rungs.contains(name)) {
+            return Ok(Raised::Refused);
+        }
+        let is_same_store = ascent.seen.generation.is_none_or(|seen| seen == generation);
+        if !is_same_store || !self.shared.store.raise(ascent.mark, generation).await? {
+            return Ok(Raised::Void);
+        }
+        self.raises.fetch_add(1, Ordering::Release);
+        Ok(ascent.raised)
+    }
+
     /// The mark as it is now.
-    async fn mark(&self) -> Result<Option<u32>, StoreError> {
+    async fn mark(&self) -> Result<MarkSnapshot, StoreError> {
         let began = Instant::now();
         let reading = within(ATTEMPTS[0], self.shared.store.read(Vec::new(), 0)).await;
-        if reading.is_err() {
-            self.lane.breaker.note(began, &reading);
+        // A right to read that is missing does not stop writes.
+        if reading.as_ref().is_err_and(|error| error.trouble() != Trouble::Denied) {
+            self.breaker.note(began, &reading);
         }
         Ok(reading?.mark)
     }
+}
+
+/// The way from one mark to another.
+struct Ascent {
+    /// The mark as the store has it.
+    seen: MarkSnapshot,
+    /// The mark that it shall have.
+    mark: u32,
+    /// The names of the rungs between them.
+    rungs: HashSet<String>,
+    /// How far this leads.
+    raised: Raised,
 }

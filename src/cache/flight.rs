@@ -42,7 +42,7 @@ impl<K: Clone + Eq + Hash, V: Clone> Flights<K, V> {
 
     /// Gives a ticket for every key, and the lead of those that were not in the air.
     ///
-    /// `landed` is asked under the lock for what came down since the asker last looked, so that it is not evaluated
+    /// `landed` is asked under the lock for what came down since the asker looked it up, so that it is not evaluated
     /// again: whoever leads makes its value visible to `landed` before it lands it here.
     pub fn board(
         self: &Arc<Self>,
@@ -77,6 +77,12 @@ impl<K, V> Flights<K, V> {
 }
 
 impl<V: Clone> Ticket<V> {
+    /// Whether the flight has landed already.
+    #[must_use]
+    pub fn has_landed(&self) -> bool {
+        self.0.borrow().is_some()
+    }
+
     /// Waits for the flight.
     ///
     /// # Errors

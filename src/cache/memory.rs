@@ -8,7 +8,7 @@ use std::{
     hash::Hash,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
 };
 
@@ -34,6 +34,8 @@ struct Rooms<K, V> {
     retention: fn(&K) -> Retention,
     weight: fn(&V) -> usize,
     mark: Mark,
+    /// How many times new facts were kept.
+    keepings: AtomicU64,
 }
 
 impl<K, V> Clone for Memory<K, V> {
@@ -51,7 +53,7 @@ where
     pub(super) fn new(retention: fn(&K) -> Retention, weight: fn(&V) -> usize) -> Self {
         let recent = |bound| Mutex::new(Recent::new(bound));
         let (dear, cheap) = (recent(BYTES), recent(CHEAP_BYTES));
-        Self(Arc::new(Rooms { dear, cheap, retention, weight, mark: Mark::default() }))
+        Self(Arc::new(Rooms { dear, cheap, retention, weight, mark: Mark::default(), keepings: AtomicU64::new(0) }))
     }
 
     /// The entry, if it is remembered.
@@ -59,9 +61,33 @@ where
         self.room(key).lock().unwrap_or_else(PoisonError::into_inner).get(key)
     }
 
+    /// Remembers an entry that the store has.
     pub(super) fn insert(&self, key: K, value: V) {
+        self.insert_at(key, value, 0);
+    }
+
+    /// Remembers facts that this process has just handed to the store.
+    pub(super) fn keep(&self, facts: impl IntoIterator<Item = (K, V)>) {
+        let time = self.time() + 1;
+        for (key, value) in facts {
+            self.insert_at(key, value, time);
+        }
+        self.0.keepings.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The present, as [`Self::kept_since`] takes it.
+    pub(super) fn time(&self) -> u64 {
+        self.0.keepings.load(Ordering::Acquire)
+    }
+
+    /// The entry, if this process has kept it as a new fact since a time.
+    pub(super) fn kept_since(&self, key: &K, time: u64) -> Option<V> {
+        self.room(key).lock().unwrap_or_else(PoisonError::into_inner).kept_since(key, time)
+    }
+
+    fn insert_at(&self, key: K, value: V, time: u64) {
         let weight = ENTRY_BYTES + (self.0.weight)(&value);
-        let evicted = self.room(&key).lock().unwrap_or_else(PoisonError::into_inner).insert(key, value, weight);
+        let evicted = self.room(&key).lock().unwrap_or_else(PoisonError::into_inner).insert(key, value, weight, time);
         // Not under the lock: large values take time to free.
         drop(evicted);
     }
@@ -99,6 +125,8 @@ struct Held<V> {
     value: V,
     weight: usize,
     last_use: u64,
+    /// When it was last kept as a new fact; 0 if it came from the store.
+    kept: u64,
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> Recent<K, V> {
@@ -116,9 +144,14 @@ impl<K: Clone + Eq + Hash, V: Clone> Recent<K, V> {
         Some(held.value.clone())
     }
 
+    fn kept_since(&self, key: &K, time: u64) -> Option<V> {
+        self.entries.get(key).filter(|held| held.kept > time).map(|held| held.value.clone())
+    }
+
     /// Takes an entry in, unless it is larger than the bound. Gives what was evicted for it.
-    fn insert(&mut self, key: K, value: V, weight: usize) -> Vec<Held<V>> {
+    fn insert(&mut self, key: K, value: V, weight: usize, time: u64) -> Vec<Held<V>> {
         let mut evicted: Vec<_> = self.remove(&key).into_iter().collect();
+        let kept = evicted.iter().map(|before| before.kept).fold(time, u64::max);
         if weight > self.bound {
             return evicted;
         }
@@ -130,7 +163,7 @@ impl<K: Clone + Eq + Hash, V: Clone> Recent<K, V> {
         self.uses += 1;
         self.bytes += weight;
         self.order.insert(self.uses, key.clone());
-        self.entries.insert(key, Held { value, weight, last_use: self.uses });
+        self.entries.insert(key, Held { value, weight, last_use: self.uses, kept });
         evicted
     }
 
@@ -206,16 +239,28 @@ mod tests {
     }
 
     #[test]
+    fn a_fact_that_was_kept_is_told_from_one_that_was_read() {
+        let memory = memory();
+        let before = memory.time();
+        memory.insert(0, Arc::new(0));
+        assert_eq!(memory.kept_since(&0, before), None, "it was read");
+        memory.keep([(0, Arc::new(0))]);
+        memory.insert(0, Arc::new(0));
+        assert_eq!(memory.kept_since(&0, before), Some(Arc::new(0)), "though it was read again afterwards");
+        assert_eq!(memory.kept_since(&0, memory.time()), None, "it was kept before");
+    }
+
+    #[test]
     fn the_least_recently_used_goes_first_and_what_is_too_large_evicts_nothing() {
         let mut recent = Recent::new(100);
         for key in 0..4 {
-            assert!(recent.insert(key, Arc::new(key), 25).is_empty());
+            assert!(recent.insert(key, Arc::new(key), 25, 0).is_empty());
         }
         assert!(recent.get(&0).is_some());
-        let evicted = recent.insert(4, Arc::new(4), 50);
+        let evicted = recent.insert(4, Arc::new(4), 50, 0);
         assert_eq!(evicted.iter().map(|held| *held.value).collect::<Vec<_>>(), [1, 2]);
-        assert!(recent.insert(5, Arc::new(5), 101).is_empty() && recent.get(&5).is_none());
-        let evicted = recent.insert(0, Arc::new(0), 50);
+        assert!(recent.insert(5, Arc::new(5), 101, 0).is_empty() && recent.get(&5).is_none());
+        let evicted = recent.insert(0, Arc::new(0), 50, 0);
         assert_eq!(evicted.iter().map(|held| *held.value).collect::<Vec<_>>(), [0, 3], "the same key, and the oldest");
         assert_eq!((recent.bytes, recent.entries.len(), recent.order.len()), (100, 2, 2));
     }

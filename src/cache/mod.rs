@@ -7,6 +7,9 @@
 //! it is there and the mark has reached its index. The mark is raised when all that it vouches for is acknowledged; a
 //! function makes the entries that a mark vouches for, its *rungs*.
 //!
+//! An entry that the store was asked for and has lost is written by the answer that asked, whatever this process
+//! remembers, and a mark that is too low is raised by it. So a store is repaired by whoever notices that it has to be.
+//!
 //! Data goes one way. A lookup asks [`Memory`], then the [`Shared`] tier, which bounds how long anybody waits for the
 //! store. What is new goes into an outbox, and couriers carry it to the store as soon as that takes it: at once as a
 //! rule, and otherwise behind the answers.
@@ -26,13 +29,7 @@ mod sqlite;
 mod store;
 mod survey;
 
-use std::{
-    collections::{HashMap, HashSet},
-    fmt::Display,
-    hash::Hash,
-    io,
-    sync::Arc,
-};
+use std::{collections::HashMap, fmt::Display, hash::Hash, io, sync::Arc, time::Duration};
 
 use futures_util::future::{BoxFuture, join_all};
 use tokio::sync::Mutex;
@@ -161,13 +158,15 @@ pub struct Found<V> {
     pub sight: Sight,
 }
 
-/// What was seen of the mark.
+/// The mark as a lookup saw it, and when that was.
 #[derive(Clone, Copy, Debug)]
 pub struct Sight {
-    /// As the store gave it if it answered, else as this process knows it; `None` when there is none yet.
+    /// The mark as the store gave it if it answered, else as this process knows it; `None` when there is none yet.
     pub mark: Option<u32>,
-    /// Where the store was when it answered, if it did.
-    growths: Option<u64>,
+    /// The answer of the store, if it answered.
+    store: Option<Base>,
+    /// The time of this process's memory when the lookup began.
+    began: u64,
 }
 
 /// An entry to keep.
@@ -240,22 +239,27 @@ where
 
     /// Looks up everything that a request wants: in memory, and when that does not answer all of it, in the store by
     /// one round trip. It waits for the store no longer than the budget for reading; the proofs come on top.
+    ///
+    /// An entry that the store was asked for and does not have is [`Entry::Absent`], even if it is remembered here: the
+    /// answer that noticed has to write it again.
     pub async fn find(&self, wants: &[Want<K>]) -> Found<V> {
+        let began = self.memory.time();
         let remembered = || wants.iter().map(|want| self.remembered(want)).collect();
         let local: Vec<Entry<V>> = done_within(Step::ReadLocal, remembered);
         let missing = local.iter().filter(|entry| !matches!(entry, Entry::Vouched(_))).count();
         telemetry::looked_up(Tier::Local, wants.len() - missing, missing);
         if missing == 0 {
-            return Found { entries: local, sight: self.own_sight() };
+            return Found { entries: local, sight: self.own_sight(began) };
         }
         let asked = wants.iter().zip(&local).filter(|(_, entry)| !matches!(entry, Entry::Vouched(_)));
-        let (keys, bytes): (HashSet<K>, Vec<usize>) = asked.map(|(want, _)| (want.key.clone(), want.bytes)).unzip();
-        let Some(Visit { sight, proven }) = self.visit(keys.into_iter().collect(), bytes.iter().sum()).await else {
+        // Several wants may share an entry, which is read once.
+        let bytes: HashMap<K, usize> = asked.map(|(want, _)| (want.key.clone(), want.bytes)).collect();
+        let Some(Visit { seen, proven }) = self.visit(bytes).await else {
             let in_vain = if self.store.is_some() { missing } else { 0 };
             telemetry::looked_up(Tier::Shared, 0, in_vain);
-            return Found { entries: local, sight: self.own_sight() };
+            return Found { entries: local, sight: self.own_sight(began) };
         };
-        // What the store has lost is lost, even if it is remembered here: the answer that noticed repairs it.
+        let sight = Sight { mark: seen.mark.mark, store: Some(seen), began };
         let entries = wants.iter().zip(local).map(|(want, before)| match before {
             Entry::Vouched(value) => Entry::Vouched(value),
             Entry::Present(_) | Entry::Absent => Entry::of(proven.get(&want.key).cloned(), want.mark <= sight.mark),
@@ -271,31 +275,34 @@ where
         Entry::of(self.memory.get(&want.key), want.mark <= self.memory.mark())
     }
 
+    /// The entry, if this process has kept it as a new fact since a lookup: then it need not be evaluated again, though
+    /// the lookup did not find it.
+    pub fn kept_since(&self, key: &K, sight: &Sight) -> Option<V> {
+        self.memory.kept_since(key, sight.began)
+    }
+
     /// Keeps facts, and sees to it that the mark reaches `top`: in memory, and in the store as soon as that takes them.
     /// It waits for the store no longer than the budget for writing, and not at all when the store did not answer the
     /// lookup: then what is new is written when it is back.
     pub async fn keep(&self, facts: Vec<Fact<K, V>>, top: Option<u32>, sight: Sight) {
-        // What the store does not tell it may have lost.
-        let mut top = top.filter(|&top| sight.growths.is_none() || sight.mark < Some(top));
+        // A store that did not answer may have lost its mark.
+        let mut top = top.filter(|&top| sight.store.is_none() || sight.mark < Some(top));
         if let Some(index) = top
             && !self.grow(index).await
         {
             top = None;
         }
         if let Some(Tiers { post, .. }) = &self.store {
-            let base = sight.growths.map_or(Base::Unknown, |growths| Base::Seen { mark: sight.mark, growths });
             let records: Vec<Record> =
                 facts.iter().filter_map(|fact| record(&self.prefix, self.retention, fact)).collect();
-            let receipt = post.hand_in(records, top.map(|top| Raise { top, base }));
-            if sight.growths.is_some() {
+            let receipt = post.hand_in(records, top.map(|top| Raise { top, base: sight.store }));
+            if sight.store.is_some() {
                 within(Step::WriteShared, post.served(receipt)).await;
             }
         }
         // Not before: who hears that an entry is cached may rely on it.
-        for fact in facts {
-            self.memory.insert(fact.key, fact.value);
-        }
         self.memory.raise(top);
+        self.memory.keep(facts.into_iter().map(|fact| (fact.key, fact.value)));
     }
 
     /// How the store is.
@@ -309,9 +316,11 @@ where
     }
 
     /// Waits until what is on its way is in the store, as long as the store takes it.
-    pub async fn drain(&self) {
+    ///
+    /// It ends when the store has taken nothing for `patience`.
+    pub async fn drain(&self, patience: Duration) {
         if let Some(Tiers { post, .. }) = &self.store {
-            post.close().await;
+            post.close(patience).await;
         }
     }
 
@@ -332,15 +341,17 @@ where
     }
 
     /// The mark as this process knows it.
-    fn own_sight(&self) -> Sight {
-        Sight { mark: self.memory.mark(), growths: None }
+    fn own_sight(&self, began: u64) -> Sight {
+        Sight { mark: self.memory.mark(), store: None, began }
     }
 
-    /// Reads the mark and some entries from the store, and remembers what is proven. `None` when there is no store or
-    /// it does not answer within its budget.
-    async fn visit(&self, keys: Vec<K>, bytes: usize) -> Option<Visit<K, V>> {
+    /// Reads the mark and some entries, with about how many bytes each has, from the store, and remembers what is
+    /// proven. `None` when there is no store or it does not answer within its budget.
+    async fn visit(&self, wanted: HashMap<K, usize>) -> Option<Visit<K, V>> {
         let Tiers { shared, post } = self.store.as_ref()?;
-        let growths = post.growths();
+        let raises = post.raises();
+        let bytes = wanted.values().sum();
+        let keys: Vec<K> = wanted.into_keys().collect();
         let names = keys.iter().map(|key| name(&self.prefix, key)).collect();
         let Reading { mark, values } = within(Step::ReadShared, shared.read(names, bytes)).await?;
         let found = keys.into_iter().zip(values).filter_map(|(key, value)| Some((key, value?)));
@@ -349,8 +360,8 @@ where
         for (key, value) in &proven {
             self.memory.insert(key.clone(), value.clone());
         }
-        self.memory.raise(mark);
-        Some(Visit { sight: Sight { mark, growths: Some(growths) }, proven })
+        self.memory.raise(mark.mark);
+        Some(Visit { seen: Base { mark, raises }, proven })
     }
 
     async fn prove(&self, key: K, bytes: Vec<u8>) -> Option<(K, V)> {
@@ -367,7 +378,7 @@ where
 
 /// What a visit to the store brought.
 struct Visit<K, V> {
-    sight: Sight,
+    seen: Base,
     proven: HashMap<K, V>,
 }
 

@@ -1,116 +1,211 @@
-//! The outbox: what is on its way to the store, in the order in which it came, bounded in bytes. When it is full, cheap
-//! entries are dropped before others.
+//! The write-behind queue: everything that is on its way to the store, in the order in which it came, bounded in bytes.
 //!
-//! Everything that is written goes through it. While the store is well, a batch leaves as soon as the one before it is
-//! acknowledged, and what comes meanwhile leaves together; while it is not, entries wait here until it is back.
+//! While the store is well, a batch leaves as soon as the one before it is acknowledged, and what comes meanwhile leaves
+//! together; while it is not, entries wait here until it is back. Large records have a lane of their own, so that small
+//! ones and the mark do not wait behind them; both lanes share one bound. When that is reached, cheap entries are dropped
+//! before others, and the oldest first.
+//!
+//! A record that the store refuses, while it takes others, is set aside so that it holds up nothing. It is offered again
+//! a few times, after longer and longer pauses, and is then dropped.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::{
     sync::{Notify, watch},
-    time::Instant,
+    time::{Instant, timeout_at},
 };
 
-use super::{Retention, store::Record};
+use super::{
+    Retention,
+    store::{LARGE_BYTES, MarkSnapshot, Record, StoreError},
+};
 use crate::telemetry;
 
-/// The number of a delivery. All that were handed in before it have lower numbers.
-pub(super) type Ticket = u64;
+/// The number of a delivery. Those that were handed in before it have lower numbers.
+type Ticket = u64;
+
+/// The pause before a refused record is offered again; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// A record that was refused this often is dropped: 25 s after it was first refused. A cluster has chosen a new primary
+/// by then.
+const REFUSALS: u32 = 9;
+
+/// The longest pause before a mark is raised again that was refused: it is never dropped.
+const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+
+/// The queue of a courier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// Marks, and records up to [`LARGE_BYTES`].
+    Small,
+    /// Larger records.
+    Large,
+}
+
+impl Lane {
+    fn of(record: &Record) -> Self {
+        if record.bytes.len() > LARGE_BYTES { Self::Large } else { Self::Small }
+    }
+}
 
 /// A mark to be raised, when all that it vouches for is acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Raise {
     pub(super) top: u32,
-    /// What the store holds already, as a lookup saw it.
-    pub(super) base: Base,
+    /// The mark that the store has already, if it is known; else it has to be read before anything is written.
+    pub(super) base: Option<Base>,
 }
 
-/// Up to which index the store holds all that its mark vouches for.
+/// The mark that a lookup saw in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Base {
-    /// Up to the mark that was seen when the ladder had been grown so many times.
-    Seen { mark: Option<u32>, growths: u64 },
-    /// Not known: it has to be read before anything is written.
-    Unknown,
+pub(super) struct Base {
+    pub(super) mark: MarkSnapshot,
+    /// How often this process had raised the mark by then: a base is out of date after another time.
+    pub(super) raises: u64,
 }
 
 impl Raise {
     /// One raise for both.
     fn and(self, other: Self) -> Self {
-        let base = match (self.base, other.base) {
-            (Base::Seen { mark, growths }, Base::Seen { mark: other_mark, growths: other_growths })
-                if growths == other_growths =>
-            {
-                Base::Seen { mark: mark.min(other_mark), growths }
-            }
-            _ => Base::Unknown,
+        let common = |(one, other): (Base, Base)| {
+            let are_alike = one.raises == other.raises && one.mark.generation == other.mark.generation;
+            let mark = one.mark.mark.min(other.mark.mark);
+            are_alike.then_some(Base { mark: MarkSnapshot { mark, ..one.mark }, ..one })
         };
-        Self { top: self.top.max(other.top), base }
+        Self { top: self.top.max(other.top), base: self.base.zip(other.base).and_then(common) }
     }
 }
 
-/// What leaves together.
+/// Records and a mark that leave together.
 #[derive(Debug)]
 pub(super) struct Batch {
-    records: Vec<(Ticket, Record)>,
-    raise: Option<(Ticket, Raise)>,
+    lane: Lane,
+    parcels: Vec<Parcel>,
+    raise: Option<PendingRaise>,
+}
+
+/// A record on its way.
+#[derive(Debug)]
+struct Parcel {
+    ticket: Ticket,
+    record: Record,
+    refusals: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct PendingRaise {
+    ticket: Ticket,
+    raise: Raise,
+    refusals: u32,
+    /// When it may be tried again, after a refusal.
+    due: Option<Instant>,
 }
 
 impl Batch {
     pub(super) fn records(&self) -> Vec<Record> {
-        self.records.iter().map(|(_, record)| record.clone()).collect()
+        self.parcels.iter().map(|parcel| parcel.record.clone()).collect()
     }
 
     /// The mark to raise, which vouches for none of the records: those that a mark vouches for are made when it is
     /// raised.
     pub(super) fn raise(&self) -> Option<Raise> {
-        self.raise.map(|(_, raise)| raise)
+        self.raise.map(|pending| pending.raise)
+    }
+
+    /// Whether it is a record and nothing else, so that an error is the error of this record.
+    pub(super) fn is_one_record(&self) -> bool {
+        self.parcels.len() == 1 && self.raise.is_none()
     }
 }
 
-/// What is acknowledged.
+/// The outcome of a delivery of which the store has taken something.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    /// The records that it refused, by name, with its reasons.
+    pub(super) refused: Vec<(String, StoreError)>,
+    /// How far the mark was raised.
+    pub(super) raised: Raised,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Raised {
+    /// To its top; or there was none to raise.
+    #[default]
+    Whole,
+    /// A part of the way.
+    InPart,
+    /// It vouches for nothing: the store has lost what it held.
+    Void,
+    /// The store refused something that it is to vouch for.
+    Refused,
+}
+
+/// The part of a delivery that goes by one lane.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Receipt {
+    records: Ticket,
+    raises: Ticket,
+    pub(super) bytes: usize,
+}
+
+/// All records, or all marks, of tickets up to these are acknowledged, set aside or dropped.
 #[derive(Clone, Copy, Default)]
 struct Served {
-    /// All records of tickets up to this one.
     records: Ticket,
-    /// The marks of tickets up to this one.
     raises: Ticket,
 }
 
-/// The queue of a courier.
+/// The write-behind queue.
 pub(super) struct Outbox {
     queue: Mutex<Queue>,
     bound: usize,
+    small: Signals,
+    large: Signals,
+}
+
+#[derive(Default)]
+struct Signals {
     arrived: Notify,
     served: watch::Sender<Served>,
 }
 
 #[derive(Default)]
 struct Queue {
-    waiting: Waiting,
-    raise: Option<(Ticket, Raise)>,
-    /// Of all that waits or is under way, so that nothing waits twice.
-    names: HashSet<String>,
+    small: Row,
+    large: Row,
+    raise: Option<PendingRaise>,
+    /// The ticket of each record that waits or is under way, so that nothing waits twice; 0 for one that was set aside,
+    /// for which nobody waits.
+    tickets: HashMap<String, Ticket>,
     bytes: usize,
     last: Ticket,
-    closed: Option<Instant>,
+    is_closed: bool,
     /// Whether it has dropped something since it was empty.
     is_dropping: bool,
+    /// How many records and marks were acknowledged.
+    acknowledged: u64,
 }
 
-/// Records in the order in which they came, the cheap ones in a row of their own. A mark to raise is not among them.
+/// Records in the order in which they came, the cheap ones in a line of their own.
 #[derive(Default)]
-struct Waiting {
-    dear: VecDeque<(Ticket, Record)>,
-    cheap: VecDeque<(Ticket, Record)>,
+struct Row {
+    dear: VecDeque<Parcel>,
+    cheap: VecDeque<Parcel>,
+    /// Refused records, and when they are offered again.
+    aside: Vec<(Instant, Parcel)>,
+    /// How many records were taken alone.
+    probes: usize,
+    /// Whether the mark was taken alone since the last record was.
+    has_probed_mark: bool,
 }
 
-impl Waiting {
-    fn of(&mut self, retention: Retention) -> &mut VecDeque<(Ticket, Record)> {
+impl Row {
+    fn line(&mut self, retention: Retention) -> &mut VecDeque<Parcel> {
         match retention {
             Retention::Pinned | Retention::Dear => &mut self.dear,
             Retention::Cheap => &mut self.cheap,
@@ -118,128 +213,145 @@ impl Waiting {
     }
 
     /// The one that came first. Of those that came together the cheap ones leave last.
-    fn first(&self) -> Option<&(Ticket, Record)> {
-        self.dear.front().into_iter().chain(self.cheap.front()).min_by_key(|(ticket, _)| *ticket)
+    fn first(&self) -> Option<&Parcel> {
+        self.dear.front().into_iter().chain(self.cheap.front()).min_by_key(|parcel| parcel.ticket)
     }
 
-    fn pop_first(&mut self) -> Option<(Ticket, Record)> {
-        let retention = self.first()?.1.retention;
-        self.of(retention).pop_front()
+    fn pop_first(&mut self) -> Option<Parcel> {
+        let retention = self.first()?.record.retention;
+        self.line(retention).pop_front()
     }
 
-    /// The one to drop when there is no room.
-    fn least_needed(&mut self) -> Option<(Ticket, Record)> {
-        self.cheap.pop_front().or_else(|| self.dear.pop_front())
+    /// One of all that wait, another one each time.
+    fn pop_probe(&mut self) -> Option<Parcel> {
+        self.probes += 1;
+        let at = self.probes % (self.dear.len() + self.cheap.len()).max(1);
+        if at < self.dear.len() { self.dear.remove(at) } else { self.cheap.remove(at - self.dear.len()) }
+    }
+
+    /// Puts a parcel where its ticket belongs.
+    fn put(&mut self, parcel: Parcel) {
+        let line = self.line(parcel.record.retention);
+        line.insert(line.partition_point(|other| other.ticket <= parcel.ticket), parcel);
     }
 }
 
 impl Outbox {
     /// An outbox that holds up to `bound` bytes.
     pub(super) fn new(bound: usize) -> Self {
-        Self { queue: Mutex::default(), bound, arrived: Notify::new(), served: watch::Sender::default() }
+        Self { queue: Mutex::default(), bound, small: Signals::default(), large: Signals::default() }
     }
 
-    /// Takes records in, and a mark to raise. When there is no room, the oldest cheap ones are dropped, and then the
-    /// oldest.
-    pub(super) fn put(&self, records: Vec<Record>, raise: Option<Raise>) -> Ticket {
+    /// Takes records in, and a mark to raise; gives the receipts of the small lane and the large one. When there is no
+    /// room, the oldest cheap records are dropped, and then the oldest.
+    pub(super) fn put(&self, records: Vec<Record>, raise: Option<Raise>) -> [Receipt; 2] {
         let mut queue = self.queue();
+        let (mut small, mut large) = (Receipt::default(), Receipt::default());
         queue.last += 1;
         let ticket = queue.last;
         for record in records {
-            // Values never change: what waits already is what came now.
-            if queue.names.insert(record.name.clone()) {
-                queue.bytes += record.cost();
-                telemetry::queue_grew(record.cost());
-                queue.waiting.of(record.retention).push_back((ticket, record));
-            }
+            let receipt = if Lane::of(&record) == Lane::Small { &mut small } else { &mut large };
+            receipt.bytes += record.cost();
+            receipt.records = receipt.records.max(queue.put(record, ticket));
         }
         if let Some(raise) = raise {
-            queue.add((ticket, raise));
+            // Nobody waits for a mark that is being refused.
+            let is_refused = queue.raise.is_some_and(|pending| pending.refusals > 0);
+            small.raises = if is_refused { 0 } else { ticket };
+            queue.add(PendingRaise { ticket, raise, refusals: 0, due: None });
         }
-        while queue.bytes > self.bound
-            && let Some((_, dropped)) = queue.waiting.least_needed()
-        {
-            queue.forget(&dropped);
-            telemetry::write_dropped(dropped.cost(), queue.is_dropping);
-            queue.is_dropping = true;
-        }
-        self.arrived.notify_one();
-        ticket
+        queue.shrink(self.bound);
+        self.small.arrived.notify_one();
+        self.large.arrived.notify_one();
+        [small, large]
     }
 
-    /// The mark, and the oldest records up to so many bytes and at least one. Waits for some; `None` when the outbox is
-    /// closed and empty.
-    pub(super) async fn next(&self, bytes: usize) -> Option<Batch> {
+    /// The mark, and the oldest records of a lane up to `bytes` bytes and at least one; with 0, the mark or a record
+    /// alone. Waits for some; `None` when the outbox is closed and the lane is empty.
+    pub(super) async fn next(&self, lane: Lane, bytes: usize) -> Option<Batch> {
         loop {
-            {
+            let due = {
                 let mut queue = self.queue();
-                if queue.waiting.first().is_some() || queue.raise.is_some() {
-                    return Some(queue.take(bytes));
+                queue.recall(lane);
+                if let Some(batch) = queue.take(lane, bytes) {
+                    return Some(batch);
                 }
-                queue.is_dropping = false;
-                if queue.closed.is_some() {
+                queue.is_dropping &= queue.bytes > 0;
+                if queue.is_closed {
                     return None;
                 }
+                queue.next_due(lane)
+            };
+            let arrival = self.signals(lane).arrived.notified();
+            match due {
+                // Then something is due.
+                Some(due) => _ = timeout_at(due, arrival).await,
+                None => arrival.await,
             }
-            self.arrived.notified().await;
         }
     }
 
-    /// What is in the batch is acknowledged, and the mark is raised as far as its top or to `reached`: then what is left
-    /// of the way waits again. Nothing is under way any more.
-    pub(super) fn delivered(&self, batch: &Batch, reached: Option<u32>) {
+    /// Notes what the store has taken of a batch. Nothing of this lane is under way any more.
+    pub(super) fn delivered(&self, batch: Batch, outcome: Outcome) {
         let mut queue = self.queue();
-        for (_, record) in &batch.records {
-            queue.forget(record);
+        let mut refused: HashMap<String, StoreError> = outcome.refused.into_iter().collect();
+        for parcel in batch.parcels {
+            if let Some(cause) = refused.remove(&parcel.record.name) {
+                queue.set_aside(parcel, &cause);
+            } else {
+                queue.acknowledged += 1;
+                queue.forget(&parcel.record);
+            }
         }
-        if let Some((ticket, raise)) = batch.raise
-            && reached.is_some_and(|reached| reached < raise.top)
-        {
-            queue.add((ticket, Raise { base: Base::Unknown, ..raise }));
+        if let Some(pending) = batch.raise {
+            queue.raised(pending, outcome.raised);
         }
-        let before = |first: Option<Ticket>| first.map_or(queue.last, |first| first - 1);
-        let served = Served {
-            records: before(queue.waiting.first().map(|(ticket, _)| *ticket)),
-            raises: before(queue.raise.map(|(ticket, _)| ticket)),
-        };
+        let served = queue.served(batch.lane);
         drop(queue);
-        self.served.send_replace(served);
+        self.signals(batch.lane).served.send_replace(served);
     }
 
-    /// The batch could not be written: it waits again, before all that came later. The store may be another one when
-    /// it is back, so what it held is no longer known.
+    /// The batch could not be written: it waits again, where it was. The store may be another one when it is back, so
+    /// the mark that it had is no longer known.
     pub(super) fn returned(&self, batch: Batch) {
         let mut queue = self.queue();
-        if let Some((ticket, raise)) = batch.raise {
-            queue.add((ticket, Raise { base: Base::Unknown, ..raise }));
+        if let Some(pending) = batch.raise {
+            queue.add(PendingRaise { raise: Raise { base: None, ..pending.raise }, ..pending });
         }
-        for record in batch.records.into_iter().rev() {
-            queue.waiting.of(record.1.retention).push_front(record);
+        for parcel in batch.parcels {
+            queue.row(batch.lane).put(parcel);
         }
     }
 
-    /// Waits until all records that were handed in up to `ticket` are acknowledged or dropped, and if `and_raised` the
-    /// marks too.
-    pub(super) async fn served(&self, ticket: Ticket, and_raised: bool) {
-        let is_served = |served: &Served| served.records >= ticket && (!and_raised || served.raises >= ticket);
+    /// Waits until all that a receipt of this lane is for is acknowledged, set aside or dropped.
+    pub(super) async fn served(&self, lane: Lane, receipt: Receipt) {
+        let is_served = |served: &Served| served.records >= receipt.records && served.raises >= receipt.raises;
         // The sender lives as long as this.
-        let _ = self.served.subscribe().wait_for(is_served).await;
+        let _ = self.signals(lane).served.subscribe().wait_for(is_served).await;
     }
 
-    /// Nothing more comes: when it is empty there is no next batch.
+    /// Nothing more comes: when a lane is empty it has no next batch.
     pub(super) fn close(&self) {
-        self.queue().closed.get_or_insert_with(Instant::now);
-        self.arrived.notify_one();
+        self.queue().is_closed = true;
+        self.small.arrived.notify_one();
+        self.large.arrived.notify_one();
     }
 
-    /// For how long it has been closed, if it is.
-    pub(super) fn closed_for(&self) -> Option<Duration> {
-        self.queue().closed.map(|closed| closed.elapsed())
-    }
-
-    /// How much waits or is under way.
+    /// How many bytes wait or are under way.
     pub(super) fn bytes(&self) -> usize {
         self.queue().bytes
+    }
+
+    /// How many records and marks were acknowledged.
+    pub(super) fn acknowledged(&self) -> u64 {
+        self.queue().acknowledged
+    }
+
+    fn signals(&self, lane: Lane) -> &Signals {
+        match lane {
+            Lane::Small => &self.small,
+            Lane::Large => &self.large,
+        }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -249,27 +361,162 @@ impl Outbox {
 }
 
 impl Queue {
-    fn add(&mut self, (ticket, raise): (Ticket, Raise)) {
+    fn row(&mut self, lane: Lane) -> &mut Row {
+        match lane {
+            Lane::Small => &mut self.small,
+            Lane::Large => &mut self.large,
+        }
+    }
+
+    /// Takes a record in, unless one of its name is here already: values never change. Gives the ticket to wait for.
+    fn put(&mut self, record: Record, ticket: Ticket) -> Ticket {
+        if let Some(&earlier) = self.tickets.get(&record.name) {
+            return earlier;
+        }
+        self.tickets.insert(record.name.clone(), ticket);
+        self.bytes += record.cost();
+        telemetry::queue_grew(record.cost());
+        self.row(Lane::of(&record)).put(Parcel { ticket, record, refusals: 0 });
+        ticket
+    }
+
+    fn add(&mut self, new: PendingRaise) {
         self.raise = Some(match self.raise {
-            Some((other_ticket, other)) => (ticket.min(other_ticket), raise.and(other)),
-            None => (ticket, raise),
+            Some(old) => PendingRaise { ticket: new.ticket.min(old.ticket), raise: new.raise.and(old.raise), ..old },
+            None => new,
         });
     }
 
-    fn take(&mut self, bytes: usize) -> Batch {
-        let (mut records, mut taken) = (Vec::new(), 0);
-        while let Some((_, next)) = self.waiting.first()
-            && (records.is_empty() || taken + next.cost() <= bytes)
+    /// Drops records until no more than `bound` bytes are left, or nothing else than what is under way.
+    fn shrink(&mut self, bound: usize) {
+        while self.bytes > bound
+            && let Some(Parcel { record, .. }) = self.least_needed()
         {
-            taken += next.cost();
-            records.extend(self.waiting.pop_first());
+            self.forget(&record);
+            telemetry::write_dropped(record.cost(), self.is_dropping);
+            self.is_dropping = true;
         }
-        Batch { records, raise: self.raise.take() }
+    }
+
+    /// The record to drop when there is no room.
+    fn least_needed(&mut self) -> Option<Parcel> {
+        let Self { small, large, .. } = self;
+        if let Some(cheap) = small.cheap.pop_front() {
+            return Some(cheap);
+        }
+        if let Some((_, refused)) = large.aside.pop().or_else(|| small.aside.pop()) {
+            return Some(refused);
+        }
+        let first = |row: &Row| row.dear.front().map_or(Ticket::MAX, |parcel| parcel.ticket);
+        if first(large) < first(small) { large.dear.pop_front() } else { small.dear.pop_front() }
+    }
+
+    /// Lets refused records wait with the others again, behind them, when their pause is over or the end is near.
+    fn recall(&mut self, lane: Lane) {
+        let (now, is_closed) = (Instant::now(), self.is_closed);
+        let aside = &mut self.row(lane).aside;
+        let (due, later) = aside.drain(..).partition(|(due, _)| is_closed || *due <= now);
+        *aside = later;
+        let due: Vec<(Instant, Parcel)> = due;
+        for (_, parcel) in due {
+            self.last += 1;
+            let ticket = self.last;
+            self.tickets.insert(parcel.record.name.clone(), ticket);
+            self.row(lane).put(Parcel { ticket, ..parcel });
+        }
+    }
+
+    /// When something of a lane is due that has been refused.
+    fn next_due(&self, lane: Lane) -> Option<Instant> {
+        let (row, raise) = match lane {
+            Lane::Small => (&self.small, self.raise.and_then(|pending| pending.due)),
+            Lane::Large => (&self.large, None),
+        };
+        row.aside.iter().map(|(due, _)| *due).chain(raise).min()
+    }
+
+    fn take(&mut self, lane: Lane, bytes: usize) -> Option<Batch> {
+        if bytes == 0 {
+            return self.take_one(lane);
+        }
+        let row = self.row(lane);
+        let (mut parcels, mut taken) = (Vec::new(), 0);
+        while let Some(next) = row.first()
+            && (parcels.is_empty() || taken + next.record.cost() <= bytes)
+        {
+            taken += next.record.cost();
+            parcels.extend(row.pop_first());
+        }
+        let raise = self.take_raise(lane);
+        (!parcels.is_empty() || raise.is_some()).then_some(Batch { lane, parcels, raise })
+    }
+
+    /// Takes the mark or a record, by turns.
+    fn take_one(&mut self, lane: Lane) -> Option<Batch> {
+        let marks_turn = !self.row(lane).has_probed_mark;
+        let mut raise = if marks_turn { self.take_raise(lane) } else { None };
+        let record = if raise.is_none() { self.row(lane).pop_probe() } else { None };
+        if record.is_none() {
+            raise = raise.or_else(|| self.take_raise(lane));
+        }
+        self.row(lane).has_probed_mark = raise.is_some();
+        let parcels: Vec<Parcel> = record.into_iter().collect();
+        (!parcels.is_empty() || raise.is_some()).then_some(Batch { lane, parcels, raise })
+    }
+
+    fn take_raise(&mut self, lane: Lane) -> Option<PendingRaise> {
+        let is_due = |pending: &PendingRaise| self.is_closed || pending.due <= Some(Instant::now());
+        if lane == Lane::Small && self.raise.as_ref().is_some_and(is_due) { self.raise.take() } else { None }
+    }
+
+    /// The store has refused a record while it took others.
+    fn set_aside(&mut self, mut parcel: Parcel, cause: &StoreError) {
+        parcel.refusals += 1;
+        if parcel.refusals >= REFUSALS {
+            self.forget(&parcel.record);
+            return telemetry::write_refused(&parcel.record.name, parcel.record.cost(), cause);
+        }
+        self.tickets.insert(parcel.record.name.clone(), 0);
+        let due = Instant::now() + FIRST_PAUSE * 2_u32.pow(parcel.refusals - 1);
+        self.row(Lane::of(&parcel.record)).aside.push((due, parcel));
+    }
+
+    /// Has the rest of the way to a mark wait again, if there is one.
+    fn raised(&mut self, pending: PendingRaise, raised: Raised) {
+        let again = PendingRaise { raise: Raise { base: None, ..pending.raise }, ..pending };
+        match raised {
+            Raised::Whole => self.acknowledged += 1,
+            Raised::InPart => {
+                self.acknowledged += 1;
+                self.add(PendingRaise { refusals: 0, due: None, ..again });
+            }
+            Raised::Void => self.add(PendingRaise { refusals: 0, due: None, ..again }),
+            Raised::Refused => {
+                let pause = LONGEST_PAUSE.min(FIRST_PAUSE * 2_u32.pow(again.refusals.min(8)));
+                // Nobody waits for it any longer.
+                self.last += 1;
+                let (ticket, due) = (self.last, Some(Instant::now() + pause));
+                self.add(PendingRaise { ticket, refusals: again.refusals + 1, due, ..again });
+            }
+        }
+    }
+
+    /// What of a lane, of which nothing is under way, is acknowledged, set aside or dropped.
+    fn served(&self, lane: Lane) -> Served {
+        let before = |first: Option<Ticket>| first.map_or(self.last, |first| first - 1);
+        let (row, raise) = match lane {
+            Lane::Small => (&self.small, self.raise),
+            Lane::Large => (&self.large, None),
+        };
+        Served {
+            records: before(row.first().map(|parcel| parcel.ticket)),
+            raises: before(raise.map(|pending| pending.ticket)),
+        }
     }
 
     /// A record waits no longer.
     fn forget(&mut self, record: &Record) {
-        self.names.remove(&record.name);
+        self.tickets.remove(&record.name);
         self.bytes -= record.cost();
         telemetry::queue_shrank(record.cost());
     }
@@ -290,46 +537,67 @@ mod tests {
         Record { retention: Retention::Cheap, ..record(name, cost) }
     }
 
-    fn raise(top: u32, mark: Option<u32>, growths: u64) -> Raise {
-        Raise { top, base: Base::Seen { mark, growths } }
+    fn base(mark: Option<u32>, raises: u64) -> Base {
+        Base { mark: MarkSnapshot { generation: Some(1), mark }, raises }
+    }
+
+    fn raise(top: u32, mark: Option<u32>, raises: u64) -> Raise {
+        Raise { top, base: Some(base(mark, raises)) }
+    }
+
+    fn unknown(top: u32) -> Raise {
+        Raise { top, base: None }
     }
 
     fn names(batch: &Batch) -> Vec<String> {
         batch.records().into_iter().map(|record| record.name).collect()
     }
 
-    /// Whether the records of a ticket are acknowledged, and whether its mark is.
-    fn is_served(outbox: &Outbox, ticket: Ticket) -> (bool, bool) {
-        let served = *outbox.served.borrow();
-        (served.records >= ticket, served.raises >= ticket)
+    fn raised(raised: Raised) -> Outcome {
+        Outcome { refused: Vec::new(), raised }
+    }
+
+    fn refusal(name: &str) -> Outcome {
+        Outcome { refused: vec![(name.into(), StoreError::Aborted)], raised: Raised::Whole }
+    }
+
+    /// Whether the records of a receipt are acknowledged, and whether its mark is.
+    fn is_served(outbox: &Outbox, [receipt, _]: [Receipt; 2]) -> (bool, bool) {
+        let served = *outbox.small.served.borrow();
+        (served.records >= receipt.records, served.raises >= receipt.raises)
+    }
+
+    async fn next(outbox: &Outbox, bytes: usize) -> Batch {
+        outbox.next(Lane::Small, bytes).await.unwrap()
     }
 
     #[tokio::test]
     async fn what_came_meanwhile_leaves_together() {
         let outbox = Outbox::new(10_000);
         let first = outbox.put(vec![record("a", 1_000), record("b", 1_000)], Some(raise(300, None, 0)));
-        let batch = outbox.next(1_500).await.unwrap();
+        let batch = next(&outbox, 1_500).await;
         assert_eq!((names(&batch), batch.raise()), (vec!["a".into()], Some(raise(300, None, 0))));
         let second = outbox.put(vec![record("c", 1_000)], Some(raise(200, Some(7), 0)));
-        outbox.delivered(&batch, Some(300));
+        outbox.delivered(batch, Outcome::default());
         assert_eq!(is_served(&outbox, first), (false, true), "b is still to be delivered");
         assert_eq!(is_served(&outbox, second), (false, false), "and the later mark to be raised");
 
-        let batch = outbox.next(2_000).await.unwrap();
+        let batch = next(&outbox, 2_000).await;
         assert_eq!((names(&batch), batch.raise()), (vec!["b".into(), "c".into()], Some(raise(200, Some(7), 0))));
-        outbox.delivered(&batch, Some(200));
+        outbox.delivered(batch, Outcome::default());
         assert_eq!(is_served(&outbox, second), (true, true));
         outbox.close();
-        assert!(outbox.next(2_000).await.is_none());
+        assert!(outbox.next(Lane::Small, 2_000).await.is_none());
     }
 
     #[tokio::test]
     async fn who_asks_for_what_is_under_way_is_served_with_it() {
         let outbox = Outbox::new(10_000);
         outbox.put(vec![record("a", 1_000)], None);
-        let batch = outbox.next(1_000).await.unwrap();
+        let batch = next(&outbox, 1_000).await;
         let second = outbox.put(vec![record("a", 1_000)], None);
-        outbox.delivered(&batch, None);
+        outbox.put(vec![record("b", 1_000)], None);
+        outbox.delivered(batch, Outcome::default());
         assert_eq!(is_served(&outbox, second), (true, true));
     }
 
@@ -337,61 +605,68 @@ mod tests {
     async fn what_could_not_be_written_comes_first_again_and_its_base_is_read_anew() {
         let outbox = Outbox::new(10_000);
         let first = outbox.put(vec![record("a", 1_000)], Some(raise(300, Some(5), 0)));
-        let batch = outbox.next(1_000).await.unwrap();
+        let batch = next(&outbox, 1_000).await;
         let later = outbox.put(vec![record("b", 1_000), record("a", 1_000)], Some(raise(400, Some(5), 0)));
         outbox.returned(batch);
 
-        let batch = outbox.next(1_000).await.unwrap();
+        let batch = next(&outbox, 1_000).await;
         assert_eq!(names(&batch), ["a"], "and nothing twice");
-        assert_eq!(batch.raise, Some((first, Raise { top: 400, base: Base::Unknown })));
-        outbox.delivered(&batch, None);
+        assert_eq!(batch.raise(), Some(unknown(400)));
+        outbox.delivered(batch, Outcome::default());
         assert_eq!((is_served(&outbox, first), is_served(&outbox, later)), ((true, true), (false, true)));
-        let batch = outbox.next(1_000).await.unwrap();
+        let batch = next(&outbox, 1_000).await;
         assert_eq!(names(&batch), ["b"]);
-        outbox.delivered(&batch, None);
+        outbox.delivered(batch, Outcome::default());
         assert_eq!(is_served(&outbox, later), (true, true));
     }
 
     #[tokio::test]
     async fn a_mark_on_its_way_holds_up_nobody_but_those_who_wait_for_it() {
         let outbox = Outbox::new(10_000);
-        let raised = outbox.put(vec![record("a", 1_000)], Some(raise(300, None, 0)));
-        let batch = outbox.next(1_000).await.unwrap();
+        let first = outbox.put(vec![record("a", 1_000)], Some(raise(300, None, 0)));
+        let batch = next(&outbox, 1_000).await;
         let later = outbox.put(vec![record("b", 1_000)], None);
-        outbox.delivered(&batch, Some(127));
-        assert_eq!(is_served(&outbox, raised), (true, false), "it has not reached its top");
-        let batch = outbox.next(1_000).await.unwrap();
-        assert_eq!((names(&batch), batch.raise()), (vec!["b".into()], Some(Raise { top: 300, base: Base::Unknown })));
-        outbox.delivered(&batch, Some(255));
-        assert_eq!(is_served(&outbox, later), (true, false), "who waits for no mark is served");
-        let batch = outbox.next(1_000).await.unwrap();
-        outbox.delivered(&batch, Some(300));
-        assert_eq!(is_served(&outbox, later), (true, true));
+        outbox.delivered(batch, raised(Raised::InPart));
+        assert_eq!(is_served(&outbox, first), (true, false), "it has not reached its top");
+        let batch = next(&outbox, 1_000).await;
+        assert_eq!((names(&batch), batch.raise()), (vec!["b".into()], Some(unknown(300))));
+        outbox.delivered(batch, raised(Raised::Void));
+        assert_eq!(is_served(&outbox, later), (true, true), "a request that waits for no mark is served");
+        assert_eq!(is_served(&outbox, first), (true, false), "the store had lost everything");
+        let batch = next(&outbox, 1_000).await;
+        outbox.delivered(batch, Outcome::default());
+        assert_eq!(is_served(&outbox, first), (true, true));
     }
 
     #[test]
-    fn sights_from_before_and_after_a_growth_have_no_common_base() {
+    fn sights_from_before_and_after_a_raise_have_no_common_base() {
         assert_eq!(raise(3, Some(1), 0).and(raise(2, None, 0)), raise(3, None, 0));
-        assert_eq!(raise(3, Some(1), 0).and(raise(4, Some(3), 1)).base, Base::Unknown);
+        assert_eq!(raise(3, Some(1), 0).and(raise(4, Some(3), 1)), unknown(4));
+        let mut emptied = raise(2, None, 0);
+        emptied.base.as_mut().unwrap().mark.generation = Some(2);
+        assert_eq!(raise(3, Some(1), 0).and(emptied), unknown(3), "nor do those of two generations");
     }
 
     #[tokio::test]
-    async fn it_never_holds_more_than_its_bound_and_drops_the_oldest() {
-        let outbox = Outbox::new(1_000);
-        outbox.put(vec![record("under way", 600)], None);
-        let under_way = outbox.next(1_000).await.unwrap();
-        outbox.put(vec![record("oldest", 300)], None);
-        outbox.put(vec![record("newer", 300)], None);
-        assert_eq!(outbox.bytes(), 900);
-        outbox.put(vec![record("too large", 1_001)], None);
-        assert_eq!(outbox.bytes(), 600, "what is under way can't be dropped");
+    async fn both_lanes_together_never_hold_more_than_the_bound_and_the_oldest_is_dropped() {
+        let outbox = Outbox::new(500_000);
+        outbox.put(vec![record("under way", 60_000)], None);
+        let under_way = next(&outbox, 1_000).await;
+        outbox.put(vec![record("oldest", 300_000)], None);
+        outbox.put(vec![record("newer", 60_000)], None);
+        assert_eq!(outbox.bytes(), 420_000);
+        outbox.put(vec![record("large", 100_000)], None);
+        assert_eq!(outbox.bytes(), 220_000);
+        outbox.put(vec![record("too large", 500_001)], None);
+        assert_eq!(outbox.bytes(), 60_000, "a record under way can't be dropped");
         outbox.returned(under_way);
-        outbox.put(vec![record("newest", 400)], None);
-        let batch = outbox.next(1_000).await.unwrap();
+        outbox.put(vec![record("newest", 60_000)], None);
+        let batch = next(&outbox, 200_000).await;
         assert_eq!(names(&batch), ["under way", "newest"]);
-        outbox.delivered(&batch, None);
+        outbox.delivered(batch, Outcome::default());
         assert_eq!(outbox.bytes(), 0);
     }
+
     #[tokio::test]
     async fn no_number_of_cheap_records_drops_another() {
         let outbox = Outbox::new(10_000);
@@ -403,19 +678,79 @@ mod tests {
         outbox.put(vec![record("later", 1_000), cheap("100", 1_000)], None);
         assert_eq!(outbox.bytes(), 10_000);
 
-        let batch = outbox.next(2_000).await.unwrap();
+        let batch = next(&outbox, 2_000).await;
         assert_eq!(names(&batch), ["dear", "93"], "in the order in which they came");
         outbox.returned(batch);
-        let batch = outbox.next(2_000).await.unwrap();
+        let batch = next(&outbox, 2_000).await;
         assert_eq!(names(&batch), ["dear", "93"], "and in the same when it could not be written");
-        outbox.delivered(&batch, None);
-        assert_eq!([dear, first].map(|ticket| is_served(&outbox, ticket)), [(true, true); 2], "delivered, or dropped");
+        outbox.delivered(batch, Outcome::default());
+        assert_eq!(
+            [dear, first].map(|receipt| is_served(&outbox, receipt)),
+            [(true, true); 2],
+            "delivered, or dropped"
+        );
 
-        let batch = outbox.next(10_000).await.unwrap();
+        let batch = next(&outbox, 10_000).await;
         assert_eq!(names(&batch), ["94", "95", "96", "97", "98", "99", "later", "100"]);
         outbox.put(vec![record("large", 9_000)], None);
         assert_eq!(outbox.bytes(), 8_000, "what is under way can't be dropped");
-        outbox.delivered(&batch, None);
+        outbox.delivered(batch, Outcome::default());
         assert_eq!(outbox.bytes(), 0);
+    }
+
+    #[tokio::test]
+    async fn one_thing_at_a_time_is_another_one_each_time() {
+        let outbox = Outbox::new(10_000);
+        outbox.put(vec![record("a", 1_000), cheap("b", 1_000)], None);
+        outbox.put(vec![record("c", 1_000)], Some(raise(300, None, 0)));
+        let mut tried = Vec::new();
+        for _ in 0..8 {
+            let batch = next(&outbox, 0).await;
+            tried.push(batch.raise().map_or_else(|| names(&batch).concat(), |_| "mark".into()));
+            outbox.returned(batch);
+        }
+        assert_eq!(tried, ["mark", "c", "mark", "b", "mark", "a", "mark", "c"]);
+        assert_eq!(names(&next(&outbox, 10_000).await), ["a", "b", "c"], "the order stays");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_record_holds_up_nobody_and_is_dropped_in_the_end() {
+        let outbox = Outbox::new(10_000);
+        let first = outbox.put(vec![record("refused", 1_000)], None);
+        let began = Instant::now();
+        for _ in 1..REFUSALS {
+            let batch = next(&outbox, 1_000).await;
+            assert_eq!(names(&batch), ["refused"]);
+            outbox.delivered(batch, refusal("refused"));
+            let again = outbox.put(vec![record("refused", 1_000)], None);
+            assert_eq!([first, again].map(|receipt| is_served(&outbox, receipt)), [(true, true); 2], "nobody waits");
+            outbox.put(vec![record("other", 1_000)], None);
+            let batch = next(&outbox, 1_000).await;
+            assert_eq!(names(&batch), ["other"]);
+            outbox.delivered(batch, Outcome::default());
+        }
+        let batch = next(&outbox, 1_000).await;
+        outbox.delivered(batch, refusal("refused"));
+        assert_eq!(outbox.bytes(), 0, "it is dropped");
+        let waited = began.elapsed().as_secs();
+        assert!((20..30).contains(&waited), "{waited} s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_mark_that_is_refused_is_tried_again_later_and_nobody_waits_for_it() {
+        let outbox = Outbox::new(10_000);
+        let first = outbox.put(Vec::new(), Some(raise(300, None, 0)));
+        for pause in [100, 200, 200, 200] {
+            let batch = next(&outbox, 1_000).await;
+            assert_eq!(batch.raise().unwrap().top, 300);
+            let began = Instant::now();
+            outbox.delivered(batch, raised(Raised::Refused));
+            assert_eq!(is_served(&outbox, first), (true, true));
+            let another = outbox.put(Vec::new(), Some(raise(200, None, 0)));
+            assert_eq!(is_served(&outbox, another), (true, true));
+            let batch = next(&outbox, 1_000).await;
+            assert_eq!(began.elapsed(), Duration::from_millis(pause));
+            outbox.returned(batch);
+        }
     }
 }

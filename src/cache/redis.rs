@@ -1,7 +1,7 @@
 //! The shared tier in Redis 6.2 or later, one server or a cluster, with plain commands alone: MGET, SET, ZADD GT, ZSCORE, PING.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -9,13 +9,18 @@ use redis::{ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, Value}
 
 use super::{
     line::Line,
-    server::Server,
-    store::{LARGE_BYTES, Reading, Record, StoreError, code_of},
+    server::{Server, Way},
+    store::{LARGE_BYTES, MarkSnapshot, Reading, Record, StoreError, Written, code_of, new_generation},
 };
 use crate::telemetry;
 
-/// The member of the sorted set that holds the mark: a score that ZADD GT never lowers.
-pub(super) const MARK_MEMBER: &str = "n";
+/// The member of the mark's sorted set whose score is the generation of the store. The mark itself is the score of the
+/// member that is named after the generation, which ZADD GT never lowers. A lookup asks for both at once, since it
+/// knows the generation of the last visit.
+const GENERATION: &str = "generation";
+
+/// How often a lookup is repeated because the generation has changed, before it takes the mark for lost.
+const READINGS: usize = 3;
 
 /// Redis, by one line for what is small and one for what would hold it up.
 #[derive(Clone)]
@@ -24,6 +29,8 @@ pub(super) struct Redis {
     large: Line,
     mark: Arc<str>,
     mark_is_taken: Arc<AtomicBool>,
+    /// The generation that the last visit saw.
+    generation: Arc<Mutex<Option<u64>>>,
 }
 
 impl Redis {
@@ -31,7 +38,7 @@ impl Redis {
     pub(super) fn open(server: &Server, mark: String) -> Self {
         let (small, large) = (Line::open(server.clone()), Line::open(server.clone()));
         tokio::spawn(advise(small.clone()));
-        Self { small, large, mark: mark.into(), mark_is_taken: Arc::default() }
+        Self { small, large, mark: mark.into(), mark_is_taken: Arc::default(), generation: Arc::default() }
     }
 
     /// The mark is read before the entries and again after them, and the lower is taken: it only ever rises, so that
@@ -39,88 +46,147 @@ impl Redis {
     ///
     /// When no entry is wanted, the same commands are sent, so that who may do that may do the rest.
     pub(super) async fn read(&self, names: &[String], bytes: usize) -> Result<Reading, StoreError> {
+        let mut values = Vec::new();
+        for _ in 0..READINGS {
+            let known = *self.generation();
+            let (generation, reading) = self.read_under(known, names, bytes).await?;
+            *self.generation() = reading.mark.generation;
+            if reading.mark.generation.is_none_or(|read| read == generation) {
+                return Ok(reading);
+            }
+            values = reading.values;
+        }
+        Ok(Reading { mark: MarkSnapshot::default(), values })
+    }
+
+    /// Reads the mark of the generation that is known. When none is, a new one is offered to the store, which takes it
+    /// if it has none yet: so the mark of a new store is known from its first lookup on, without another round trip.
+    /// Gives the generation whose mark was asked for beside the one that the store has.
+    async fn read_under(
+        &self,
+        known: Option<u64>,
+        names: &[String],
+        bytes: usize,
+    ) -> Result<(u64, Reading), StoreError> {
+        let generation = known.unwrap_or_else(new_generation);
         let mut commands = Pipeline::new();
-        commands.zscore(&*self.mark, MARK_MEMBER);
+        if known.is_none() {
+            self.begin_generation(&mut commands, generation);
+        }
+        commands.zscore(&*self.mark, GENERATION);
+        commands.zscore(&*self.mark, generation);
         if names.is_empty() {
             commands.cmd("MGET").arg(&*self.mark);
         } else {
             commands.cmd("MGET").arg(names);
         }
-        commands.zscore(&*self.mark, MARK_MEMBER);
+        commands.zscore(&*self.mark, generation);
         let line = self.line(bytes);
-        let answers = line.ask(commands.ignore_errors(), bytes).await?;
+        let mut answers = line.ask(commands.ignore_errors(), bytes).await?;
+        if known.is_none() && !answers.is_empty() {
+            // A server that takes no writes is read all the same.
+            answers.remove(0).ok();
+        }
         let reading = self.reading(answers, names.len());
         if reading.as_ref().is_err_and(|error| code_of(error).is_none()) {
             line.distrust();
         }
-        Ok(reading?)
+        Ok((generation, reading?))
     }
 
-    pub(super) async fn write(&self, records: &[Record]) -> Result<(), StoreError> {
+    fn begin_generation(&self, commands: &mut Pipeline, generation: u64) {
+        commands.cmd("ZADD").arg(&*self.mark).arg("NX").arg(generation).arg(GENERATION);
+    }
+
+    pub(super) async fn write(&self, records: &[Record], begins_mark: bool) -> Result<Written, StoreError> {
         let mut commands = Pipeline::new();
+        if begins_mark {
+            self.begin_generation(&mut commands, new_generation());
+            commands.zscore(&*self.mark, GENERATION);
+        }
         for record in records {
             commands.set(&record.name, &*record.bytes);
         }
-        self.change(commands, records.iter().map(Record::cost).sum()).await
+        let mut answers = self.change(commands, records.iter().map(Record::cost).sum()).await?.into_iter();
+        let mut written = Written::default();
+        if begins_mark {
+            let begun = answers.next().unwrap_or(Ok(Value::Nil));
+            let generation = answers.next().unwrap_or(Ok(Value::Nil));
+            written.generation = self.score_in(begun.and(generation))?.map(generation_of);
+        }
+        let outcomes = records.iter().zip(answers);
+        let refusal =
+            |(record, answer): (&Record, RedisResult<Value>)| Some((record.name.clone(), answer.err()?.into()));
+        written.refused = outcomes.filter_map(refusal).collect();
+        if !records.is_empty() && written.refused.len() == records.len() {
+            return Err(written.refused.swap_remove(0).1);
+        }
+        Ok(written)
     }
 
-    pub(super) async fn raise(&self, mark: u32) -> Result<(), StoreError> {
-        self.raise_by(&["GT"], mark).await
-    }
-
-    /// The mark rises to 0, if there is one.
-    pub(super) async fn touch(&self) -> Result<(), StoreError> {
-        self.raise_by(&["XX", "GT"], 0).await
-    }
-
-    async fn raise_by(&self, manner: &[&str], mark: u32) -> Result<(), StoreError> {
+    /// The generation is read after the mark was raised under it: if it is still the same, nothing was lost before.
+    pub(super) async fn raise(&self, mark: u32, generation: u64) -> Result<bool, StoreError> {
         let mut commands = Pipeline::new();
-        commands.cmd("ZADD").arg(&*self.mark).arg(manner).arg(mark).arg(MARK_MEMBER);
-        match self.change(commands, 0).await {
-            Err(StoreError::Redis(error)) if self.is_taken(&error) => Ok(()),
-            raised => raised,
-        }
+        commands.cmd("ZADD").arg(&*self.mark).arg("GT").arg(mark).arg(generation);
+        commands.zscore(&*self.mark, GENERATION);
+        let answers = self.change(commands, 0).await?;
+        let generation_now = answers.into_iter().collect::<RedisResult<Vec<_>>>()?.pop().unwrap_or(Value::Nil);
+        Ok(Option::<f64>::from_redis_value(generation_now).map_err(RedisError::from)?.map(generation_of)
+            == Some(generation))
     }
 
-    /// Sends commands of so many bytes that change something; the first error is that of all.
-    async fn change(&self, mut commands: Pipeline, bytes: usize) -> Result<(), StoreError> {
-        let line = self.line(bytes);
-        for answer in line.ask(commands.ignore_errors(), bytes).await? {
-            if let Err(error) = answer {
-                if code_of(&error).as_deref() == Some("READONLY") {
-                    // After a failover the name may lead to the new primary.
-                    line.renew();
-                }
-                return Err(error.into());
-            }
-        }
+    /// The generation rises to 0, if there is one.
+    pub(super) async fn touch(&self) -> Result<(), StoreError> {
+        let mut commands = Pipeline::new();
+        commands.cmd("ZADD").arg(&*self.mark).arg("XX").arg("GT").arg(0).arg(GENERATION);
+        let answers = self.change(commands, 0).await?;
+        answers.into_iter().try_for_each(|answer| self.score_in(answer.map(|_| Value::Nil)).map(drop))?;
         Ok(())
+    }
+
+    /// Sends commands of `bytes` bytes that change something.
+    async fn change(&self, mut commands: Pipeline, bytes: usize) -> Result<Vec<RedisResult<Value>>, StoreError> {
+        let line = self.line(bytes);
+        let answers = line.ask(commands.ignore_errors(), bytes).await?;
+        let is_replica = |answer: &RedisResult<Value>| {
+            answer.as_ref().is_err_and(|error| code_of(error).as_deref() == Some("READONLY"))
+        };
+        if answers.iter().any(is_replica) {
+            // After a failover the name may lead to the new primary.
+            line.renew();
+        }
+        Ok(answers)
+    }
+
+    fn generation(&self) -> MutexGuard<'_, Option<u64>> {
+        self.generation.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn line(&self, bytes: usize) -> &Line {
         if bytes > LARGE_BYTES { &self.large } else { &self.small }
     }
 
-    /// Makes sense of the answers to the question for the mark, for `count` entries, and for the mark.
+    /// Makes sense of the answers to the questions for the generation, the mark, `count` entries, and the mark.
     fn reading(&self, answers: Vec<RedisResult<Value>>, count: usize) -> RedisResult<Reading> {
-        let [before, values, after] = <[_; 3]>::try_from(answers)
+        let [generation, before, values, after] = <[_; 4]>::try_from(answers)
             .map_err(|_| RedisError::from((ErrorKind::Parse, "not as many answers as questions")))?;
-        let mark = self.mark_in(before)?.min(self.mark_in(after)?);
+        let generation = self.score_in(generation)?.map(generation_of);
+        let mark = |score| Ok::<_, RedisError>(self.score_in(score)?.and_then(mark_of));
+        let mark = mark(before)?.min(mark(after)?);
         let mut values = Vec::<Option<Vec<u8>>>::from_redis_value(values?)?;
         if values.len() != count.max(1) {
             return Err((ErrorKind::Parse, "not as many values as were asked for").into());
         }
         values.truncate(count);
-        Ok(Reading { mark, values })
+        Ok(Reading { mark: MarkSnapshot { generation, mark: generation.and(mark) }, values })
     }
 
-    /// The mark in an answer. There is none in the place of something else.
-    fn mark_in(&self, answer: RedisResult<Value>) -> RedisResult<Option<u32>> {
-        let score = match answer {
-            Err(error) if self.is_taken(&error) => None,
-            answer => Option::<f64>::from_redis_value(answer?)?,
-        };
-        Ok(score.and_then(mark_of))
+    /// The score in an answer. There is none when the key of the mark holds something else.
+    fn score_in(&self, answer: RedisResult<Value>) -> RedisResult<Option<f64>> {
+        match answer {
+            Err(error) if self.is_taken(&error) => Ok(None),
+            answer => Ok(Option::from_redis_value(answer?)?),
+        }
     }
 
     /// Whether the key of the mark holds something else, which is told once: then there is no mark.
@@ -133,9 +199,31 @@ impl Redis {
     }
 }
 
+/// The mark, by two round trips on a way of its own.
+///
+/// # Errors
+/// When the server does not answer, or the key holds something else.
+pub(super) async fn mark_by(way: &mut Way, key: &str) -> RedisResult<Option<u32>> {
+    let mut score = async |member: &str| {
+        let mut commands = Pipeline::new();
+        commands.zscore(key, member);
+        let answer = way.ask(commands.ignore_errors()).await?.pop().unwrap_or(Ok(Value::Nil))?;
+        Ok::<_, RedisError>(Option::<f64>::from_redis_value(answer)?)
+    };
+    let Some(generation) = score(GENERATION).await? else { return Ok(None) };
+    Ok(score(&generation_of(generation).to_string()).await?.and_then(mark_of))
+}
+
+/// A score as a generation. One that nobody can have drawn is one that nobody knows.
+fn generation_of(score: f64) -> u64 {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
+    let generation = score as u64;
+    generation
+}
+
 /// A score as a mark. One that no `raise` can have written is taken for what it claims: entries are proven in any case,
 /// and it could never be lowered again.
-pub(super) fn mark_of(score: f64) -> Option<u32> {
+fn mark_of(score: f64) -> Option<u32> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
     Some(score).filter(|&score| score >= 0.0).map(|score| score as u32)
 }

@@ -1,6 +1,9 @@
 //! The shared tier: one small interface before SQLite and Redis.
 
-use std::sync::Arc;
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+};
 
 use redis::{ErrorKind, RedisError};
 use thiserror::Error;
@@ -32,11 +35,38 @@ impl Record {
     }
 }
 
-/// What one visit to the store brought: the mark, and for each name its bytes if it was there.
+/// The mark as one visit to the store saw it.
+///
+/// The first process that raises a mark in an empty store draws a *generation*, a random number, and each mark is raised
+/// under one. A mark that is raised under another generation than the store's vouches for nothing. So a raise that was
+/// decided before the store was emptied, and lands after that, does not vouch for rungs that are gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct MarkSnapshot {
+    /// The generation of the store; `None` before the first mark.
+    pub(super) generation: Option<u64>,
+    /// The mark under this generation.
+    pub(super) mark: Option<u32>,
+}
+
+/// Draws a generation: 53 bits, which a score of Redis holds exactly.
+pub(super) fn new_generation() -> u64 {
+    RandomState::new().hash_one(0) >> 11
+}
+
+/// One visit to the store: the mark, and for each name its bytes if the entry was there.
 #[derive(Debug)]
 pub(super) struct Reading {
-    pub(super) mark: Option<u32>,
+    pub(super) mark: MarkSnapshot,
     pub(super) values: Vec<Option<Vec<u8>>>,
+}
+
+/// The outcome of a write of which the store has taken something.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    /// The names of the records that it refused, with its reasons.
+    pub(super) refused: Vec<(String, StoreError)>,
+    /// The generation of the store, if it was asked for. `None` when the key of the mark holds something else.
+    pub(super) generation: Option<u64>,
 }
 
 /// Why the store did not do what it should. Secrets are in none of the texts.
@@ -53,6 +83,12 @@ pub(super) enum StoreError {
 }
 
 impl StoreError {
+    /// Whether it may be the fault of a single record that was written, and not of the store: a server may refuse one, or
+    /// close the connection over it.
+    pub(super) fn may_be_of_one_record(&self) -> bool {
+        matches!(self, Self::Redis(_)) && matches!(self.trouble(), Trouble::Other | Trouble::Broken)
+    }
+
     /// What kind of trouble it is, as the metrics count it.
     pub(super) fn trouble(&self) -> Trouble {
         match self {
@@ -121,7 +157,8 @@ impl Store {
         })
     }
 
-    /// Reads the mark and the entries of these names, of about so many bytes, in one round trip.
+    /// Reads the mark and the entries of these names, of about `bytes` bytes, in one round trip. It takes another one when
+    /// the generation of the store has changed since the last visit.
     pub(super) async fn read(&self, names: Vec<String>, bytes: usize) -> Result<Reading, StoreError> {
         match self {
             Self::Sqlite(file) => file.read(names).await,
@@ -129,19 +166,28 @@ impl Store {
         }
     }
 
-    /// Writes entries, all in one round trip; when it returns they are acknowledged.
-    pub(super) async fn write(&self, records: Vec<Record>) -> Result<(), StoreError> {
+    /// Writes entries, all in one round trip; when it returns they are acknowledged or refused. Before entries that a mark
+    /// is to vouch for, `begins_mark` sees to it that the store has a generation, and asks for it.
+    ///
+    /// # Errors
+    /// When nothing was written.
+    pub(super) async fn write(&self, records: Vec<Record>, begins_mark: bool) -> Result<Written, StoreError> {
         match self {
-            Self::Sqlite(file) => file.write(records).await,
-            Self::Redis(server) => server.write(&records).await,
+            Self::Sqlite(file) => {
+                let generation = if begins_mark { file.begin_generation().await? } else { None };
+                file.write(records).await?;
+                Ok(Written { generation, ..Written::default() })
+            }
+            Self::Redis(server) => server.write(&records, begins_mark).await,
         }
     }
 
-    /// Raises the mark; it never falls.
-    pub(super) async fn raise(&self, mark: u32) -> Result<(), StoreError> {
+    /// Raises the mark of a generation; it never falls. False when the store has another generation by now, so that the
+    /// mark vouches for nothing.
+    pub(super) async fn raise(&self, mark: u32, generation: u64) -> Result<bool, StoreError> {
         match self {
-            Self::Sqlite(file) => file.raise(mark).await,
-            Self::Redis(server) => server.raise(mark).await,
+            Self::Sqlite(file) => file.raise(mark, generation).await,
+            Self::Redis(server) => server.raise(mark, generation).await,
         }
     }
 

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::{
     location::Location,
-    redis::{MARK_MEMBER, mark_of},
+    redis::mark_by,
     server::{Cursor, Way},
     sqlite::Sqlite,
     store::StoreError,
@@ -161,13 +161,8 @@ impl Source {
 
     async fn mark(&mut self, mark: &str) -> Result<Option<u32>, SurveyError> {
         match self {
-            Self::File { file, .. } => Ok(file.read(Vec::new()).await?.mark),
-            Self::Redis { way, .. } => {
-                let mut commands = Pipeline::new();
-                commands.zscore(mark, MARK_MEMBER);
-                let score: Option<f64> = only(way.ask(commands.ignore_errors()).await?)?;
-                Ok(score.and_then(mark_of))
-            }
+            Self::File { file, .. } => Ok(file.read(Vec::new()).await?.mark.mark),
+            Self::Redis { way, .. } => Ok(mark_by(way, mark).await?),
         }
     }
 

@@ -167,9 +167,11 @@ impl Evaluator {
                 Entry::Absent => misses.push(question),
             }
         }
-        let (tickets, lead) = self.flights.board(misses, |&question| self.remembered(question).map(Ok));
+        let (tickets, lead) = self.flights.board(misses, |&question| self.kept_since(question, &found.sight).map(Ok));
         // A value may have outlived the mark that rose with it: then its answer raises the mark again.
-        let top = hits.iter().filter_map(|(question, _)| question.ladder_index()).max();
+        let landed = tickets.iter().filter(|(_, ticket)| ticket.has_landed()).map(|(question, _)| question);
+        let there = hits.iter().map(|(question, _)| question).chain(landed);
+        let top = there.filter_map(|question| question.ladder_index()).max();
         telemetry::joined(tickets.len() - lead.keys().count());
         let seen = Seen { sight: found.sight, present };
         // A task of its own: when the client goes away, what was begun is finished and kept.
@@ -213,19 +215,19 @@ impl Evaluator {
         self.cache.condition()
     }
 
-    /// Waits for everything that outlived its request.
-    pub async fn drain(&self) {
+    /// Waits for everything that outlived its request, and for the store to take what is new, until it has taken nothing
+    /// for `patience`.
+    pub async fn drain(&self, patience: Duration) {
         self.tasks.close();
         self.tasks.wait().await;
-        self.cache.drain().await;
+        self.cache.drain(patience).await;
     }
 
-    /// The answer, if this process has it in memory and vouched for.
-    fn remembered(&self, question: Question) -> Option<Value> {
-        match self.cache.remembered(&Key::want(question)?) {
-            Entry::Vouched(value) => Some(value.answer(question)),
-            Entry::Present(_) | Entry::Absent => None,
-        }
+    /// The answer, if this process has evaluated and kept it since a lookup. What it remembers from before is no reason
+    /// to leave out what the lookup did not find: the store has to be given it again.
+    fn kept_since(&self, question: Question, lookup: &Sight) -> Option<Value> {
+        let value = self.cache.kept_since(&Key::want(question)?.key, lookup)?;
+        Some(value.answer(question))
     }
 
     /// Reads answers off their entries.

@@ -1,6 +1,6 @@
 //! A store filled before anybody asks.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use thiserror::Error;
 
@@ -13,6 +13,9 @@ use crate::{
     cache::{Location, Survey, SurveyError},
     math::{fib::Index, rung::Rung},
 };
+
+/// How long the store may take nothing before the rest is given up: nobody waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What was there, and what is there now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +53,7 @@ impl Evaluator {
         let answers = self.answer(questions).await;
         let was_warm = answers.are_cached();
         answers.fib(n)?;
-        self.drain().await;
+        self.drain(PATIENCE).await;
         let mark = survey.mark().await?;
         // F(0) and F(1) are the definition.
         if top > 1 && mark < Some(top) {

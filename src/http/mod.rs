@@ -52,6 +52,9 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// The end of it, which open requests may not take: the cache writes what it still has, or tells what is lost, in 2 s.
 const FAREWELL: Duration = Duration::from_millis(2_500);
 
+/// How long the store may take nothing at the end before the rest is given up.
+const STORE_PATIENCE: Duration = Duration::from_secs(2);
+
 /// How long the last spans may take, as long as the drain does.
 const SPANS: Duration = Duration::from_secs(1);
 
@@ -145,7 +148,7 @@ pub async fn serve(
         sockets.wait().await;
     });
     let answered = answered.await;
-    let kept = timeout_at(deadline, evaluator.drain()).await;
+    let kept = timeout_at(deadline, evaluator.drain(STORE_PATIENCE)).await;
     // What a collector has not taken by then is lost.
     let _ = timeout_at(deadline.min(Instant::now() + SPANS), spawn_blocking(telemetry::flush_spans)).await;
     if answered.is_err() || kept.is_err() {

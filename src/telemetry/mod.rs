@@ -158,6 +158,12 @@ pub fn write_dropped(bytes: usize, is_one_of_many: bool) {
     }
 }
 
+/// The store has refused an entry again and again, and took others: it is not stored.
+pub fn write_refused(key: &str, bytes: usize, cause: &impl Display) {
+    metrics::dropped(bytes);
+    warn!("cache: the store refuses {key}, which is not stored: {cause}");
+}
+
 /// The process ends, and the store did not take what was left.
 pub fn writes_lost(bytes: usize) {
     warn!("cache: {bytes} bytes of answers are not stored: the process ends and the store does not take them");

@@ -79,14 +79,14 @@ fn a_flood_of_approximations_drops_no_value_that_waits_for_redis() {
     let service = Service::start(&redis.url()).expecting_warnings();
     redis.kill();
     assert!(!service.fib_cached(200_001));
-    // The queue has room for 175,000.
-    service.flood(FLOOD, 200);
+    // The queue has room for 350,000.
+    service.flood(FLOOD, 375);
     assert!(service.metric("phipi_cache_dropped_total") > 0, "the queue is full");
     redis.restart();
     eventually("nothing waits", || service.metric("phipi_cache_queue_bytes") == 0);
     let another = Service::start(&redis.url()).expecting_warnings();
     assert!(another.fib_cached(200_001) && another.fib_cached(99_999));
-    assert!(another.pi_cached(FLOOD + 199_999) && !another.pi_cached(FLOOD));
+    assert!(another.pi_cached(FLOOD + 374_999) && !another.pi_cached(FLOOD));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::{
     cached::{a_story, histories},
     load::{Record, truth, while_asked},
     redis_cluster::RedisCluster,
+    redis_server::PREFIX,
     service::{Service, alone, client, eventually, undisturbed},
 };
 
@@ -112,4 +113,27 @@ fn slots_move_under_load() {
         waits_for_answers(&services);
     });
     all_is_answered(&records, "2,000 slots moved");
+}
+
+#[test]
+fn a_dead_primary_holds_up_no_value_of_the_others() {
+    // A cluster that goes on with the slots that it has, and no replica to promote.
+    for holds_mark in [true, false] {
+        let mut cluster = RedisCluster::start();
+        cluster.run(&["CONFIG", "SET", "cluster-require-full-coverage", "no"]);
+        cluster.run(&["CONFIG", "SET", "cluster-replica-no-failover", "yes"]);
+        let service = Service::start(&cluster.url()).expecting_warnings();
+        assert!(!service.fib_cached(1_000));
+        let dead = (cluster.holder_of_the_mark() + usize::from(!holds_mark)) % 3;
+        cluster.kill(dead);
+        let new = 100_001..100_064;
+        for n in new.clone() {
+            service.fib(n);
+        }
+        let names: Vec<String> = new.map(|n| format!("{PREFIX}1:fib:n:{n}")).collect();
+        eventually("all that the living primaries are to hold is stored", || {
+            let (held, lacking) = cluster.held_and_lacking(dead, &names);
+            held > 20 && lacking == 0
+        });
+    }
 }

@@ -176,7 +176,8 @@ fn a_mark_is_raised_after_its_rungs_alone() {
     let service = Service::start(&redis.url()).expecting_warnings();
     assert_eq!(service.fib(213), (fibonacci(213), false));
     service.logs("the store can't be written");
-    assert_eq!(redis.keys(), [""; 0], "neither rungs nor a mark, with the answer or behind it");
+    let has_rungs = redis.keys().iter().any(|key| key.contains("rung"));
+    assert!(!has_rungs && redis.mark().is_none(), "with the answer or behind it");
 
     redis.run("ACL SETUSER default +set");
     service.logs("the store is written again");
@@ -507,4 +508,25 @@ fn a_full_disk_stops_writes_alone() {
     assert!(readiness.contains(r#""reads":"ok""#), "{readiness}");
     let fresh = Service::start(&cache).expecting_warnings();
     assert!(fresh.fib_cached(900), "what was there before is there");
+}
+
+#[test]
+fn a_value_that_the_store_refuses_holds_up_no_other() {
+    let redis = RedisServer::start();
+    // Redis closes the connection of whoever sends more.
+    redis.run("CONFIG SET proto-max-bulk-len 1mb");
+    let service = Service::start_with(&redis.url(), &["--max-n", "20000000"]).expecting_warnings();
+    // Of 1.1 MB, and then five of 0.7 MB.
+    service.fib(12_000_000);
+    let smaller = [7_000_001, 7_000_002, 7_000_003, 7_000_004, 7_000_005];
+    for n in smaller {
+        service.fib(n);
+    }
+    eventually("the others are stored", || {
+        smaller.iter().all(|n| redis.keys().contains(&format!("phipi:1:fib:n:{n}")))
+    });
+    service.logs("the store refuses phipi:1:fib:n:12000000, which is not stored");
+    eventually("nothing waits", || service.metric("phipi_cache_queue_bytes") == 0);
+    assert_eq!(service.metric("phipi_cache_dropped_total"), 1);
+    assert_eq!(service.metric("phipi_cache_breaker_open"), 0);
 }

@@ -28,6 +28,7 @@ mod readme;
 mod redis_cluster;
 mod redis_server;
 mod refusals;
+mod repair;
 mod sentinel;
 mod service;
 mod sockets;

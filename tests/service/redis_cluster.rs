@@ -61,6 +61,24 @@ impl RedisCluster {
         }
     }
 
+    /// Runs a command of an operator on each node.
+    pub fn run(&self, command: &[&str]) {
+        for node in &self.nodes {
+            redis::cmd(command[0]).arg(&command[1..]).exec(&mut node.connection()).unwrap();
+        }
+    }
+
+    /// How many entries of these names living primaries hold, and how many they are to hold and do not.
+    pub fn held_and_lacking(&self, dead: usize, names: &[String]) -> (usize, usize) {
+        let living = self.nodes[..PRIMARIES].iter().enumerate().filter(|(number, _)| *number != dead);
+        let mut living: Vec<Connection> = living.map(|(_, node)| node.connection()).collect();
+        // A node that is not responsible for a key says so, which is an error.
+        let mut is_held =
+            |name: &String| living.iter_mut().find_map(|node| redis::cmd("EXISTS").arg(name).query::<bool>(node).ok());
+        let held: Vec<bool> = names.iter().filter_map(&mut is_held).collect();
+        (held.iter().filter(|held| **held).count(), held.iter().filter(|held| !**held).count())
+    }
+
     /// How many nodes hold rungs of the ladder as primaries.
     pub fn nodes_with_rungs(&self) -> usize {
         let has_rungs = |node: &&Node| {

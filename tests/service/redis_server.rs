@@ -74,7 +74,7 @@ impl RedisServer {
 
     /// The mark of the ladder.
     pub fn mark(&self) -> Option<u32> {
-        self.connection().zscore(format!("{PREFIX}1:fib:top"), "n").unwrap()
+        mark_in(&mut self.connection())
     }
 
     /// Where it keeps its files.
@@ -149,6 +149,13 @@ impl Drop for RedisServer {
         let _ = self.process.kill();
         self.process.wait().unwrap();
     }
+}
+
+/// The mark of the ladder, which is the score of the member that is named after the generation.
+pub fn mark_in(connection: &mut impl Commands) -> Option<u32> {
+    let key = format!("{PREFIX}1:fib:top");
+    let generation: Option<u64> = connection.zscore(&key, "generation").unwrap();
+    connection.zscore(&key, generation?).unwrap()
 }
 
 fn redis_server() -> Command {

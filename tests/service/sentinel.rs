@@ -6,12 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use redis::{Client, Commands, Connection};
+use redis::{Client, Connection};
 use tempfile::TempDir;
 
 use crate::{
     cached::a_story,
     redis_cluster::free_ports,
+    redis_server::mark_in,
     service::{Service, eventually, undisturbed},
 };
 
@@ -137,10 +138,7 @@ fn the_new_primary_is_found_when_the_old_one_dies() {
         promoted.is_some()
     });
     let (mut primary, promotion) = (promoted.unwrap(), Instant::now());
-    eventually("what was answered meanwhile is written to it", || {
-        let mark: Option<u32> = primary.zscore("phipi:1:fib:top", "n").unwrap();
-        mark == Some(1_000)
-    });
+    eventually("what was answered meanwhile is written to it", || mark_in(&mut primary) == Some(1_000));
     let found = promotion.elapsed();
     println!("the new primary was found {} ms after its promotion", found.as_millis());
     assert!(found < Duration::from_secs(4), "{found:?}");

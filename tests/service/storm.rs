@@ -10,14 +10,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use redis::{Commands, Connection, cmd};
+use redis::{Connection, cmd};
 use rustix::process::Signal;
 
 use crate::{
     load::{self, Record, while_asked},
     oracle::Truth,
     proxy::{Mode, Proxy},
-    redis_server::{PREFIX, RedisServer},
+    redis_server::{PREFIX, RedisServer, mark_in},
     service::{Service, alone, client, eventually, get},
 };
 
@@ -180,8 +180,7 @@ impl Store {
     /// Every rung that the mark vouches for is there: entries are written before the mark that vouches for them.
     /// Since the mark is read first, this may be asked at any time.
     fn ladder_is_whole(&mut self) -> bool {
-        let mark: Option<u32> = self.operator.zscore(format!("{PREFIX}1:fib:top"), "n").unwrap();
-        let rungs = mark.map_or(0, |mark| mark / 128 + 1);
+        let rungs = mark_in(&mut self.operator).map_or(0, |mark| mark / 128 + 1);
         let names: Vec<String> = (0..rungs).map(|r| format!("{PREFIX}1:fib:rung:{r}")).collect();
         rungs == 0 || rungs == cmd("EXISTS").arg(names).query::<u32>(&mut self.operator).unwrap()
     }

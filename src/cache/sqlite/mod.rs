@@ -15,7 +15,7 @@ pub(super) use self::file::FileError;
 use self::file::{Handle, PAGE_BYTES, begin, bound_log};
 use super::{
     Retention,
-    store::{Reading, Record, StoreError},
+    store::{MarkSnapshot, Reading, Record, StoreError, new_generation},
 };
 
 /// How large the file may grow: 256 MiB in pages.
@@ -59,11 +59,7 @@ impl Sqlite {
             .run(move |connection| {
                 // One transaction, so that the mark and what it vouches for are of one moment.
                 let snapshot = connection.transaction()?;
-                let mark = snapshot
-                    .prepare_cached("SELECT n FROM mark WHERE name = ?1")?
-                    .query_row([&mark], |row| row.get_ref(0).map(mark_of))
-                    .optional()?
-                    .flatten();
+                let mark = mark_in(&snapshot, &mark)?;
                 // An older cache has cheap entries among the others; what was written anew counts.
                 let mut value = snapshot.prepare_cached(
                     "SELECT value FROM cheap WHERE name = ?1 UNION ALL SELECT value FROM entry WHERE name = ?1",
@@ -115,16 +111,35 @@ impl Sqlite {
             .await
     }
 
-    pub(super) async fn raise(&self, mark: u32) -> Result<(), StoreError> {
+    /// Sees to it that there is a generation, and gives it.
+    pub(super) async fn begin_generation(&self) -> Result<Option<u64>, StoreError> {
+        const BEGIN: &str = "
+            INSERT INTO mark (name, n) VALUES (?1, ?2)
+            ON CONFLICT DO UPDATE SET n = excluded.n WHERE typeof(n) <> 'integer'";
         let name = Arc::clone(&self.mark);
         self.writer
             .run(move |connection| {
                 let change = begin(connection)?;
-                change.execute(
-                    "INSERT INTO mark (name, n) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET n = max(n, excluded.n)",
-                    params![name, mark],
-                )?;
-                Ok(change.commit()?)
+                change.execute(BEGIN, params![generation_row(&name), new_generation().cast_signed()])?;
+                let generation = mark_in(&change, &name)?.generation;
+                change.commit()?;
+                Ok(generation)
+            })
+            .await
+    }
+
+    pub(super) async fn raise(&self, mark: u32, generation: u64) -> Result<bool, StoreError> {
+        const RAISE: &str = "
+            INSERT INTO mark (name, n) SELECT ?1, ?2 WHERE (SELECT n FROM mark WHERE name = ?3) = ?4
+            ON CONFLICT DO UPDATE SET n = max(n, excluded.n)";
+        let name = Arc::clone(&self.mark);
+        self.writer
+            .run(move |connection| {
+                let change = begin(connection)?;
+                let (row, generation_row) = (mark_row(&name, generation), generation_row(&name));
+                let raised = change.execute(RAISE, params![row, mark, generation_row, generation.cast_signed()])?;
+                change.commit()?;
+                Ok(raised > 0)
             })
             .await
     }
@@ -186,6 +201,25 @@ fn bytes_of(value: ValueRef<'_>) -> Vec<u8> {
         ValueRef::Blob(bytes) | ValueRef::Text(bytes) => bytes.to_vec(),
         ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => Vec::new(),
     }
+}
+
+/// The name of the row in which the generation is.
+fn generation_row(mark: &str) -> String {
+    format!("{mark}:generation")
+}
+
+/// The name of the row in which the mark of a generation is.
+fn mark_row(mark: &str, generation: u64) -> String {
+    format!("{mark}:{generation}")
+}
+
+/// The generation and its mark.
+fn mark_in(snapshot: &Connection, mark: &str) -> rusqlite::Result<MarkSnapshot> {
+    let mut row = snapshot.prepare_cached("SELECT n FROM mark WHERE name = ?1")?;
+    let generation = row.query_row([generation_row(mark)], |row| Ok(row.get_ref(0)?.as_i64().ok())).optional()?;
+    let Some(generation) = generation.flatten().map(i64::cast_unsigned) else { return Ok(MarkSnapshot::default()) };
+    let mark = row.query_row([mark_row(mark, generation)], |row| row.get_ref(0).map(mark_of)).optional()?.flatten();
+    Ok(MarkSnapshot { generation: Some(generation), mark })
 }
 
 /// A stored mark. One that no `raise` can have written and none could lower is taken for what it claims: entries are
@@ -459,11 +493,36 @@ mod tests {
     async fn the_mark_never_falls() {
         let (_folder, path) = place();
         let file = opened(&path);
-        assert_eq!(file.read(vec![]).await.unwrap().mark, None);
+        assert_eq!(file.read(vec![]).await.unwrap().mark, MarkSnapshot::default());
+        let generation = file.begin_generation().await.unwrap().unwrap();
         for (raised, found) in [(7, 7), (5, 7), (9, 9)] {
-            file.raise(raised).await.unwrap();
-            assert_eq!(file.read(vec![]).await.unwrap().mark, Some(found));
+            assert!(file.raise(raised, generation).await.unwrap());
+            let mark = MarkSnapshot { generation: Some(generation), mark: Some(found) };
+            assert_eq!(file.read(vec![]).await.unwrap().mark, mark);
         }
+        assert_eq!(file.begin_generation().await.unwrap(), Some(generation), "the first one stays");
+    }
+
+    #[tokio::test]
+    async fn a_mark_of_another_generation_is_not_raised() {
+        let (_folder, path) = place();
+        let file = opened(&path);
+        let lost = file.begin_generation().await.unwrap().unwrap();
+        fs::remove_file(&path).unwrap();
+        assert!(!file.raise(7, lost).await.unwrap(), "the new file has none");
+        let generation = file.begin_generation().await.unwrap();
+        assert!(!file.raise(7, lost).await.unwrap(), "it has another one");
+        assert_eq!(file.read(vec![]).await.unwrap().mark, MarkSnapshot { generation, mark: None });
+    }
+
+    #[tokio::test]
+    async fn a_generation_that_is_no_number_is_replaced() {
+        let (_folder, path) = place();
+        let file = opened(&path);
+        file.begin_generation().await.unwrap();
+        Connection::open(&path).unwrap().execute("UPDATE mark SET n = 'x'", []).unwrap();
+        assert_eq!(file.read(vec![]).await.unwrap().mark, MarkSnapshot::default());
+        assert!(file.begin_generation().await.unwrap().is_some());
     }
 
     #[tokio::test]

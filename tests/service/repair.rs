@@ -1,0 +1,169 @@
+//! A store that has lost something is repaired by the answer that notices, whatever its process remembers; and no mark
+//! stands above a rung that is gone.
+
+use std::{
+    fs, thread,
+    time::{Duration, Instant},
+};
+
+use redis::{Commands, cmd};
+
+use crate::{
+    redis_server::{PREFIX, RedisServer},
+    service::{Service, client, eventually, undisturbed},
+};
+
+fn flush(redis: &RedisServer) {
+    cmd("FLUSHALL").exec(&mut redis.connection()).unwrap();
+}
+
+fn delete(redis: &RedisServer, key: &str) {
+    let () = redis.connection().del(format!("{PREFIX}{key}")).unwrap();
+}
+
+/// An answer is not cached, and after it the same question is, for a process that remembers nothing.
+fn is_repaired(service: &Service, n: u32, cache: &str) {
+    assert!(!service.fib_cached(n), "fib({n})");
+    assert!(Service::start(cache).fib_cached(n), "fib({n}), to a fresh process");
+}
+
+#[test]
+fn a_lost_mark_is_raised_by_an_answer_below_the_mark_that_its_process_remembers() {
+    undisturbed(|| {
+        let redis = RedisServer::start();
+        let services = [(); 2].map(|()| Service::start(&redis.url()));
+        assert!(!services[0].fib_cached(100_000));
+        assert!(services[1].fib_cached(10), "it has seen the mark");
+        delete(&redis, "1:fib:top");
+        is_repaired(&services[1], 50_000, &redis.url());
+        assert!(Service::start(&redis.url()).fib_cached(49_000));
+    });
+}
+
+#[test]
+fn a_flushed_store_is_filled_again_by_whichever_answer_notices() {
+    undisturbed(|| {
+        let redis = RedisServer::start();
+        let services = [(); 3].map(|()| Service::start(&redis.url()));
+        assert!(!services[0].fib_cached(9_500));
+        assert!(services[1].fib_cached(9_499) && services[2].fib_cached(3));
+        flush(&redis);
+        is_repaired(&services[1], 9_550, &redis.url());
+        flush(&redis);
+        is_repaired(&services[2], 9_400, &redis.url());
+        assert!(services[0].fib_cached(9_300), "from the store, which has it again");
+    });
+}
+
+#[test]
+fn a_lost_rung_is_written_though_its_process_remembers_a_higher_mark() {
+    undisturbed(|| {
+        let redis = RedisServer::start();
+        let services = [(); 2].map(|()| Service::start(&redis.url()));
+        assert!(!services[0].fib_cached(300));
+        assert!(!services[1].fib_cached(5_000));
+        delete(&redis, "1:fib:rung:2");
+        is_repaired(&services[0], 310, &redis.url());
+    });
+}
+
+#[test]
+fn a_value_and_an_approximation_that_are_lost_are_written_again() {
+    undisturbed(|| {
+        let redis = RedisServer::start();
+        let services = [(); 2].map(|()| Service::start(&redis.url()));
+        assert!(!services[0].fib_cached(100_001) && !services[0].pi_cached(7));
+        flush(&redis);
+        assert!(!services[1].fib_cached(100_001) && !services[1].pi_cached(7));
+        let fresh = Service::start(&redis.url());
+        assert!(fresh.fib_cached(100_001) && fresh.fib_cached(99_999) && fresh.pi_cached(7));
+    });
+}
+
+#[test]
+fn a_deleted_file_is_filled_again_by_whichever_answer_notices() {
+    undisturbed(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cache.sqlite");
+        let cache = format!("sqlite:{}", path.display());
+        let services = [(); 2].map(|()| Service::start(&cache));
+        assert!(!services[0].fib_cached(9_500) && services[1].fib_cached(10));
+        fs::remove_file(&path).unwrap();
+        is_repaired(&services[1], 9_400, &cache);
+    });
+}
+
+/// Asks for new and old indices, some of which take long, for a while.
+fn burst(services: &[Service]) {
+    thread::scope(|scope| {
+        for (offset, service) in (0_u32..).zip(services) {
+            scope.spawn(move || {
+                let client = client();
+                for k in 0..12 {
+                    let n = 2 + (k * 8_221 + offset * 17) % 99_000;
+                    let long = 1_500_000 + 10 * k + offset;
+                    let document = format!("{{ a: fib(n: {n}) {{ cached }} b: fib(n: {long}) {{ cached }} }}");
+                    service.post_by(&client, &serde_json::json!({ "query": document })).unwrap();
+                }
+            });
+        }
+    });
+}
+
+/// Empties a store at another moment of a burst each time: afterwards no mark stands above a rung that is gone.
+fn no_emptying_leaves_a_hole(
+    rounds: u32,
+    cache: &str,
+    mut empty: impl FnMut() + Send,
+    mut holes: impl FnMut() -> Vec<u32>,
+) {
+    let services = [(); 2].map(|()| Service::start(cache).expecting_warnings());
+    for round in 0..rounds {
+        services[0].fib(99_000);
+        let is_over = Instant::now() + Duration::from_millis(u64::from(round) * 7 % 200);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::sleep(is_over.saturating_duration_since(Instant::now()));
+                empty();
+            });
+            burst(&services);
+        });
+        eventually("nothing waits", || services.iter().all(|service| service.metric("phipi_cache_queue_bytes") == 0));
+        assert_eq!(holes(), Vec::<u32>::new(), "in round {round}");
+    }
+}
+
+/// The rungs below the mark that `phipi check` misses.
+fn lost_rungs(cache: &str) -> Vec<u32> {
+    let report = crate::service::program().args(["check", "--json", "--cache", cache]).output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&report.stdout).unwrap();
+    serde_json::from_value(report["lost_rungs"].clone()).unwrap()
+}
+
+const ROUNDS: u32 = 60;
+
+#[test]
+fn no_flush_leaves_a_mark_above_a_rung_that_is_gone() {
+    let redis = RedisServer::start();
+    no_emptying_leaves_a_hole(ROUNDS, &redis.url(), || flush(&redis), || lost_rungs(&redis.url()));
+}
+
+#[test]
+fn no_server_that_comes_back_empty_leaves_a_mark_above_a_rung_that_is_gone() {
+    let redis = std::sync::Mutex::new(RedisServer::start());
+    let url = redis.lock().unwrap().url();
+    let empty = || {
+        let mut redis = redis.lock().unwrap();
+        redis.kill();
+        redis.restart();
+    };
+    no_emptying_leaves_a_hole(ROUNDS, &url, empty, || lost_rungs(&url));
+}
+
+#[test]
+fn no_deleted_file_leaves_a_mark_above_a_rung_that_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cache.sqlite");
+    let cache = format!("sqlite:{}", path.display());
+    no_emptying_leaves_a_hole(ROUNDS, &cache, || fs::remove_file(&path).unwrap_or_default(), || lost_rungs(&cache));
+}
