@@ -35,6 +35,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// by then.
 const REFUSALS: u32 = 9;
 
+/// About how many bytes a mark takes that is to be raised.
+const RAISE_BYTES: usize = 128;
+
 /// The longest pause before a mark is raised again that was refused: it is never dropped.
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
@@ -258,6 +261,7 @@ impl Outbox {
             // Nobody waits for a mark that is being refused.
             let is_refused = queue.raise.is_some_and(|pending| pending.refusals > 0);
             small.raises = if is_refused { 0 } else { ticket };
+            queue.grow_by(RAISE_BYTES);
             queue.add(PendingRaise { ticket, raise, refusals: 0, due: None });
         }
         queue.shrink(self.bound);
@@ -374,17 +378,18 @@ impl Queue {
             return earlier;
         }
         self.tickets.insert(record.name.clone(), ticket);
-        self.bytes += record.cost();
-        telemetry::queue_grew(record.cost());
+        self.grow_by(record.cost());
         self.row(Lane::of(&record)).put(Parcel { ticket, record, refusals: 0 });
         ticket
     }
 
+    /// Has a mark wait, in one with another one that waits already.
     fn add(&mut self, new: PendingRaise) {
-        self.raise = Some(match self.raise {
-            Some(old) => PendingRaise { ticket: new.ticket.min(old.ticket), raise: new.raise.and(old.raise), ..old },
-            None => new,
+        let both = self.raise.take().map(|old| {
+            self.shrink_by(RAISE_BYTES);
+            PendingRaise { ticket: new.ticket.min(old.ticket), raise: new.raise.and(old.raise), ..old }
         });
+        self.raise = both.or(Some(new));
     }
 
     /// Drops records until no more than `bound` bytes are left, or nothing else than what is under way.
@@ -485,7 +490,10 @@ impl Queue {
     fn raised(&mut self, pending: PendingRaise, raised: Raised) {
         let again = PendingRaise { raise: Raise { base: None, ..pending.raise }, ..pending };
         match raised {
-            Raised::Whole => self.acknowledged += 1,
+            Raised::Whole => {
+                self.acknowledged += 1;
+                self.shrink_by(RAISE_BYTES);
+            }
             Raised::InPart => {
                 self.acknowledged += 1;
                 self.add(PendingRaise { refusals: 0, due: None, ..again });
@@ -517,8 +525,17 @@ impl Queue {
     /// A record waits no longer.
     fn forget(&mut self, record: &Record) {
         self.tickets.remove(&record.name);
-        self.bytes -= record.cost();
-        telemetry::queue_shrank(record.cost());
+        self.shrink_by(record.cost());
+    }
+
+    fn grow_by(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        telemetry::queue_grew(bytes);
+    }
+
+    fn shrink_by(&mut self, bytes: usize) {
+        self.bytes -= bytes;
+        telemetry::queue_shrank(bytes);
     }
 }
 
@@ -636,6 +653,22 @@ mod tests {
         let batch = next(&outbox, 1_000).await;
         outbox.delivered(batch, Outcome::default());
         assert_eq!(is_served(&outbox, first), (true, true));
+    }
+
+    #[tokio::test]
+    async fn a_mark_counts_until_it_is_raised() {
+        let outbox = Outbox::new(10_000);
+        outbox.put(Vec::new(), Some(raise(300, None, 0)));
+        let batch = next(&outbox, 1_000).await;
+        outbox.put(Vec::new(), Some(raise(400, None, 0)));
+        assert_eq!(outbox.bytes(), 2 * RAISE_BYTES);
+        outbox.delivered(batch, raised(Raised::Void));
+        assert_eq!(outbox.bytes(), RAISE_BYTES, "both are one");
+        let batch = next(&outbox, 1_000).await;
+        outbox.returned(batch);
+        let batch = next(&outbox, 1_000).await;
+        outbox.delivered(batch, Outcome::default());
+        assert_eq!(outbox.bytes(), 0);
     }
 
     #[test]

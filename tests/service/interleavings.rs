@@ -1,8 +1,9 @@
-//! Whatever two processes, kills and faults do one after the other or at once: no digit is wrong, and `cached` never
-//! lies.
+//! Whatever two processes, kills and faults do one after the other or at once, on each store: no digit is wrong, `cached`
+//! never lies, and with a healthy store every answer that was not cached is cached afterwards, for a process that
+//! remembers nothing.
 
 use std::{
-    array, env,
+    array, env, fs,
     iter::from_fn,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
@@ -10,7 +11,7 @@ use std::{
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use proptest::{
@@ -19,13 +20,16 @@ use proptest::{
     test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
 };
 use redis::Commands;
+use rusqlite::Connection;
 use rustix::process::Signal;
+use tempfile::TempDir;
 
 use crate::{
     oracle::{Model, Truth},
     proxy::{Mode, Proxy},
+    redis_cluster::RedisCluster,
     redis_server::RedisServer,
-    service::{Answers, Questions, Service, alone, client},
+    service::{Answers, PATIENCE, Questions, Service, alone, client, eventually},
 };
 
 const SEQUENCES: u32 = 1_000;
@@ -39,8 +43,8 @@ const LARGEST: u32 = 2_000;
 /// Above the ladder.
 const LONG: u32 = 100_001;
 
-/// What may be gone from the store from one step to the next: everything, what the mark vouches for, or the mark.
-const FORGOTTEN: [&str; 3] = ["*", "1:fib:rung:*", "1:fib:top"];
+/// What may be gone from the store from one step to the next: everything, the rungs, some of them, one, or the mark.
+const FORGOTTEN: [&str; 5] = ["*", "1:fib:rung:*", "1:fib:rung:?", "1:fib:rung:1", "1:fib:top"];
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -49,6 +53,11 @@ enum Step {
         questions: Questions,
     },
     AskBoth([Questions; 2]),
+    /// The same with a healthy store, and then to a process that remembers nothing.
+    AskAnew {
+        process: usize,
+        questions: Questions,
+    },
     /// Asks for indices one above all that were asked for, where a mark that is only a little too high is a lie.
     Climb {
         process: usize,
@@ -97,10 +106,11 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (0..2_usize, questions()).prop_map(|(process, questions)| Step::Ask { process, questions }),
         3 => prop::array::uniform2(questions()).prop_map(Step::AskBoth),
+        3 => (0..2_usize, questions()).prop_map(|(process, questions)| Step::AskAnew { process, questions }),
         2 => (0..2_usize, 1..32_usize).prop_map(|(process, indices)| Step::Climb { process, indices }),
         1 => (0..2_usize).prop_map(|process| Step::KillAndStart { process }),
         4 => mode().prop_map(Step::Connections),
-        1 => prop::sample::select(FORGOTTEN.to_vec()).prop_map(Step::Forget),
+        2 => prop::sample::select(FORGOTTEN.to_vec()).prop_map(Step::Forget),
     ]
 }
 
@@ -111,25 +121,99 @@ fn sequence(seed: u32) -> Vec<Step> {
     prop::collection::vec(step(), 8..=14).new_tree(&mut runner).unwrap().current()
 }
 
+/// The stores, of which each sequence has a part of one.
+struct Stores {
+    redis: RedisServer,
+    cluster: RedisCluster,
+}
+
+/// The part of a store that belongs to a sequence.
+enum Store<'a> {
+    /// A prefix in a server, behind a proxy.
+    Redis(&'a RedisServer, Proxy),
+    /// A prefix in a cluster.
+    Cluster(&'a RedisCluster),
+    /// A file.
+    Sqlite(TempDir),
+}
+
+impl<'a> Store<'a> {
+    /// Six sequences of ten are played on one server, and two each on a cluster and on a file.
+    fn of(seed: u32, stores: &'a Stores) -> Self {
+        match seed % 10 {
+            0..6 => Self::Redis(&stores.redis, Proxy::start(&stores.redis, seed.into())),
+            6..8 => Self::Cluster(&stores.cluster),
+            _ => Self::Sqlite(tempfile::tempdir().unwrap()),
+        }
+    }
+
+    fn url(&self) -> String {
+        match self {
+            Self::Redis(_, proxy) => proxy.url(),
+            Self::Cluster(cluster) => cluster.url(),
+            Self::Sqlite(folder) => format!("sqlite:{}", folder.path().join("cache.sqlite").display()),
+        }
+    }
+
+    fn connections(&self, mode: Mode) {
+        if let Self::Redis(_, proxy) = self {
+            proxy.set(mode);
+        }
+    }
+
+    /// Makes it lose the keys of a pattern.
+    fn forget(&self, prefix: &str, what: &str) {
+        match self {
+            Self::Redis(redis, _) => {
+                let mut store = redis.connection();
+                let keys: Vec<String> = store.keys(format!("{prefix}{what}")).unwrap();
+                if !keys.is_empty() {
+                    let () = store.del(keys).unwrap();
+                }
+            }
+            Self::Cluster(cluster) => cluster.forget(&format!("{prefix}{what}")),
+            Self::Sqlite(folder) => {
+                let path = folder.path().join("cache.sqlite");
+                // A process may just have been killed that was to make it.
+                match what {
+                    "*" => fs::remove_file(path).unwrap_or_default(),
+                    _ => forget_rows(&Connection::open(path).unwrap(), &format!("{prefix}{what}")),
+                }
+            }
+        }
+    }
+}
+
+/// Deletes rows; a file that has no tables yet has none of them.
+fn forget_rows(file: &Connection, pattern: &str) {
+    file.busy_timeout(PATIENCE).unwrap();
+    for table in ["entry", "cheap", "mark"] {
+        if file.table_exists(None, table).unwrap() {
+            // The mark is in rows that begin with its name.
+            let delete = format!("DELETE FROM {table} WHERE name GLOB ?1 OR name GLOB ?1 || ':*'");
+            file.execute(&delete, [pattern]).unwrap();
+        }
+    }
+}
+
 /// Two processes of phipi and their way to the store.
 struct Scene<'a> {
     truth: &'a Truth,
-    redis: &'a RedisServer,
-    proxy: Proxy,
+    store: Store<'a>,
     prefix: String,
     services: [Service; 2],
     asked: Model,
 }
 
-fn start(proxy: &Proxy, prefix: &str) -> Service {
-    Service::start_with(&proxy.url(), &["--cache-prefix", prefix]).expecting_warnings()
+fn start(store: &Store<'_>, prefix: &str) -> Service {
+    Service::start_with(&store.url(), &["--cache-prefix", prefix]).expecting_warnings()
 }
 
 impl<'a> Scene<'a> {
-    fn open(truth: &'a Truth, redis: &'a RedisServer, seed: u32) -> Self {
-        let (proxy, prefix) = (Proxy::start(redis, seed.into()), format!("sequence-{seed}:"));
-        let services = [(); 2].map(|()| start(&proxy, &prefix));
-        Self { truth, redis, proxy, prefix, services, asked: Model::default() }
+    fn open(truth: &'a Truth, stores: &'a Stores, seed: u32) -> Self {
+        let (store, prefix) = (Store::of(seed, stores), format!("sequence-{seed}:"));
+        let services = [(); 2].map(|()| start(&store, &prefix));
+        Self { truth, store, prefix, services, asked: Model::default() }
     }
 
     fn play(&mut self, step: &Step) {
@@ -142,12 +226,13 @@ impl<'a> Scene<'a> {
                 }
             }
             Step::AskBoth(questions) => self.ask_both(questions),
+            Step::AskAnew { process, questions } => self.ask_anew(*process, questions),
             Step::KillAndStart { process } => {
                 self.services[*process].signal(Signal::KILL);
-                self.services[*process] = start(&self.proxy, &self.prefix);
+                self.services[*process] = start(&self.store, &self.prefix);
             }
-            Step::Connections(mode) => self.proxy.set(*mode),
-            Step::Forget(what) => self.forget(what),
+            Step::Connections(mode) => self.store.connections(*mode),
+            Step::Forget(what) => self.store.forget(&self.prefix, what),
         }
     }
 
@@ -155,6 +240,41 @@ impl<'a> Scene<'a> {
         let answers = self.services[process].ask(&client(), questions).unwrap();
         self.check(&self.asked, questions, &answers);
         self.asked.note(questions);
+    }
+
+    /// Asks when the store is well, and asks a process that remembers nothing for all that was not cached.
+    fn ask_anew(&mut self, process: usize, questions: &Questions) {
+        self.store.connections(Mode::Pass);
+        let settled = |service: &Service| {
+            service.metric("phipi_cache_queue_bytes") == 0 && service.metric("phipi_cache_breaker_open") == 0
+        };
+        eventually("the store is well", || self.services.iter().all(settled));
+        let answers = self.services[process].ask(&client(), questions).unwrap();
+        self.check(&self.asked, questions, &answers);
+        self.asked.note(questions);
+        eventually("it is written", || settled(&self.services[process]));
+        let was_new = |(&n, (_, cached)): (&u32, &(String, bool))| (!cached).then_some(n);
+        let new = Questions {
+            indices: questions.indices.iter().zip(&answers.fibs).filter_map(was_new).collect(),
+            terms: questions
+                .terms
+                .iter()
+                .zip(&answers.pis)
+                .filter(|(_, (_, cached))| !cached)
+                .map(|(&n, _)| n)
+                .collect(),
+        };
+        // A store that is late for a budget, on a busy machine, says nothing.
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let fresh = start(&self.store, &self.prefix);
+            let answers = fresh.ask(&client(), &new).unwrap();
+            if answers.are_cached() {
+                break;
+            }
+            let is_late = fresh.metric("phipi_cache_budget_exceeded_total") > 0;
+            assert!(is_late && Instant::now() < until, "{new:?} to a fresh process: {answers:?}; {}", fresh.log());
+        }
     }
 
     /// Either process may see what the other was asked at the same time.
@@ -181,27 +301,19 @@ impl<'a> Scene<'a> {
             assert!(!cached || asked.pi_cached(terms), "pi({terms}) is said to be cached; {asked:?}");
         }
     }
-
-    fn forget(&self, what: &str) {
-        let mut store = self.redis.connection();
-        let keys: Vec<String> = store.keys(format!("{}{what}", self.prefix)).unwrap();
-        if !keys.is_empty() {
-            let () = store.del(keys).unwrap();
-        }
-    }
 }
 
 /// Whether the sequence of this seed does what the design says; if not, it is told how to see it again.
-fn holds(truth: &Truth, redis: &RedisServer, seed: u32) -> bool {
+fn holds(truth: &Truth, stores: &Stores, seed: u32) -> bool {
     let steps = sequence(seed);
     let at = AtomicU32::new(0);
     let played = catch_unwind(AssertUnwindSafe(|| {
-        let mut scene = Scene::open(truth, redis, seed);
+        let mut scene = Scene::open(truth, stores, seed);
         for step in &steps {
             at.fetch_add(1, Ordering::Relaxed);
             scene.play(step);
         }
-        scene.forget("*");
+        scene.store.forget(&scene.prefix, "*");
     }));
     if played.is_err() {
         eprintln!("sequence {seed}, up to step {}: {steps:#?}", at.load(Ordering::Relaxed));
@@ -212,11 +324,13 @@ fn holds(truth: &Truth, redis: &RedisServer, seed: u32) -> bool {
 #[test]
 fn no_interleaving_brings_a_wrong_digit_or_a_false_cached() {
     let _alone = alone();
-    let (truth, redis) = (Truth::of((0..=LARGEST).chain([LONG]).collect()), RedisServer::start());
-    // One seed alone can be played again.
-    let seeds = match env::var("PHIPI_SEQUENCE") {
-        Ok(seed) => seed.parse().map(|seed| seed..seed + 1).unwrap(),
-        Err(_) => 0..SEQUENCES,
+    let truth = Truth::of((0..=LARGEST).chain([LONG]).collect());
+    let stores = Stores { redis: RedisServer::start(), cluster: RedisCluster::start() };
+    // One seed alone can be played again, and more of them on a machine that has the time.
+    let number = |name| env::var(name).ok().map(|number| number.parse::<u32>().unwrap());
+    let seeds = match number("PHIPI_SEQUENCE") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("PHIPI_SEQUENCES").unwrap_or(SEQUENCES),
     };
     let seeds = Mutex::new(seeds);
     let has_failed = AtomicBool::new(false);
@@ -225,7 +339,7 @@ fn no_interleaving_brings_a_wrong_digit_or_a_false_cached() {
             scope.spawn(|| {
                 let next = || seeds.lock().unwrap().next().filter(|_| !has_failed.load(Ordering::Relaxed));
                 for seed in from_fn(next) {
-                    if !holds(&truth, &redis, seed) {
+                    if !holds(&truth, &stores, seed) {
                         has_failed.store(true, Ordering::Relaxed);
                     }
                 }

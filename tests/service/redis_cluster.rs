@@ -79,6 +79,17 @@ impl RedisCluster {
         (held.iter().filter(|held| **held).count(), held.iter().filter(|held| !**held).count())
     }
 
+    /// Deletes the keys of a pattern.
+    pub fn forget(&self, pattern: &str) {
+        for node in &self.nodes[..PRIMARIES] {
+            let mut node = node.connection();
+            let keys: Vec<String> = redis::cmd("KEYS").arg(pattern).query(&mut node).unwrap();
+            for key in keys {
+                redis::cmd("DEL").arg(key).exec(&mut node).unwrap();
+            }
+        }
+    }
+
     /// How many nodes hold rungs of the ladder as primaries.
     pub fn nodes_with_rungs(&self) -> usize {
         let has_rungs = |node: &&Node| {
