@@ -41,16 +41,23 @@ static ALLOCATOR: Jemalloc = Jemalloc;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
+/// The exit status for a setting that can't be right, as clap has it for the command line.
+const WRONG_SETTING: u8 = 2;
+
+/// The exit status of `phipi check` when the store could not be inspected, so that nothing is known of its entries.
+const NOT_INSPECTED: u8 = 3;
+
 fn main() -> ExitCode {
     survive_file_size_limit();
     let command = match cli::parse(env::args_os()) {
         Ok(cli) => cli.command(),
         Err(error) => error.exit(),
     };
+    let failure = if matches!(command, Command::Check { .. }) { NOT_INSPECTED.into() } else { ExitCode::FAILURE };
     run(command).unwrap_or_else(|error| {
         // Stderr may be a file that can't grow.
         let _ = writeln!(io::stderr(), "phipi: {error}");
-        ExitCode::FAILURE
+        if error.is::<cli::Wrong>() { WRONG_SETTING.into() } else { failure }
     })
 }
 
@@ -119,7 +126,7 @@ async fn check(repair: bool, json: bool, store: Store) -> Result<ExitCode> {
     let (location, prime) = (store.location()?, Prime::draw(getrandom::u64)?);
     let mut line = ProgressLine::on_terminal();
     let report = evaluator::check(&location, &store.cache_prefix, &prime, repair, &mut |entries| {
-        line.show(format_args!("{entries} entries"));
+        line.show(format_args!("{entries} {}", if entries == 1 { "entry" } else { "entries" }));
     })
     .await;
     line.clear();
