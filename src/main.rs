@@ -130,7 +130,7 @@ async fn check(repair: bool, json: bool, store: Store) -> Result<ExitCode> {
     })
     .await;
     line.clear();
-    let report = report?;
+    let report = report.map_err(|error| format!("{location} can't be checked: {error}"))?;
     print([if json { serde_json::to_string(&report)? + "\n" } else { report.to_string() }])?;
     Ok(if report.bad.len() > report.removed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

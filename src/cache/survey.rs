@@ -98,7 +98,8 @@ impl Survey {
             match found {
                 Found::Bytes(bytes) => Some((name, Some(bytes))),
                 Found::OtherType => Some((name, None)),
-                Found::Nothing => None,
+                // A name that is not UTF-8 can't be asked for as it was told. It is none that phipi writes.
+                Found::Nothing => name.contains(char::REPLACEMENT_CHARACTER).then_some((name, None)),
             }
         });
         Ok(Some(stored.collect()))

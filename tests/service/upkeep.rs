@@ -182,6 +182,19 @@ fn a_mark_of_another_type_is_repaired_in_a_store_that_has_nothing_else() {
 }
 
 #[test]
+fn a_key_that_is_no_text_is_unknown_and_holds_up_nothing() {
+    let redis = RedisServer::start();
+    run(&["warm", "--fib", "100"], &redis.url());
+    let no_text = [PREFIX.as_bytes(), &[0xff]].concat();
+    let () = redis.connection().set(&no_text, "theirs").unwrap();
+    let expected = json!({
+        "entries": 2, "proven": 1, "bad": [], "unknown": ["phipi:\u{fffd}"], "mark": 100, "lost_rungs": [], "removed": 0,
+    });
+    assert_eq!(check(&redis.url(), &["--repair"]), (expected, 0));
+    assert!(redis.connection().exists::<_, bool>(&no_text).unwrap(), "it is left alone");
+}
+
+#[test]
 fn the_status_of_check_tells_what_is_wrong() {
     let mut redis = RedisServer::start();
     redis.run(&format!("SET {PREFIX}1:pi:7 3"));
@@ -226,7 +239,10 @@ fn what_cant_be_done_is_told() {
     for (arguments, told) in [
         (&["warm", "--fib", "10", "--cache", "memory:"][..], "memory: keeps nothing for others"),
         (&["check", "--cache", "memory:"], "memory: keeps nothing for others"),
-        (&["check", "--cache", "redis://127.0.0.1:1"], "the store can't be read or written: "),
+        (
+            &["check", "--cache", "redis://127.0.0.1:1"],
+            "redis://127.0.0.1:1/0 can't be checked: the store can't be read",
+        ),
         (
             &["warm", "--fib", "10", "--cache", "redis+unix:///nowhere/redis.sock"],
             "the store can't be read or written: ",
