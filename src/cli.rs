@@ -52,9 +52,14 @@ pub enum Command {
         #[command(flatten)]
         store: Store,
     },
-    /// Prove every entry of the store; the status is 1 if one is bad and stays
+    /// Prove every entry of the store
+    ///
+    /// Tells how many entries are proven, and lists the keys of those that are bad, and of those that are unknown: they
+    /// are of another version of phipi, or of another program. Without --repair it changes nothing. It may run beside
+    /// processes that serve.
+    #[command(after_help = CHECK_STATUS)]
     Check {
-        /// Remove bad entries
+        /// Remove bad entries; unknown ones stay
         #[arg(long)]
         repair: bool,
         /// Report in JSON
@@ -65,6 +70,15 @@ pub enum Command {
         store: Store,
     },
 }
+
+/// The statuses that `phipi check` ends with, for scripts.
+const CHECK_STATUS: &str = "\
+Exit status:
+  0  every entry is proven or unknown, or --repair has removed the bad ones
+  1  there are bad entries, and they stay
+  2  the command line or a setting is wrong
+  3  the store can't be inspected: there is none, it is damaged or another program's, or it does not answer;
+     the reason is on stderr, and nothing is on stdout";
 
 /// The settings of a server.
 #[derive(Args, Clone, Debug)]

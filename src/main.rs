@@ -29,7 +29,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tikv_jemallocator::Jemalloc;
 use tokio::{
     net::{TcpListener, TcpSocket},
-    runtime::Runtime,
+    runtime::{Builder, Runtime},
     signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
 };
@@ -41,18 +41,33 @@ static ALLOCATOR: Jemalloc = Jemalloc;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
+/// The exit status for a setting that can't be right, as clap has it for the command line.
+const WRONG_SETTING: u8 = 2;
+
+/// The exit status of `phipi check` when the store could not be inspected, so that nothing is known of its entries.
+const NOT_INSPECTED: u8 = 3;
+
 fn main() -> ExitCode {
-    let cli = match cli::parse(env::args_os()) {
-        Ok(cli) => cli,
+    survive_file_size_limit();
+    let command = match cli::parse(env::args_os()) {
+        Ok(cli) => cli.command(),
         Err(error) => error.exit(),
     };
-    match run(cli.command()) {
-        Ok(status) => status,
-        Err(error) => {
-            eprintln!("phipi: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    let failure = if matches!(command, Command::Check { .. }) { NOT_INSPECTED.into() } else { ExitCode::FAILURE };
+    run(command).unwrap_or_else(|error| {
+        // Stderr may be a file that can't grow.
+        let _ = writeln!(io::stderr(), "phipi: {error}");
+        if error.is::<cli::Wrong>() { WRONG_SETTING.into() } else { failure }
+    })
+}
+
+/// Makes a write beyond the limit of the size of files (`ulimit -f`) fail as on a full disk, where SIGXFSZ would end the
+/// process. To ignore the signal would need unsafe code, so it is caught: a handler that was installed once stays when
+/// its runtime is gone. If it can't be, the signal does what it always did.
+fn survive_file_size_limit() {
+    let Ok(runtime) = Builder::new_current_thread().enable_io().build() else { return };
+    let _context = runtime.enter();
+    let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
 }
 
 fn run(command: Command) -> Result<ExitCode> {
@@ -111,11 +126,11 @@ async fn check(repair: bool, json: bool, store: Store) -> Result<ExitCode> {
     let (location, prime) = (store.location()?, Prime::draw(getrandom::u64)?);
     let mut line = ProgressLine::on_terminal();
     let report = evaluator::check(&location, &store.cache_prefix, &prime, repair, &mut |entries| {
-        line.show(format_args!("{entries} entries"));
+        line.show(format_args!("{entries} {}", if entries == 1 { "entry" } else { "entries" }));
     })
     .await;
     line.clear();
-    let report = report?;
+    let report = report.map_err(|error| format!("{location} can't be checked: {error}"))?;
     print([if json { serde_json::to_string(&report)? + "\n" } else { report.to_string() }])?;
     Ok(if report.bad.len() > report.removed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -257,7 +272,7 @@ fn print(pieces: impl IntoIterator<Item = String>) -> Result<()> {
     let mut out = io::stdout().lock();
     let printed = pieces.into_iter().try_for_each(|piece| out.write_all(piece.as_bytes())).and_then(|()| out.flush());
     match printed {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(format!("can't print: {error}").into()),
         _ => Ok(()),
     }
 }

@@ -42,10 +42,24 @@ enum State {
     Down(RedisError),
 }
 
+impl State {
+    /// Whether the connection of this number was given up. A renewal gives up none: the old connection still answers
+    /// what was asked on it.
+    fn has_given_up(&self, number: u64) -> bool {
+        match self {
+            Self::Up(connection) => number < connection.oldest,
+            Self::Connecting | Self::Down(_) => true,
+        }
+    }
+}
+
 #[derive(Clone)]
 struct Connection {
-    /// Tells a connection from the one that replaces it.
+    /// Tells a connection from the one that takes its place.
     number: u64,
+    /// The number of the oldest connection that works as far as anybody knows: this one, or the first of those in a row
+    /// that were renewed. Older ones were given up.
+    oldest: u64,
     way: Way,
 }
 
@@ -84,6 +98,12 @@ impl Line {
         }
     }
 
+    /// Waits, without a bound, until there is a connection.
+    pub(super) async fn is_up(&self) {
+        // The sender is at hand: it can't have gone.
+        let _ = self.state.subscribe().wait_for(|state| matches!(state, State::Up(_))).await;
+    }
+
     /// Gives up the connection, whose answers make no sense.
     pub(super) fn distrust(&self) {
         let number = match &*self.state.borrow() {
@@ -99,7 +119,7 @@ impl Line {
         let _ = self.concerns.try_send(Concern::Stale);
     }
 
-    /// Asks on one connection, as long as it is the one of the line.
+    /// Asks on one connection, until it is given up.
     async fn ask_on(
         &self,
         mut connection: Connection,
@@ -107,8 +127,9 @@ impl Line {
         bytes: usize,
     ) -> RedisResult<Vec<RedisResult<Value>>> {
         let waiting = Waiting { line: self, bytes };
-        let mut state = self.state.subscribe();
-        let mut replaced = pin!(state.wait_for(|state| matches!(state, State::Connecting | State::Down(_))));
+        let (mut state, number) = (self.state.subscribe(), connection.number);
+        // Only the last state is seen: the next connection may be up before this task hears that its own was given up.
+        let mut replaced = pin!(state.wait_for(|state| state.has_given_up(number)));
         let mut answers = pin!(connection.way.ask(commands));
         let answers = loop {
             tokio::select! {
@@ -206,7 +227,7 @@ impl Supervisor {
     async fn connect(&mut self) -> RedisResult<Connection> {
         let way = self.server.connect().await?;
         self.number += 1;
-        Ok(Connection { number: self.number, way })
+        Ok(Connection { number: self.number, oldest: self.number, way })
     }
 
     /// Attends to a connection until it is given up.
@@ -225,7 +246,7 @@ impl Supervisor {
                 Concern::Stale if renewed.elapsed() >= RENEWAL => {
                     renewed = Instant::now();
                     if let Ok(next) = self.connect().await {
-                        connection = next;
+                        connection = Connection { oldest: connection.oldest, ..next };
                         self.state.send_if_modified(|state| {
                             let is_up = matches!(state, State::Up(_));
                             if is_up {
@@ -252,5 +273,81 @@ impl Supervisor {
             self.patience = MOST_PATIENCE.min(2 * self.patience);
             replace(&self.state, connection.number);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{BufRead, BufReader, Write},
+        net::TcpListener,
+        sync::mpsc::{Receiver, channel},
+        thread,
+    };
+
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::cache::server::Access;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// A connection to a server that answers a PING each time the test lets it.
+    async fn connection(number: u64, oldest: u64, let_it: Receiver<()>) -> Connection {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("redis://{}", listener.local_addr().unwrap());
+        thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            for line in BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok) {
+                let answer = match &*line {
+                    "CLIENT" => "+OK\r\n",
+                    "PING" if let_it.recv().is_ok() => "+PONG\r\n",
+                    _ => "",
+                };
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        let way = Server::new(&url, &Access::default()).unwrap().connect().await.unwrap();
+        Connection { number, oldest, way }
+    }
+
+    fn line(connection: &Connection) -> Line {
+        let state = Arc::new(watch::Sender::new(State::Up(connection.clone())));
+        Line { state, concerns: mpsc::channel(1).0 }
+    }
+
+    fn ping() -> Pipeline {
+        let mut commands = Pipeline::new();
+        commands.cmd("PING").ignore_errors();
+        commands
+    }
+
+    #[tokio::test]
+    async fn an_asker_leaves_a_connection_that_was_given_up_however_soon_the_next_is_up() {
+        let ((_first, never), (_second, neither)) = (channel(), channel());
+        let first = connection(1, 1, never).await;
+        let (line, ping) = (line(&first), ping());
+        let mut asking = pin!(line.ask_on(first, &ping, 0));
+        assert!(asking.as_mut().now_or_never().is_none(), "it waits");
+        let second = connection(2, 2, neither).await;
+        // The asker does not run in between.
+        replace(&line.state, 1);
+        line.state.send_replace(State::Up(second));
+        let answers = timeout(PATIENCE, asking).await.expect("it leaves");
+        assert!(answers.is_err_and(|error| code_of(&error).is_none()), "so that it asks again");
+    }
+
+    #[tokio::test]
+    async fn an_asker_gets_its_answer_on_a_connection_that_was_renewed_meanwhile() {
+        let ((let_first, first), (_second, second)) = (channel(), channel());
+        let first = connection(1, 1, first).await;
+        let (line, ping) = (line(&first), ping());
+        let mut asking = pin!(line.ask_on(first, &ping, 0));
+        assert!(asking.as_mut().now_or_never().is_none(), "it waits");
+        line.state.send_replace(State::Up(connection(2, 1, second).await));
+        assert!(asking.as_mut().now_or_never().is_none(), "it goes on waiting");
+        let_first.send(()).unwrap();
+        let answers = timeout(PATIENCE, asking).await.expect("it is answered").unwrap();
+        assert!(matches!(&answers[..], [Ok(Value::SimpleString(reply))] if reply == "PONG"), "{answers:?}");
     }
 }

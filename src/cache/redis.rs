@@ -1,11 +1,15 @@
 //! The shared tier in Redis 6.2 or later, one server or a cluster, with plain commands alone: MGET, SET, ZADD GT, ZSCORE, PING.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use redis::{ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, Value};
+use tokio::time::sleep;
 
 use super::{
     line::Line,
@@ -21,6 +25,9 @@ const GENERATION: &str = "generation";
 
 /// How often a lookup is repeated because the generation has changed, before it takes the mark for lost.
 const READINGS: usize = 3;
+
+/// How long to wait, when the connection was lost before the question about memory was answered, until it is asked again.
+const ADVICE_PACE: Duration = Duration::from_secs(1);
 
 /// Redis, by one line for what is small and one for what would hold it up.
 #[derive(Clone)]
@@ -228,11 +235,18 @@ fn mark_of(score: f64) -> Option<u32> {
     Some(score).filter(|&score| score >= 0.0).map(|score| score as u32)
 }
 
-/// Tells, once it is reached, whether nothing bounds the memory of the server. Without the right to ask it is not told.
+/// Asks the server, as soon as it can be reached, whether nothing bounds its memory, and logs it once. A server that
+/// denies the right to ask has answered too, and nothing is logged.
 async fn advise(line: Line) {
     let mut commands = Pipeline::new();
-    commands.cmd("INFO").arg("memory");
-    let answers = line.ask(commands.ignore_errors(), 0).await.unwrap_or_default();
+    commands.cmd("INFO").arg("memory").ignore_errors();
+    let answers = loop {
+        line.is_up().await;
+        match line.ask(&commands, 0).await {
+            Ok(answers) => break answers,
+            Err(_) => sleep(ADVICE_PACE).await,
+        }
+    };
     if answers.into_iter().flatten().any(|info| is_unbounded(&info)) {
         telemetry::store_is_unbounded();
     }

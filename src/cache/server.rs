@@ -215,14 +215,15 @@ impl Way {
         }
     }
 
-    /// Some names that begin with `prefix`, and where to go on; a name may come twice.
+    /// Some names that begin with `prefix`, and where to go on; a name may come twice. In a name that is not UTF-8, U+FFFD
+    /// stands for what can't be read.
     ///
     /// # Errors
     /// When a node does not answer.
     pub(super) async fn scan(&mut self, prefix: &str, at: Cursor) -> RedisResult<(Vec<String>, Option<Cursor>)> {
         let mut scan = redis::cmd("SCAN");
         scan.arg(at.cursor).arg("MATCH").arg(format!("{}*", literally(prefix))).arg("COUNT").arg(SCANNED);
-        let (cursor, names, nodes): (u64, _, _) = match self {
+        let (cursor, names, nodes): (u64, Vec<Vec<u8>>, _) = match self {
             Self::One(server) => {
                 let (cursor, names) = scan.query_async(server).await?;
                 (cursor, names, 1)
@@ -240,6 +241,7 @@ impl Way {
             0 => Cursor { node: at.node + 1, cursor: 0 },
             cursor => Cursor { cursor, ..at },
         };
+        let names = names.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
         Ok((names, Some(next).filter(|next| next.node < nodes)))
     }
 

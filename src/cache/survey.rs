@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use redis::{FromRedisValue, Pipeline, RedisResult, Value};
+use redis::{FromRedisValue, Pipeline, RedisError, RedisResult, Value};
 use tokio::time::timeout;
 
 use super::{
@@ -11,7 +11,7 @@ use super::{
     redis::mark_by,
     server::{Cursor, Way},
     sqlite::Sqlite,
-    store::StoreError,
+    store::{StoreError, code_of},
 };
 
 /// How many entries are read at once; each may have 16 MiB, but most have some thousand bytes.
@@ -43,6 +43,9 @@ pub enum SurveyError {
     /// The store does not answer as it should.
     #[error("the store can't be read or written: {0}")]
     Store(String),
+    /// Under the key of the mark is something of another type.
+    #[error("the key {0} is for the mark, but holds something of another type; phipi check --repair deletes it")]
+    MarkIsTaken(String),
 }
 
 impl From<StoreError> for SurveyError {
@@ -57,8 +60,8 @@ impl From<redis::RedisError> for SurveyError {
     }
 }
 
-/// An entry as it is stored: its name after the prefix, and its bytes.
-pub type Stored = (String, Vec<u8>);
+/// An entry as it is stored: its name after the prefix, and its bytes. One of another type than phipi writes has none.
+pub type Stored = (String, Option<Vec<u8>>);
 
 impl Survey {
     /// Opens the store at `location`, of whose keys those are read that begin with `prefix`. `mark` is the key of the mark,
@@ -90,9 +93,14 @@ impl Survey {
         }
         let names = self.names.split_off(self.names.len().saturating_sub(PAGE));
         let values = in_time(self.source.values(&names)).await?;
-        let stored = names.into_iter().zip(values).filter_map(|(name, value)| {
+        let stored = names.into_iter().zip(values).filter_map(|(name, found)| {
             let name = name.strip_prefix(&self.prefix)?.to_owned();
-            Some((name, value?))
+            match found {
+                Found::Bytes(bytes) => Some((name, Some(bytes))),
+                Found::OtherType => Some((name, None)),
+                // A name that is not UTF-8 can't be asked for as it was told. It is none that phipi writes.
+                Found::Nothing => name.contains(char::REPLACEMENT_CHARACTER).then_some((name, None)),
+            }
         });
         Ok(Some(stored.collect()))
     }
@@ -100,7 +108,7 @@ impl Survey {
     /// The mark.
     ///
     /// # Errors
-    /// When the store does not answer.
+    /// When the store does not answer, or [`SurveyError::MarkIsTaken`].
     pub async fn mark(&mut self) -> Result<Option<u32>, SurveyError> {
         let mark = self.mark.clone();
         in_time(self.source.mark(&mark)).await
@@ -112,7 +120,7 @@ impl Survey {
     /// When the store does not answer.
     pub async fn has(&mut self, name: &str) -> Result<bool, SurveyError> {
         let names = [format!("{}{name}", self.prefix)];
-        Ok(in_time(self.source.values(&names)).await?.iter().any(Option::is_some))
+        Ok(in_time(self.source.values(&names)).await?.iter().any(|found| matches!(found, Found::Bytes(_))))
     }
 
     /// Removes entries of these names, after the prefix.
@@ -148,21 +156,17 @@ impl Source {
         })
     }
 
-    async fn values(&mut self, names: &[String]) -> Result<Vec<Option<Vec<u8>>>, SurveyError> {
+    async fn values(&mut self, names: &[String]) -> Result<Vec<Found>, SurveyError> {
         match self {
-            Self::File { file, .. } => Ok(file.read(names.to_vec()).await?.values),
-            Self::Redis { way, .. } => {
-                let mut commands = Pipeline::new();
-                commands.cmd("MGET").arg(names);
-                Ok(only(way.ask(commands.ignore_errors()).await?)?)
-            }
+            Self::File { file, .. } => Ok(file.read(names.to_vec()).await?.values.into_iter().map(Found::of).collect()),
+            Self::Redis { way, .. } => Ok(values_in_redis(way, names).await?),
         }
     }
 
     async fn mark(&mut self, mark: &str) -> Result<Option<u32>, SurveyError> {
         match self {
             Self::File { file, .. } => Ok(file.read(Vec::new()).await?.mark.mark),
-            Self::Redis { way, .. } => Ok(mark_by(way, mark).await?),
+            Self::Redis { way, .. } => mark_in_redis(way, mark).await,
         }
     }
 
@@ -179,6 +183,55 @@ impl Source {
             }
         }
     }
+}
+
+/// What is under a name.
+enum Found {
+    Nothing,
+    Bytes(Vec<u8>),
+    OtherType,
+}
+
+impl Found {
+    fn of(bytes: Option<Vec<u8>>) -> Self {
+        bytes.map_or(Self::Nothing, Self::Bytes)
+    }
+}
+
+/// What is under each name. MGET answers nil for a key of another type as it does for none, and GET tells them apart.
+async fn values_in_redis(way: &mut Way, names: &[String]) -> RedisResult<Vec<Found>> {
+    let mut commands = Pipeline::new();
+    commands.cmd("MGET").arg(names);
+    let values: Vec<Option<Vec<u8>>> = only(way.ask(commands.ignore_errors()).await?)?;
+    let mut found: Vec<Found> = values.into_iter().map(Found::of).collect();
+    let unread = found.iter_mut().zip(names).filter(|(found, _)| matches!(found, Found::Nothing));
+    let (unread, names): (Vec<&mut Found>, Vec<&String>) = unread.unzip();
+    if names.is_empty() {
+        return Ok(found);
+    }
+    let mut commands = Pipeline::new();
+    for name in names {
+        commands.get(name);
+    }
+    for (found, answer) in unread.into_iter().zip(way.ask(commands.ignore_errors()).await?) {
+        *found = match answer {
+            Err(error) if is_of_another_type(&error) => Found::OtherType,
+            answer => Found::of(Option::from_redis_value(answer?)?),
+        };
+    }
+    Ok(found)
+}
+
+async fn mark_in_redis(way: &mut Way, mark: &str) -> Result<Option<u32>, SurveyError> {
+    match mark_by(way, mark).await {
+        Err(error) if is_of_another_type(&error) => Err(SurveyError::MarkIsTaken(mark.to_owned())),
+        mark => Ok(mark?),
+    }
+}
+
+/// Whether a command was refused since its key holds a value of another type than the command is for.
+fn is_of_another_type(error: &RedisError) -> bool {
+    code_of(error).as_deref() == Some("WRONGTYPE")
 }
 
 /// The answer to the one command that was sent.

@@ -141,7 +141,9 @@ pub fn store_is_unbounded() {
 
 /// The key of the mark holds something that is no mark.
 pub fn mark_is_taken(key: &str) {
-    error!("cache: the key {key} holds something else; delete it, or choose another --cache-prefix");
+    error!(
+        "cache: the key {key} holds something else; delete it with phipi check --repair, or choose another --cache-prefix"
+    );
 }
 
 /// A file that is no cache, or no longer a sound one, was moved aside; a new one takes its place.

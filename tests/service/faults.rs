@@ -10,9 +10,10 @@ use rusqlite::{Connection, params};
 use rustix::process::Signal;
 
 use crate::{
+    file_size::limited,
     oracle::fibonacci,
     redis_server::{PREFIX, RedisServer},
-    service::{Service, eventually, get, program, undisturbed},
+    service::{Service, eventually, get, undisturbed},
 };
 
 /// Ways to spoil a stored entry, and why each might get through.
@@ -495,10 +496,8 @@ fn a_full_disk_stops_writes_alone() {
     let folder = tempfile::tempdir().unwrap();
     let cache = format!("sqlite:{}", folder.path().join("cache.sqlite").display());
     assert!(!Service::start(&cache).fib_cached(1_000));
-    // No file of this process can grow beyond 256 KiB, and that it can't is an error like that of a full disk.
-    let mut limited = std::process::Command::new("bash");
-    limited.env_clear().args(["-c", "ulimit -f 256; trap '' XFSZ; exec \"$0\" \"$@\""]);
-    limited.arg(program().get_program());
+    // No file of this process can grow beyond 256 KiB.
+    let mut limited = limited("ulimit -f 256; exec \"$0\" \"$@\"");
     limited.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--cache", &cache]);
     let service = Service::spawn(limited).expecting_warnings();
     assert_eq!(service.fib(70_000).0, fibonacci(70_000));

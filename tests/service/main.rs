@@ -9,6 +9,7 @@ mod collector;
 mod command_line;
 mod documents;
 mod faults;
+mod file_size;
 mod frames;
 mod graphql;
 mod greedy;

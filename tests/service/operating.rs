@@ -100,7 +100,7 @@ fn the_server_takes_the_rule_and_what_adds_to_it() {
 }
 
 #[test]
-fn an_operator_who_checks_needs_two_rights_more() {
+fn an_operator_who_checks_needs_three_rights_more() {
     let redis = RedisServer::start();
     let url = by_the_rule(&redis);
     let run = |arguments: &[&str]| program().args(arguments).args(["--cache", &*url]).output().unwrap();
@@ -110,9 +110,17 @@ fn an_operator_who_checks_needs_two_rights_more() {
     let rule = rules().into_iter().find(|rule| rule.contains("phipi check")).unwrap();
     assert_eq!(shell(rule, &redis), "OK");
     redis.run(&format!("SET {PREFIX}1:pi:7 3"));
-    assert!(!run(&["check"]).status.success(), "one is bad");
+    redis.run(&format!("RPUSH {PREFIX}1:pi:8 3"));
+    assert_eq!(run(&["check"]).status.code(), Some(1), "two are bad");
+    for (right, without) in [("get", "check"), ("del", "check --repair")] {
+        redis.run(&format!("ACL SETUSER phipi -{right}"));
+        let refusal = run(&without.split(' ').collect::<Vec<_>>());
+        assert_eq!(refusal.status.code(), Some(3), "{right}");
+        assert!(String::from_utf8_lossy(&refusal.stderr).contains(&format!("'{right}' command")), "{refusal:?}");
+        redis.run(&format!("ACL SETUSER phipi +{right}"));
+    }
     assert!(run(&["check", "--repair"]).status.success());
-    assert!(!redis.keys().contains(&format!("{PREFIX}1:pi:7")));
+    assert!([7, 8].iter().all(|terms| !redis.keys().contains(&format!("{PREFIX}1:pi:{terms}"))));
 }
 
 #[test]

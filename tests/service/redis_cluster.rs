@@ -6,7 +6,10 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use redis::{Client, Connection};
+use redis::{
+    Client, Connection,
+    cluster::{ClusterClient, ClusterConnection},
+};
 use tempfile::TempDir;
 
 use crate::{
@@ -52,6 +55,11 @@ impl RedisCluster {
     /// What `--cache` takes: one primary and one replica are enough to find the others.
     pub fn url(&self) -> String {
         format!("redis-cluster://127.0.0.1:{},127.0.0.1:{}", self.nodes[0].port, self.nodes[5].port)
+    }
+
+    /// A connection to all nodes.
+    pub fn connection(&self) -> ClusterConnection {
+        ClusterClient::new([format!("redis://127.0.0.1:{}", self.nodes[0].port)]).unwrap().get_connection().unwrap()
     }
 
     /// Forgets all entries.

@@ -216,9 +216,12 @@ fn what_was_refused_is_written_whole_to_a_server_that_comes_back_empty() {
     });
 }
 
+/// The advice on a server that nothing bounds.
+const UNBOUNDED: &str = "nothing bounds the memory of Redis; set its maxmemory, and maxmemory-policy allkeys-lfu";
+
 #[test]
 fn a_server_that_nothing_bounds_is_told_of() {
-    let told = "nothing bounds the memory of Redis; set its maxmemory, and maxmemory-policy allkeys-lfu";
+    let told = UNBOUNDED;
     Service::start(&RedisServer::start().url()).logs(told);
     for bound in [["--maxmemory", "100mb"], ["--maxmemory-policy", "allkeys-lru"]] {
         let redis = RedisServer::start_with(&bound);
@@ -227,4 +230,23 @@ fn a_server_that_nothing_bounds_is_told_of() {
         eventually("the server is asked", || runs_of("info", &mut redis.connection()) > 0);
         assert!(!service.pi_cached(1) && !service.log().contains(told));
     }
+}
+
+#[test]
+fn a_server_that_nothing_bounds_is_told_of_once_though_it_comes_late() {
+    let mut redis = RedisServer::start();
+    redis.kill();
+    let service = Service::start(&redis.url()).expecting_warnings();
+    let mut terms = 0;
+    let mut ask = || {
+        terms += 1;
+        service.pi_cached(terms)
+    };
+    eventually("the server is missed", || !ask() && service.log().contains("the store can't be read"));
+    redis.restart();
+    service.logs(UNBOUNDED);
+    redis.kill();
+    redis.restart();
+    eventually("the next server is in use", || !ask() && runs_of("mget", &mut redis.connection()) > 0);
+    assert_eq!(service.log().matches(UNBOUNDED).count(), 1, "{}", service.log());
 }

@@ -20,11 +20,11 @@ fn text(bytes: &[u8]) -> &str {
     str::from_utf8(bytes).unwrap()
 }
 
-/// The report on a store, and whether it is a good one.
-fn check(cache: &str, flags: &[&str]) -> (Value, bool) {
+/// The report on a store, which is all of stdout, and the status that `phipi check` ended with.
+fn check(cache: &str, flags: &[&str]) -> (Value, i32) {
     let output = run(&[&["check", "--json"], flags].concat(), cache);
     let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(&output.stderr)));
-    (report, output.status.success())
+    (report, output.status.code().unwrap())
 }
 
 fn whole(entries: usize, mark: u32) -> Value {
@@ -38,13 +38,13 @@ fn is_filled_and_checked(cache: &str) {
         let output = run(&["warm", "--fib", n], cache);
         assert_eq!(text(&output.stdout), told, "{}", text(&output.stderr));
     }
-    assert_eq!(check(cache, &[]), (whole(8, 1_000), true));
+    assert_eq!(check(cache, &[]), (whole(8, 1_000), 0));
     let service = Service::start(cache);
     assert!(service.fib_cached(1_000) && service.fib_cached(513) && !service.fib_cached(1_001));
     assert!(!service.pi_cached(7));
     service.stop();
     assert_eq!(text(&run(&["warm", "--fib", "150000"], cache).stdout), "F(150000) is there now\n");
-    assert_eq!(check(cache, &[]), (whole(782 + 2, 100_000), true));
+    assert_eq!(check(cache, &[]), (whole(782 + 2, 100_000), 0));
     let service = Service::start(cache);
     assert_eq!(service.fib(150_000), (fibonacci(150_000), true));
     assert!(service.fib_cached(99_999));
@@ -72,12 +72,16 @@ fn a_cluster_is_filled_and_checked() {
     });
 }
 
+/// The key of a name in full.
+fn key(name: &str) -> String {
+    format!("{PREFIX}{name}")
+}
+
 #[test]
 fn what_is_bad_is_found_and_removed_and_what_is_unknown_is_not() {
     let redis = RedisServer::start();
     run(&["warm", "--fib", "1000"], &redis.url());
     let mut operator = redis.connection();
-    let key = |name: &str| format!("{PREFIX}{name}");
     for (name, value) in [("1:pi:7", "3"), ("1:fib:rung:3", "x"), ("1:fib:rung:782", "x"), ("0:fib:n:7", "13")] {
         let () = operator.set(key(name), value).unwrap();
     }
@@ -85,27 +89,149 @@ fn what_is_bad_is_found_and_removed_and_what_is_unknown_is_not() {
     let () = operator.set("another:1:pi:7", "3").unwrap();
     let expected = |removed: usize| {
         json!({
-            "entries": 10, "proven": 6, "bad": ["1:fib:rung:3", "1:pi:7"], "unknown": ["0:fib:n:7", "1:fib:rung:782"],
-            "mark": 1_000, "lost_rungs": [3, 5], "removed": removed,
+            "entries": 10, "proven": 6, "bad": ["phipi:1:fib:rung:3", "phipi:1:pi:7"],
+            "unknown": ["phipi:0:fib:n:7", "phipi:1:fib:rung:782"], "mark": 1_000, "lost_rungs": [3, 5], "removed": removed,
         })
     };
-    assert_eq!(check(&redis.url(), &[]), (expected(0), false));
-    let told = run(&["check"], &redis.url());
+    assert_eq!(check(&redis.url(), &[]), (expected(0), 1));
+    let told = |flags: &[&str]| text(&run(&[&["check"], flags].concat(), &redis.url()).stdout).to_owned();
+    let report = told(&[]);
     assert_eq!(
-        text(&told.stdout),
-        "10 entries, of which 6 are proven\n\
-         the ladder is vouched for up to F(1000); 2 of its rungs are lost\n\
-         2 are not what they should be; remove them with --repair: 1:fib:rung:3, 1:pi:7\n\
-         2 are not of this version, and are left alone: 0:fib:n:7, 1:fib:rung:782\n"
+        report,
+        "10 entries: 6 proven, 2 bad, 2 unknown\n\
+         the ladder is vouched for up to F(1000); 2 of its rungs are lost, and the next answers that need them write \
+         them again\n\
+         2 entries are not what their keys say; remove them with --repair:\n  phipi:1:fib:rung:3\n  phipi:1:pi:7\n\
+         2 keys are not of this version of phipi, and are left alone:\n  phipi:0:fib:n:7\n  phipi:1:fib:rung:782\n"
     );
-    assert_eq!(check(&redis.url(), &["--repair"]), (expected(2), true));
+    for key in report.lines().filter_map(|line| line.strip_prefix("  ")) {
+        assert!(redis.keys().contains(&key.to_owned()), "{key} is what redis-cli takes");
+    }
+    assert_eq!(check(&redis.url(), &["--repair"]), (expected(2), 0));
     let keys = redis.keys();
     assert!(
         !keys.contains(&key("1:pi:7")) && keys.contains(&key("0:fib:n:7")) && keys.contains(&"another:1:pi:7".into())
     );
     assert_eq!(text(&run(&["warm", "--fib", "1000"], &redis.url()).stdout), "F(1000) is there now\n");
-    let (report, is_good) = check(&redis.url(), &[]);
-    assert!(is_good && report["lost_rungs"] == json!([]), "warming writes lost rungs anew: {report}");
+    let (report, status) = check(&redis.url(), &[]);
+    assert!(status == 0 && report["lost_rungs"] == json!([]), "warming writes lost rungs anew: {report}");
+}
+
+/// Puts values of other types than phipi's where its own may be, and beside; the store was filled up to F(1000).
+fn keys_of_another_type_are_found_and_removed(cache: &str, mut operator: impl Commands) {
+    run(&["warm", "--fib", "1000"], cache);
+    for name in ["1:fib:rung:3", "1:fib:top"] {
+        let () = operator.del(key(name)).unwrap();
+    }
+    let () = operator.rpush(key("1:fib:rung:3"), "x").unwrap();
+    let () = operator.hset(key("1:pi:7"), "x", "x").unwrap();
+    let () = operator.set(key("1:fib:top"), "theirs").unwrap();
+    let () = operator.sadd(key("theirs"), "x").unwrap();
+    let expected = |removed: usize| {
+        json!({
+            "entries": 11, "proven": 7, "bad": ["phipi:1:fib:rung:3", "phipi:1:fib:top", "phipi:1:pi:7"],
+            "unknown": ["phipi:theirs"], "mark": null, "lost_rungs": [], "removed": removed,
+        })
+    };
+    assert_eq!(check(cache, &[]), (expected(0), 1));
+    assert_eq!(check(cache, &[]), (expected(0), 1), "without --repair nothing is changed");
+    assert_eq!(check(cache, &["--repair"]), (expected(3), 0));
+    let is_there = |operator: &mut _, name: &str| Commands::exists::<_, bool>(operator, key(name)).unwrap();
+    assert!(is_there(&mut operator, "theirs") && !is_there(&mut operator, "1:fib:top"));
+
+    assert_eq!(text(&run(&["warm", "--fib", "1000"], cache).stdout), "F(1000) is there now\n");
+    let whole = json!({
+        "entries": 9, "proven": 8, "bad": [], "unknown": ["phipi:theirs"], "mark": 1_000, "lost_rungs": [], "removed": 0,
+    });
+    assert_eq!(check(cache, &[]), (whole, 0), "what was of another type is as if it had been lost");
+}
+
+#[test]
+fn keys_of_another_type_in_redis_are_found_and_removed() {
+    let redis = RedisServer::start();
+    undisturbed(|| {
+        redis.run("FLUSHALL");
+        keys_of_another_type_are_found_and_removed(&redis.url(), redis.connection());
+    });
+}
+
+#[test]
+fn keys_of_another_type_in_a_cluster_are_found_and_removed() {
+    let cluster = RedisCluster::start();
+    undisturbed(|| {
+        cluster.flush();
+        keys_of_another_type_are_found_and_removed(&cluster.url(), cluster.connection());
+    });
+}
+
+#[test]
+fn a_mark_of_another_type_is_repaired_in_a_store_that_has_nothing_else() {
+    let redis = RedisServer::start();
+    redis.run(&format!("RPUSH {PREFIX}1:fib:top theirs"));
+    let warmed = run(&["warm", "--fib", "10"], &redis.url());
+    assert!(!warmed.status.success());
+    assert!(text(&warmed.stderr).contains("the key phipi:1:fib:top is for the mark"), "{}", text(&warmed.stderr));
+    redis.run("FLUSHALL");
+    redis.run(&format!("RPUSH {PREFIX}1:fib:top theirs"));
+    let told = run(&["check", "--repair"], &redis.url());
+    assert_eq!(
+        text(&told.stdout),
+        "1 entry: 0 proven, 1 bad, 0 unknown\n1 entry was not what its key says, and is removed:\n  phipi:1:fib:top\n"
+    );
+    assert_eq!(redis.keys(), [""; 0]);
+}
+
+#[test]
+fn a_key_that_is_no_text_is_unknown_and_holds_up_nothing() {
+    let redis = RedisServer::start();
+    run(&["warm", "--fib", "100"], &redis.url());
+    let no_text = [PREFIX.as_bytes(), &[0xff]].concat();
+    let () = redis.connection().set(&no_text, "theirs").unwrap();
+    let expected = json!({
+        "entries": 2, "proven": 1, "bad": [], "unknown": ["phipi:\u{fffd}"], "mark": 100, "lost_rungs": [], "removed": 0,
+    });
+    assert_eq!(check(&redis.url(), &["--repair"]), (expected, 0));
+    assert!(redis.connection().exists::<_, bool>(&no_text).unwrap(), "it is left alone");
+}
+
+#[test]
+fn the_status_of_check_tells_what_is_wrong() {
+    let mut redis = RedisServer::start();
+    redis.run(&format!("SET {PREFIX}1:pi:7 3"));
+    let folder = tempfile::tempdir().unwrap();
+    let a_folder = format!("sqlite:{}", folder.path().display());
+    let status = |arguments: &[&str], cache: &str| {
+        let output = run(&[&["check"], arguments].concat(), cache);
+        let (status, is_told) = (output.status.code().unwrap(), !output.stderr.is_empty());
+        assert_eq!(
+            (status > 1, status <= 1),
+            (is_told, !output.stdout.is_empty()),
+            "{arguments:?} {cache}: {output:?}"
+        );
+        status
+    };
+    let help = program().args(["check", "--help"]).output().unwrap();
+    let page = include_str!("../../docs/operating.md");
+    for (expected, arguments, cache) in [
+        (1, &[][..], &*redis.url()),
+        (1, &["--json"], &redis.url()),
+        (0, &["--repair"], &redis.url()),
+        (0, &[], &redis.url()),
+        (2, &["--mend"], &redis.url()),
+        (2, &[], "postgres://host"),
+        (2, &["--cache-password-file", "/nowhere/secret"], &redis.url()),
+        (3, &[], "memory:"),
+        (3, &["--json"], "memory:"),
+        (3, &[], "redis+unix:///nowhere/redis.sock"),
+        (3, &[], &a_folder),
+    ] {
+        assert_eq!(status(arguments, cache), expected, "{arguments:?} {cache}");
+        assert!(text(&help.stdout).contains(&format!("\n  {expected}  ")) && page.contains(&format!("| {expected} |")));
+    }
+    redis.run("CONFIG SET requirepass secret");
+    assert_eq!(status(&[], &redis.url()), 3, "a server that refuses");
+    redis.kill();
+    assert_eq!(status(&[], &redis.url()), 3, "a server that is gone");
 }
 
 #[test]
@@ -113,7 +239,10 @@ fn what_cant_be_done_is_told() {
     for (arguments, told) in [
         (&["warm", "--fib", "10", "--cache", "memory:"][..], "memory: keeps nothing for others"),
         (&["check", "--cache", "memory:"], "memory: keeps nothing for others"),
-        (&["check", "--cache", "redis://127.0.0.1:1"], "the store can't be read or written: "),
+        (
+            &["check", "--cache", "redis://127.0.0.1:1"],
+            "redis://127.0.0.1:1/0 can't be checked: the store can't be read",
+        ),
         (
             &["warm", "--fib", "10", "--cache", "redis+unix:///nowhere/redis.sock"],
             "the store can't be read or written: ",
