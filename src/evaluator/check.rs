@@ -74,7 +74,7 @@ pub async fn check(
     repair: bool,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Report, SurveyError> {
-    let mut survey = Survey::open(location, prefix, LADDER_MARK).await?;
+    let mut survey = Survey::open(location, prefix, LADDER_MARK, repair).await?;
     // Before the entries, so that the rungs that it vouches for are older.
     let mut report = Report { mark: survey.mark().await?, ..Report::default() };
     let (mut seen, mut rungs) = (BTreeSet::new(), BTreeSet::new());
@@ -103,6 +103,7 @@ pub async fn check(
     }
     let highest = report.mark.map(|mark| mark.min(LADDER_TOP) / Rung::SPACING);
     report.lost_rungs = highest.map_or_else(Vec::new, |highest| (0..=highest).filter(|r| !rungs.contains(r)).collect());
+    survey.close().await?;
     report.bad.sort();
     report.unknown.sort();
     Ok(report)

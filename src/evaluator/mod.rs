@@ -67,7 +67,7 @@ impl Evaluator {
     /// gives.
     ///
     /// # Errors
-    /// When the system starts no thread for the cache.
+    /// When the cache is a file that is none of ours and may not be replaced, or the system starts no thread for it.
     pub fn open(
         location: Location,
         prefix: String,
@@ -213,7 +213,7 @@ impl Evaluator {
         self.cache.condition()
     }
 
-    /// Waits for everything that outlived its request.
+    /// Waits for everything that outlived its request, and closes the cache. Nobody may ask afterwards.
     pub async fn drain(&self) {
         self.tasks.close();
         self.tasks.wait().await;

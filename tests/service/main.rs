@@ -31,6 +31,7 @@ mod refusals;
 mod sentinel;
 mod service;
 mod sockets;
+mod sqlite;
 mod storm;
 mod telemetry;
 mod tls;
