@@ -160,14 +160,13 @@ impl Connections {
     }
 
     /// Closes connections to what the path no longer names, when there is no work that would.
-    pub(super) fn tend(&self) {
-        let mut all = self.all();
-        if all.opened().is_some_and(|opened| !opened.is_current(&self.path))
-            && let Ok(place) = Place::of(&self.path)
-            && let Ok(_guard) = place.guard()
-        {
+    pub(super) fn tend(&self, role: Role) {
+        // As a rule it is current, and the other connection is not waited for.
+        let is_stale = lock(self.slot(role)).as_ref().is_some_and(|opened| !opened.is_current(&self.path));
+        if is_stale && let Ok(place) = Place::of(&self.path) {
+            let mut all = self.all();
             // What can't be saved now is tried again in a moment.
-            let _ = self.let_go_of_stale(&mut all, &place);
+            let _ = place.guard().and_then(|_guard| self.let_go_of_stale(&mut all, &place));
         }
     }
 
@@ -189,10 +188,7 @@ impl Connections {
 
     /// The connection of a role, opened on what the path names now.
     fn current(&self, role: Role, scrutiny: Scrutiny) -> Result<MutexGuard<'_, Slot>, FileError> {
-        let slot = lock(match role {
-            Role::Reader => &self.reader,
-            Role::Writer => &self.writer,
-        });
+        let slot = lock(self.slot(role));
         if slot.as_ref().is_some_and(|opened| opened.is_current(&self.path)) {
             return Ok(slot);
         }
@@ -239,13 +235,19 @@ impl Connections {
         let was = opened.identity.clone();
         let companions = [(LOG, &was.log), (INDEX, &was.index)];
         if now.is_some_and(|now| now.file == was.file) {
-            let index = Trace::of(&beside(place.file(), INDEX), Closeness::Inode)?;
+            let trace = |suffix| Trace::of(&beside(place.file(), suffix), Closeness::Inode);
+            let (log, index) = (trace(LOG)?, trace(INDEX)?);
             if index.is_some() && index != was.index {
                 all.let_go();
                 return Ok(());
             }
             match checkpoint(&opened.connection) {
                 Err(error) if error.is_of_others() => return Err(error),
+                // A log that has its name still is read anew by the next connection.
+                Err(_) if log == was.log => {
+                    all.let_go();
+                    return remove(&beside(place.file(), INDEX));
+                }
                 outcome => telemetry::log_replaced(&self.path, outcome.err().as_ref()),
             }
             all.let_go();
@@ -280,6 +282,13 @@ impl Connections {
     /// The file as its content is now, if there is one.
     fn content(&self) -> Option<Trace> {
         Trace::of(&self.path, Closeness::Content).ok().flatten()
+    }
+
+    fn slot(&self, role: Role) -> &Mutex<Slot> {
+        match role {
+            Role::Reader => &self.reader,
+            Role::Writer => &self.writer,
+        }
     }
 
     fn all(&self) -> All<'_> {

@@ -252,7 +252,7 @@ impl Blocking {
                             connections.close();
                         }
                     }
-                    Err(RecvTimeoutError::Timeout) => connections.tend(),
+                    Err(RecvTimeoutError::Timeout) => connections.tend(role),
                     Err(RecvTimeoutError::Disconnected) => return,
                 }
             }
