@@ -167,7 +167,7 @@ impl Store {
         let location = match named.into_iter().flatten().find(|url| !url.is_empty()) {
             Some(url) => Location::new(&url, &access)?,
             None if access.is_given() => return Err(LocationError::Access.into()),
-            None => default_file().map_or(Location::Memory, Location::Sqlite),
+            None => default_file().map_or(Location::Memory, |path| Location::Sqlite { path, is_default: true }),
         };
         Ok(location)
     }

@@ -12,7 +12,12 @@ pub enum Location {
     /// In this process alone.
     Memory,
     /// In a file that processes of this machine may share.
-    Sqlite(PathBuf),
+    Sqlite {
+        /// The path of the file.
+        path: PathBuf,
+        /// Whether nobody named it. Only then may what is there be moved aside.
+        is_default: bool,
+    },
     /// In Redis, which any number of processes share.
     Redis(Server),
 }
@@ -60,7 +65,7 @@ impl Location {
             _ if url == "memory:" => Self::Memory,
             None => return Err(LocationError::Scheme),
             Some(path) if path.is_empty() || path.starts_with(":memory:") => return Err(LocationError::Path),
-            Some(path) => Self::Sqlite(path.into()),
+            Some(path) => Self::Sqlite { path: path.into(), is_default: false },
         };
         if access.is_given() { Err(LocationError::Access) } else { Ok(local) }
     }
@@ -71,7 +76,7 @@ impl fmt::Display for Location {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Memory => out.write_str("memory:"),
-            Self::Sqlite(path) => write!(out, "sqlite:{}", path.display()),
+            Self::Sqlite { path, .. } => write!(out, "sqlite:{}", path.display()),
             Self::Redis(server) => write!(out, "{server}"),
         }
     }

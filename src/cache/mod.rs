@@ -219,7 +219,7 @@ where
     /// serves alone.
     ///
     /// # Errors
-    /// When the system starts no thread for it.
+    /// When it is a file that is no cache and may not be replaced, or the system starts no thread for it.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -249,6 +249,7 @@ where
         let missing = local.iter().filter(|entry| !matches!(entry, Entry::Vouched(_))).count();
         telemetry::looked_up(Tier::Local, wants.len() - missing, missing);
         if missing == 0 {
+            self.note_used(wants, &local);
             return Found { entries: local, sight: self.own_sight(began) };
         }
         let asked = wants.iter().zip(&local).filter(|(_, entry)| !matches!(entry, Entry::Vouched(_)));
@@ -267,7 +268,18 @@ where
         let entries: Vec<Entry<V>> = entries.collect();
         let still_missing = entries.iter().filter(|entry| !matches!(entry, Entry::Vouched(_))).count();
         telemetry::looked_up(Tier::Shared, missing - still_missing, still_missing);
+        self.note_used(wants, &entries);
         Found { entries, sight }
+    }
+
+    /// Tells the store which of its entries were used, of those that it may evict for others.
+    fn note_used(&self, wants: &[Want<K>], entries: &[Entry<V>]) {
+        if let Some(Tiers { shared, .. }) = &self.store {
+            let used = wants.iter().zip(entries).filter(|(want, entry)| {
+                matches!(entry, Entry::Vouched(_)) && (self.retention)(&want.key) == Retention::Dear
+            });
+            shared.store.note_used(used.map(|(want, _)| name(&self.prefix, &want.key)));
+        }
     }
 
     /// What this process knows of an entry without asking the store.
@@ -315,12 +327,12 @@ where
         }
     }
 
-    /// Waits until what is on its way is in the store, as long as the store takes it.
-    ///
-    /// It ends when the store has taken nothing for `patience`.
+    /// Waits until what is on its way is in the store, until that has taken nothing for `patience`, and closes the store.
+    /// Nobody may ask afterwards.
     pub async fn drain(&self, patience: Duration) {
-        if let Some(Tiers { post, .. }) = &self.store {
+        if let Some(Tiers { shared, post }) = &self.store {
             post.close(patience).await;
+            shared.store.close().await;
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -18,13 +18,14 @@ use super::{
 };
 use crate::telemetry;
 
-/// The member of the mark's sorted set whose score is the generation of the store. The mark itself is the score of the
-/// member that is named after the generation, which ZADD GT never lowers. A lookup asks for both at once, since it
-/// knows the generation of the last visit.
+/// The members of the mark's sorted set. The score of the first is the generation of the store. The score of the second
+/// is a generation and its mark: `generation * 2^MARK_BITS + mark`. It vouches only if the generations are the same; and
+/// ZADD GT never lowers it. So one lookup, without knowing anything, tells the mark and whether it counts.
 const GENERATION: &str = "generation";
+const MARK: &str = "mark";
 
-/// How often a lookup is repeated because the generation has changed, before it takes the mark for lost.
-const READINGS: usize = 3;
+/// A mark is below 2^17. A score holds 53 bits exactly, so that 36 are left for the generation.
+const MARK_BITS: u32 = 17;
 
 /// How long to wait, when the connection was lost before the question about memory was answered, until it is asked again.
 const ADVICE_PACE: Duration = Duration::from_secs(1);
@@ -36,8 +37,6 @@ pub(super) struct Redis {
     large: Line,
     mark: Arc<str>,
     mark_is_taken: Arc<AtomicBool>,
-    /// The generation that the last visit saw.
-    generation: Arc<Mutex<Option<u64>>>,
 }
 
 impl Redis {
@@ -45,7 +44,7 @@ impl Redis {
     pub(super) fn open(server: &Server, mark: String) -> Self {
         let (small, large) = (Line::open(server.clone()), Line::open(server.clone()));
         tokio::spawn(advise(small.clone()));
-        Self { small, large, mark: mark.into(), mark_is_taken: Arc::default(), generation: Arc::default() }
+        Self { small, large, mark: mark.into(), mark_is_taken: Arc::default() }
     }
 
     /// The mark is read before the entries and again after them, and the lower is taken: it only ever rises, so that
@@ -53,62 +52,27 @@ impl Redis {
     ///
     /// When no entry is wanted, the same commands are sent, so that who may do that may do the rest.
     pub(super) async fn read(&self, names: &[String], bytes: usize) -> Result<Reading, StoreError> {
-        let mut values = Vec::new();
-        for _ in 0..READINGS {
-            let known = *self.generation();
-            let (generation, reading) = self.read_under(known, names, bytes).await?;
-            *self.generation() = reading.mark.generation;
-            if reading.mark.generation.is_none_or(|read| read == generation) {
-                return Ok(reading);
-            }
-            values = reading.values;
-        }
-        Ok(Reading { mark: MarkSnapshot::default(), values })
-    }
-
-    /// Reads the mark of the generation that is known. When none is, a new one is offered to the store, which takes it
-    /// if it has none yet: so the mark of a new store is known from its first lookup on, without another round trip.
-    /// Gives the generation whose mark was asked for beside the one that the store has.
-    async fn read_under(
-        &self,
-        known: Option<u64>,
-        names: &[String],
-        bytes: usize,
-    ) -> Result<(u64, Reading), StoreError> {
-        let generation = known.unwrap_or_else(new_generation);
         let mut commands = Pipeline::new();
-        if known.is_none() {
-            self.begin_generation(&mut commands, generation);
-        }
-        commands.zscore(&*self.mark, GENERATION);
-        commands.zscore(&*self.mark, generation);
+        commands.zscore(&*self.mark, GENERATION).zscore(&*self.mark, MARK);
         if names.is_empty() {
             commands.cmd("MGET").arg(&*self.mark);
         } else {
             commands.cmd("MGET").arg(names);
         }
-        commands.zscore(&*self.mark, generation);
+        commands.zscore(&*self.mark, MARK);
         let line = self.line(bytes);
-        let mut answers = line.ask(commands.ignore_errors(), bytes).await?;
-        if known.is_none() && !answers.is_empty() {
-            // A server that takes no writes is read all the same.
-            answers.remove(0).ok();
-        }
+        let answers = line.ask(commands.ignore_errors(), bytes).await?;
         let reading = self.reading(answers, names.len());
         if reading.as_ref().is_err_and(|error| code_of(error).is_none()) {
             line.distrust();
         }
-        Ok((generation, reading?))
-    }
-
-    fn begin_generation(&self, commands: &mut Pipeline, generation: u64) {
-        commands.cmd("ZADD").arg(&*self.mark).arg("NX").arg(generation).arg(GENERATION);
+        Ok(reading?)
     }
 
     pub(super) async fn write(&self, records: &[Record], begins_mark: bool) -> Result<Written, StoreError> {
         let mut commands = Pipeline::new();
         if begins_mark {
-            self.begin_generation(&mut commands, new_generation());
+            commands.cmd("ZADD").arg(&*self.mark).arg("NX").arg(new_generation() >> MARK_BITS).arg(GENERATION);
             commands.zscore(&*self.mark, GENERATION);
         }
         for record in records {
@@ -119,7 +83,7 @@ impl Redis {
         if begins_mark {
             let begun = answers.next().unwrap_or(Ok(Value::Nil));
             let generation = answers.next().unwrap_or(Ok(Value::Nil));
-            written.generation = self.score_in(begun.and(generation))?.map(generation_of);
+            written.generation = self.number_in(begun.and(generation))?;
         }
         let outcomes = records.iter().zip(answers);
         let refusal =
@@ -132,14 +96,25 @@ impl Redis {
     }
 
     /// The generation is read after the mark was raised under it: if it is still the same, nothing was lost before.
+    ///
+    /// A mark that was decided before the store was emptied, and came after that, may be of a greater generation than the
+    /// present one, and would never be raised: then a greater generation is begun, with a ladder that is written anew.
     pub(super) async fn raise(&self, mark: u32, generation: u64) -> Result<bool, StoreError> {
         let mut commands = Pipeline::new();
-        commands.cmd("ZADD").arg(&*self.mark).arg("GT").arg(mark).arg(generation);
-        commands.zscore(&*self.mark, GENERATION);
+        commands.cmd("ZADD").arg(&*self.mark).arg("GT").arg(score_of(generation, mark)).arg(MARK);
+        commands.zscore(&*self.mark, GENERATION).zscore(&*self.mark, MARK);
         let answers = self.change(commands, 0).await?;
-        let generation_now = answers.into_iter().collect::<RedisResult<Vec<_>>>()?.pop().unwrap_or(Value::Nil);
-        Ok(Option::<f64>::from_redis_value(generation_now).map_err(RedisError::from)?.map(generation_of)
-            == Some(generation))
+        let answers = answers.into_iter().collect::<RedisResult<Vec<_>>>()?;
+        let [_, now, raised] = <[Value; 3]>::try_from(answers).map_err(|_| nonsense())?;
+        let (now, raised) = (self.number_in(Ok(now))?, self.number_in(Ok(raised))?.map(|score| score >> MARK_BITS));
+        if now == Some(generation) && raised > now {
+            let mut commands = Pipeline::new();
+            let greater = raised.unwrap_or_default() + 1;
+            commands.cmd("ZADD").arg(&*self.mark).arg("GT").arg(greater).arg(GENERATION);
+            self.change(commands, 0).await?;
+        }
+        // A score that phipi did not write, and can't exceed, is left to an operator: there is no mark then.
+        Ok(now == Some(generation) && raised.is_none_or(|raised| raised == generation))
     }
 
     /// The generation rises to 0, if there is one.
@@ -147,7 +122,7 @@ impl Redis {
         let mut commands = Pipeline::new();
         commands.cmd("ZADD").arg(&*self.mark).arg("XX").arg("GT").arg(0).arg(GENERATION);
         let answers = self.change(commands, 0).await?;
-        answers.into_iter().try_for_each(|answer| self.score_in(answer.map(|_| Value::Nil)).map(drop))?;
+        answers.into_iter().try_for_each(|answer| self.number_in(answer.map(|_| Value::Nil)).map(drop))?;
         Ok(())
     }
 
@@ -165,34 +140,28 @@ impl Redis {
         Ok(answers)
     }
 
-    fn generation(&self) -> MutexGuard<'_, Option<u64>> {
-        self.generation.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn line(&self, bytes: usize) -> &Line {
         if bytes > LARGE_BYTES { &self.large } else { &self.small }
     }
 
     /// Makes sense of the answers to the questions for the generation, the mark, `count` entries, and the mark.
     fn reading(&self, answers: Vec<RedisResult<Value>>, count: usize) -> RedisResult<Reading> {
-        let [generation, before, values, after] = <[_; 4]>::try_from(answers)
-            .map_err(|_| RedisError::from((ErrorKind::Parse, "not as many answers as questions")))?;
-        let generation = self.score_in(generation)?.map(generation_of);
-        let mark = |score| Ok::<_, RedisError>(self.score_in(score)?.and_then(mark_of));
-        let mark = mark(before)?.min(mark(after)?);
+        let [generation, before, values, after] = <[_; 4]>::try_from(answers).map_err(|_| nonsense())?;
+        let generation = self.number_in(generation)?;
+        let mark = self.number_in(before)?.min(self.number_in(after)?);
         let mut values = Vec::<Option<Vec<u8>>>::from_redis_value(values?)?;
         if values.len() != count.max(1) {
             return Err((ErrorKind::Parse, "not as many values as were asked for").into());
         }
         values.truncate(count);
-        Ok(Reading { mark: MarkSnapshot { generation, mark: generation.and(mark) }, values })
+        Ok(Reading { mark: MarkSnapshot { generation, mark: mark_under(generation, mark) }, values })
     }
 
     /// The score in an answer. There is none when the key of the mark holds something else.
-    fn score_in(&self, answer: RedisResult<Value>) -> RedisResult<Option<f64>> {
+    fn number_in(&self, answer: RedisResult<Value>) -> RedisResult<Option<u64>> {
         match answer {
             Err(error) if self.is_taken(&error) => Ok(None),
-            answer => Ok(Option::from_redis_value(answer?)?),
+            answer => Ok(number_of(answer?)?),
         }
     }
 
@@ -206,33 +175,39 @@ impl Redis {
     }
 }
 
-/// The mark, by two round trips on a way of its own.
+/// The mark, by a way of its own.
 ///
 /// # Errors
 /// When the server does not answer, or the key holds something else.
 pub(super) async fn mark_by(way: &mut Way, key: &str) -> RedisResult<Option<u32>> {
-    let mut score = async |member: &str| {
-        let mut commands = Pipeline::new();
-        commands.zscore(key, member);
-        let answer = way.ask(commands.ignore_errors()).await?.pop().unwrap_or(Ok(Value::Nil))?;
-        Ok::<_, RedisError>(Option::<f64>::from_redis_value(answer)?)
-    };
-    let Some(generation) = score(GENERATION).await? else { return Ok(None) };
-    Ok(score(&generation_of(generation).to_string()).await?.and_then(mark_of))
+    let mut commands = Pipeline::new();
+    commands.zscore(key, GENERATION).zscore(key, MARK);
+    let answers = way.ask(commands.ignore_errors()).await?;
+    let scores = answers.into_iter().map(|score| number_of(score?));
+    let [generation, mark] = <[_; 2]>::try_from(scores.collect::<RedisResult<Vec<_>>>()?).map_err(|_| nonsense())?;
+    Ok(mark_under(generation, mark))
 }
 
-/// A score as a generation. One that nobody can have drawn is one that nobody knows.
-fn generation_of(score: f64) -> u64 {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
-    let generation = score as u64;
-    generation
+fn nonsense() -> RedisError {
+    (ErrorKind::Parse, "not as many answers as questions").into()
 }
 
-/// A score as a mark. One that no `raise` can have written is taken for what it claims: entries are proven in any case,
-/// and it could never be lowered again.
-fn mark_of(score: f64) -> Option<u32> {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
-    Some(score).filter(|&score| score >= 0.0).map(|score| score as u32)
+/// A score as a whole number. One beyond 53 bits was not written by phipi: it counts as none.
+fn number_of(score: Value) -> RedisResult<Option<u64>> {
+    const LARGEST: f64 = 9_007_199_254_740_992.0;
+    let score = Option::<f64>::from_redis_value(score)?.filter(|score| (0.0..LARGEST).contains(score));
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is in the range")]
+    Ok(score.map(|score| score as u64))
+}
+
+fn score_of(generation: u64, mark: u32) -> u64 {
+    generation << MARK_BITS | u64::from(mark).min((1 << MARK_BITS) - 1)
+}
+
+/// The mark in a score, if it was raised under the generation that the store has.
+fn mark_under(generation: Option<u64>, score: Option<u64>) -> Option<u32> {
+    let score = score.filter(|score| Some(score >> MARK_BITS) == generation)?;
+    u32::try_from(score & ((1 << MARK_BITS) - 1)).ok()
 }
 
 /// Asks the server, as soon as it can be reached, whether nothing bounds its memory, and logs it once. A server that

@@ -2,11 +2,14 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
+    io,
     sync::Arc,
+    time::Duration,
 };
 
 use redis::{ErrorKind, RedisError};
 use thiserror::Error;
+use tokio::time::timeout;
 
 use super::{
     Retention,
@@ -18,6 +21,9 @@ use crate::telemetry::Trouble;
 
 /// What is larger does not share a way with what is small, which it would hold up.
 pub(super) const LARGE_BYTES: usize = 64 * 1024;
+
+/// How long the end of the process waits until the store is closed.
+const CLOSING: Duration = Duration::from_secs(5);
 
 /// An entry on its way to the store.
 #[derive(Clone, Debug)]
@@ -48,7 +54,7 @@ pub(super) struct MarkSnapshot {
     pub(super) mark: Option<u32>,
 }
 
-/// Draws a generation: 53 bits, which a score of Redis holds exactly.
+/// Draws a generation, of 53 bits.
 pub(super) fn new_generation() -> u64 {
     RandomState::new().hash_one(0) >> 11
 }
@@ -79,7 +85,7 @@ pub(super) enum StoreError {
     #[error("the work on the file panicked; the panic is in the log")]
     Aborted,
     #[error("no answer within {0:?}")]
-    Late(std::time::Duration),
+    Late(Duration),
 }
 
 impl StoreError {
@@ -149,10 +155,15 @@ pub(super) enum Store {
 
 impl Store {
     /// Begins to open the store; a memory has none. `mark` is the name of the mark.
-    pub(super) fn open(location: &Location, mark: String) -> std::io::Result<Option<Self>> {
+    ///
+    /// # Errors
+    /// When it is a file that is no cache, or the system starts no thread.
+    pub(super) fn open(location: &Location, mark: String) -> io::Result<Option<Self>> {
         Ok(match location {
             Location::Memory => None,
-            Location::Sqlite(path) => Some(Self::Sqlite(Sqlite::open(path, mark)?)),
+            Location::Sqlite { path, is_default } => {
+                Some(Self::Sqlite(Sqlite::open(path, *is_default, mark).map_err(io::Error::other)?))
+            }
             Location::Redis(server) => Some(Self::Redis(Redis::open(server, mark))),
         })
     }
@@ -196,6 +207,24 @@ impl Store {
         match self {
             Self::Sqlite(file) => file.touch().await,
             Self::Redis(server) => server.touch().await,
+        }
+    }
+
+    /// Notes that these entries were used, for a store that evicts by itself: it does not learn of those that the memory
+    /// of this process answered. Nothing is written now.
+    pub(super) fn note_used(&self, names: impl IntoIterator<Item = String>) {
+        match self {
+            Self::Sqlite(file) => file.note_used(names),
+            Self::Redis(_) => {}
+        }
+    }
+
+    /// Closes the store at the end: a file is left with all that was written in it. Nothing is lost if that takes too
+    /// long, or fails.
+    pub(super) async fn close(&self) {
+        match self {
+            Self::Sqlite(file) => _ = timeout(CLOSING, file.close()).await,
+            Self::Redis(_) => {}
         }
     }
 }

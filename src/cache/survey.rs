@@ -40,6 +40,9 @@ pub enum SurveyError {
     /// Memory ends with its process.
     #[error("memory: keeps nothing for others to look at; name a store with --cache")]
     Memory,
+    /// It is a file that is not there, or no sound cache.
+    #[error("{0}")]
+    File(String),
     /// The store does not answer as it should.
     #[error("the store can't be read or written: {0}")]
     Store(String),
@@ -65,16 +68,18 @@ pub type Stored = (String, Option<Vec<u8>>);
 
 impl Survey {
     /// Opens the store at `location`, of whose keys those are read that begin with `prefix`. `mark` is the key of the mark,
-    /// which is no entry.
+    /// which is no entry. Without `is_repaired` nothing can be removed, and a file is opened so that nothing in its folder
+    /// changes.
     ///
     /// # Errors
-    /// When it can't be reached, or there is none.
-    pub async fn open(location: &Location, prefix: &str, mark: &str) -> Result<Self, SurveyError> {
+    /// When it can't be reached, or there is none; a file also when it is damaged or belongs to another program.
+    pub async fn open(location: &Location, prefix: &str, mark: &str, is_repaired: bool) -> Result<Self, SurveyError> {
         let (mark, prefix) = (format!("{prefix}{mark}"), prefix.to_owned());
         let source = match location {
             Location::Memory => return Err(SurveyError::Memory),
-            Location::Sqlite(path) => {
-                let file = Sqlite::open(path, mark.clone()).map_err(|error| SurveyError::Store(error.to_string()))?;
+            Location::Sqlite { path, .. } => {
+                let file = Sqlite::survey(path, is_repaired, mark.clone());
+                let file = file.map_err(|error| SurveyError::File(error.to_string()))?;
                 Source::File { file, last: Some(String::new()) }
             }
             Location::Redis(server) => Source::Redis { way: server.connect().await?, cursor: Some(Cursor::default()) },
@@ -130,6 +135,17 @@ impl Survey {
     pub async fn remove(&mut self, names: &[String]) -> Result<(), SurveyError> {
         let names: Vec<String> = names.iter().map(|name| format!("{}{name}", self.prefix)).collect();
         in_time(self.source.remove(names)).await
+    }
+
+    /// Closes the store; a file is left with all that was written in it.
+    ///
+    /// # Errors
+    /// When it takes too long.
+    pub async fn close(self) -> Result<(), SurveyError> {
+        match self.source {
+            Source::File { file, .. } => in_time(async { Ok(file.close().await?) }).await,
+            Source::Redis { .. } => Ok(()),
+        }
     }
 }
 

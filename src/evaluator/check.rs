@@ -85,7 +85,7 @@ pub async fn check(
     repair: bool,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Report, SurveyError> {
-    let mut survey = Survey::open(location, prefix, LADDER_MARK).await?;
+    let mut survey = Survey::open(location, prefix, LADDER_MARK, repair).await?;
     let (mut report, mut seen, mut rungs) = (Report::default(), BTreeSet::new(), BTreeSet::new());
     // Before the entries, so that the rungs that it vouches for are older.
     match survey.mark().await {
@@ -120,6 +120,7 @@ pub async fn check(
     }
     let highest = report.mark.map(|mark| mark.min(LADDER_TOP) / Rung::SPACING);
     report.lost_rungs = highest.map_or_else(Vec::new, |highest| (0..=highest).filter(|r| !rungs.contains(r)).collect());
+    survey.close().await?;
     for keys in [&mut report.bad, &mut report.unknown] {
         keys.iter_mut().for_each(|key| key.insert_str(0, prefix));
         keys.sort();

@@ -67,7 +67,7 @@ impl Evaluator {
     /// gives.
     ///
     /// # Errors
-    /// When the system starts no thread for the cache.
+    /// When the cache is a file that is none of ours and may not be replaced, or the system starts no thread for it.
     pub fn open(
         location: Location,
         prefix: String,
@@ -216,7 +216,7 @@ impl Evaluator {
     }
 
     /// Waits for everything that outlived its request, and for the store to take what is new, until it has taken nothing
-    /// for `patience`.
+    /// for `patience`; then closes the cache. Nobody may ask afterwards.
     pub async fn drain(&self, patience: Duration) {
         self.tasks.close();
         self.tasks.wait().await;

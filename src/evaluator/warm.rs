@@ -45,7 +45,12 @@ impl Evaluator {
     /// # Errors
     /// When the store can't be reached, or does not hold it in the end.
     pub async fn warm(self: &Arc<Self>, location: &Location, prefix: &str, n: Index) -> Result<Warmth, WarmError> {
-        let mut survey = Survey::open(location, prefix, LADDER_MARK).await?;
+        // What can't be reached is told before anything is evaluated. A file may have to be made first.
+        let reached = match location {
+            Location::Memory => return Err(SurveyError::Memory.into()),
+            Location::Redis(_) => Some(Survey::open(location, prefix, LADDER_MARK, false).await?),
+            Location::Sqlite { .. } => None,
+        };
         // An index of each rung, so that lost ones are written anew.
         let top = n.get().min(LADDER_TOP);
         let on_rungs = (2..=top).step_by(Rung::SPACING as usize).chain([top]).filter_map(Index::new);
@@ -54,6 +59,10 @@ impl Evaluator {
         let was_warm = answers.are_cached();
         answers.fib(n)?;
         self.drain(PATIENCE).await;
+        let mut survey = match reached {
+            Some(survey) => survey,
+            None => Survey::open(location, prefix, LADDER_MARK, false).await?,
+        };
         let mark = survey.mark().await?;
         // F(0) and F(1) are the definition.
         if top > 1 && mark < Some(top) {

@@ -3,6 +3,7 @@
 use std::{
     hash::{BuildHasher, Hash, Hasher, RandomState},
     sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
 };
 
 use axum::body::Bytes;
@@ -38,6 +39,10 @@ impl Hash for Asked {
     }
 }
 
+/// How long an answer is kept. The cache does not hear of requests that are answered from here, and a store that evicts
+/// what was not used for long would lose what is asked for all the time; so its entries are looked up now and then.
+const LIFE: Duration = Duration::from_secs(10);
+
 /// How many requests of late are known by their hash, in 128 KiB.
 const MET: usize = 16 * 1024;
 
@@ -54,7 +59,7 @@ impl Kept {
     /// None yet.
     pub(super) fn new() -> Self {
         let weight = |asked: &Asked, reply: &Reply| u32::try_from(bytes(asked, reply)).unwrap_or(u32::MAX);
-        let answers = Cache::builder().max_capacity(KEPT_BYTES as u64).weigher(weight).build();
+        let answers = Cache::builder().max_capacity(KEPT_BYTES as u64).weigher(weight).time_to_live(LIFE).build();
         Self { answers, met: (0..MET).map(|_| AtomicU64::new(0)).collect(), hasher: RandomState::new() }
     }
 

@@ -152,6 +152,18 @@ pub fn file_moved_aside(path: &Path, aside: &Path, cause: &impl Display) {
     warn!("cache: {path} is moved to {aside}, and a new file takes its place: {cause}");
 }
 
+/// The log of an SQLite file, or the index of the log, was deleted or replaced while in use. What was in it is in the
+/// file now, unless that failed.
+pub fn log_replaced(path: &Path, failure: Option<&impl Display>) {
+    let path = path.display();
+    match failure {
+        None => warn!("cache: somebody deleted or replaced what is beside {path}: its log is saved and begun anew"),
+        Some(failure) => {
+            warn!("cache: somebody deleted or replaced what is beside {path}, and its log is lost: {failure}");
+        }
+    }
+}
+
 /// The queue is full: the oldest entry is not stored. Logged at the first of a row.
 pub fn write_dropped(bytes: usize, is_one_of_many: bool) {
     metrics::dropped(bytes);

@@ -13,7 +13,7 @@ use crate::{
     file_size::limited,
     oracle::fibonacci,
     redis_server::{PREFIX, RedisServer},
-    service::{Service, eventually, get, undisturbed},
+    service::{Service, eventually, get, program, undisturbed},
 };
 
 /// Ways to spoil a stored entry, and why each might get through.
@@ -439,18 +439,25 @@ fn a_file_that_cant_be_opened_leaves_memory_until_it_can() {
     eventually("what was answered before is there", || Service::start(&cache).expecting_warnings().fib_cached(213));
 }
 
+/// Starts a process whose file is at the default path, in a folder for the caches of a user.
+fn at_the_default_path(folder: &Path) -> Service {
+    let mut command = program();
+    command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]).env("XDG_CACHE_HOME", folder);
+    Service::spawn(command).expecting_warnings()
+}
+
 #[test]
 fn a_file_that_is_no_cache_is_moved_aside_by_one_of_two_processes() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("cache.sqlite");
+    let path = folder.path().join("phipi/cache.sqlite");
     let garbage = "this is no cache, but somebody may miss it\n".repeat(1_000);
+    std::fs::create_dir(path.parent().unwrap()).unwrap();
     std::fs::write(&path, &garbage).unwrap();
-    let cache = format!("sqlite:{}", path.display());
     let services = std::thread::scope(|scope| {
-        [(); 2].map(|()| scope.spawn(|| Service::start(&cache).expecting_warnings())).map(|start| start.join().unwrap())
+        [(); 2].map(|()| scope.spawn(|| at_the_default_path(folder.path()))).map(|start| start.join().unwrap())
     });
     eventually("it is moved", || services.iter().any(|service| service.log().contains("takes its place")));
-    let aside = folder.path().join("cache.sqlite.aside-1");
+    let aside = folder.path().join("phipi/cache.sqlite.aside-1");
     assert_eq!(std::fs::read_to_string(&aside).unwrap(), garbage, "nothing is lost");
     let mut n = 200;
     eventually("they share the new file", || {
@@ -460,15 +467,14 @@ fn a_file_that_is_no_cache_is_moved_aside_by_one_of_two_processes() {
     });
     let told: usize = services.iter().map(|service| service.log().matches("takes its place").count()).sum();
     assert_eq!(told, 1, "by one of them");
-    assert!(!folder.path().join("cache.sqlite.aside-2").exists());
+    assert!(!folder.path().join("phipi/cache.sqlite.aside-2").exists());
 }
 
 #[test]
 fn a_file_that_is_deleted_or_cut_under_running_processes_is_replaced() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("cache.sqlite");
-    let cache = format!("sqlite:{}", path.display());
-    let services = [(); 2].map(|()| Service::start(&cache).expecting_warnings());
+    let path = folder.path().join("phipi/cache.sqlite");
+    let services = [(); 2].map(|()| at_the_default_path(folder.path()));
     let mut n = 100_001;
     let mut share = |what: &str| {
         eventually(what, || {

@@ -33,6 +33,7 @@ mod repair;
 mod sentinel;
 mod service;
 mod sockets;
+mod sqlite;
 mod storm;
 mod telemetry;
 mod tls;

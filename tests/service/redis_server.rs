@@ -151,11 +151,13 @@ impl Drop for RedisServer {
     }
 }
 
-/// The mark of the ladder, which is the score of the member that is named after the generation.
+/// The mark of the ladder: the low 17 bits of its score, if the others are the generation of the store.
 pub fn mark_in(connection: &mut impl Commands) -> Option<u32> {
     let key = format!("{PREFIX}1:fib:top");
+    let mark: Option<u64> = connection.zscore(&key, "mark").unwrap();
     let generation: Option<u64> = connection.zscore(&key, "generation").unwrap();
-    connection.zscore(&key, generation?).unwrap()
+    let mark = mark.filter(|mark| Some(mark >> 17) == generation)?;
+    Some(u32::try_from(mark & 0x1_ffff).unwrap())
 }
 
 fn redis_server() -> Command {

@@ -90,6 +90,24 @@ fn a_deleted_file_is_filled_again_by_whichever_answer_notices() {
     });
 }
 
+#[test]
+fn a_late_mark_of_a_greater_generation_does_not_stop_the_present_one() {
+    undisturbed(|| {
+        let redis = RedisServer::start();
+        let service = Service::start(&redis.url());
+        assert!(!service.fib_cached(9_500));
+        // A mark of 100,000 and of the greatest generation but one.
+        let late = ((1_u64 << 36) - 2) << 17 | 100_000;
+        cmd("ZADD").arg(format!("{PREFIX}1:fib:top")).arg(late).arg("mark").exec(&mut redis.connection()).unwrap();
+        let fresh = Service::start(&redis.url());
+        assert!(!fresh.fib_cached(9_400), "it vouches for nothing");
+        eventually("the ladder is written anew", || fresh.metric("phipi_cache_queue_bytes") == 0);
+        let fresh = Service::start(&redis.url());
+        assert!(fresh.fib_cached(9_300) && !fresh.fib_cached(9_600));
+        assert_eq!(lost_rungs(&redis.url()), []);
+    });
+}
+
 /// Asks for new indices that take some ten milliseconds each, side by side.
 fn burst(services: &[Service; 2], round: u32) {
     thread::scope(|scope| {

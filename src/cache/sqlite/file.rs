@@ -1,4 +1,4 @@
-//! The file itself: opened late and again, judged, moved aside and replaced, while other processes do the same.
+//! The file itself: judged, made, moved aside and replaced, while other processes do the same.
 //!
 //! Whoever opens, judges or replaces the file holds an advisory lock on its folder, so that no process moves away what
 //! another has just made. The folder is locked, not a file beside: that could itself be deleted along with the cache.
@@ -10,30 +10,30 @@ use std::{
     ffi::OsString,
     fs::{self, TryLockError},
     io,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     thread::sleep,
     time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior, ffi};
-use thiserror::Error;
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rustix::process::{Flock, FlockType, fcntl_getlk};
 
+use super::{
+    connections::{Closeness, Purpose, Trace, checkpoint},
+    fault::FileError,
+};
 use crate::telemetry;
 
 /// The size of the pages of a new file.
 pub(super) const PAGE_BYTES: u32 = 4096;
 
 /// How long the lock of another process is waited for. The cache's own limits are about as long, and it tries again.
-const BUSY: Duration = Duration::from_secs(1);
+pub(super) const BUSY: Duration = Duration::from_secs(1);
 
 /// How long another process may take to open or replace the file before this one leaves it to a later operation, and
 /// how often it looks.
 const GUARD_WAIT: Duration = Duration::from_millis(500);
 const GUARD_LOOK: Duration = Duration::from_millis(2);
-
-/// After a failure to open the file, how long its cause is told again without another attempt.
-const PACE: Duration = Duration::from_millis(200);
 
 /// What the log of SQLite is cut to whenever it starts over.
 const LOG_BYTES: u32 = 16 * 1024 * 1024;
@@ -41,317 +41,245 @@ const LOG_BYTES: u32 = 16 * 1024 * 1024;
 /// Marks a file as a cache of ours: "phip" in ASCII.
 const APPLICATION: i64 = 0x7068_6970;
 
-/// All that a cache holds, as SQLite repeats it: the text tells a cache from what only looks like it. Older caches lack
-/// the first.
-const TABLES: [&str; 3] = [
-    "CREATE TABLE cheap (position INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, value BLOB NOT NULL)",
+/// All that a cache holds, as SQLite repeats it: the text tells a cache from what only looks like it.
+const TABLES: [&str; 4] = [
     "CREATE TABLE entry (name TEXT NOT NULL UNIQUE, value BLOB NOT NULL, pinned INTEGER NOT NULL)",
     "CREATE TABLE mark (name TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE cheap (position INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, value BLOB NOT NULL)",
+    "CREATE TABLE used (entry INTEGER PRIMARY KEY)",
 ];
 
+/// Every cache has the first two of its tables; an older one may lack any of the others.
+const ALWAYS_THERE: usize = 2;
+
 /// What SQLite puts beside a file, after its name.
-const LOG: &str = "-wal";
-const COMPANIONS: [&str; 3] = [LOG, "-shm", "-journal"];
+pub(super) const LOG: &str = "-wal";
+pub(super) const INDEX: &str = "-shm";
+const COMPANIONS: [&str; 3] = [LOG, INDEX, "-journal"];
 
-/// Why the file did not serve.
-#[derive(Debug, Error)]
-pub(in crate::cache) enum FileError {
-    #[error("{0}")]
-    Sqlite(#[from] rusqlite::Error),
-    #[error("{}: {cause}", path.display())]
-    Path { path: PathBuf, cause: io::Error },
-    #[error("{} is not a file", .0.display())]
-    NotAFile(PathBuf),
-    #[error("it is not a sound cache: {0}")]
-    Unfit(String),
-    #[error("another process has been opening it for {GUARD_WAIT:?}")]
-    Occupied,
-    #[error("another program has been reading it for too long: its log can't be emptied")]
-    LogHeld,
-    /// The last attempt to open it failed with this, and the next one is not due.
-    #[error("{0}")]
-    Closed(String),
-}
-
-impl FileError {
-    fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |cause| Self::Path { path: path.into(), cause }
-    }
-
-    /// Whether somebody else has the file, and will leave it.
-    pub(in crate::cache) fn is_of_others(&self) -> bool {
-        match self {
-            Self::Sqlite(error) => error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy),
-            Self::Occupied | Self::LogHeld => true,
-            Self::Path { .. } | Self::NotAFile(_) | Self::Unfit(_) | Self::Closed(_) => false,
-        }
-    }
-
-    /// Whether the file itself is what is wrong, and would be the next time too.
-    fn condemns(&self) -> bool {
-        match self {
-            Self::Unfit(_) => true,
-            Self::Sqlite(error) => {
-                matches!(error.sqlite_error_code(), Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt))
-            }
-            _ => false,
-        }
-    }
-
-    fn remedy(&self) -> Remedy {
-        let Self::Sqlite(error) = self else { return Remedy::Patience };
-        if error.sqlite_extended_error_code() == Some(ffi::SQLITE_IOERR_SHORT_READ) {
-            return Remedy::Examine;
-        }
-        match error.sqlite_error_code() {
-            // A table or a column that is missing is unknown to SQLite.
-            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt | ErrorCode::Unknown) => Remedy::Examine,
-            Some(
-                ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::DiskFull | ErrorCode::OutOfMemory,
-            ) => Remedy::Patience,
-            Some(_) => Remedy::Reopen,
-            None if matches!(error, rusqlite::Error::SqlInputError { .. }) => Remedy::Examine,
-            None => Remedy::Patience,
-        }
-    }
-}
-
-/// What helps after a failure of work on an open file.
-enum Remedy {
-    /// To do it again later: the connection is as good as before.
-    Patience,
-    /// A new connection.
-    Reopen,
-    /// A look at the whole file.
-    Examine,
-}
+/// The byte of the index that everyone who uses it holds a lock on.
+const INDEX_IN_USE: u64 = 128;
 
 /// How closely a file is looked at before it is used.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Scrutiny {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scrutiny {
     /// At what it claims to be, so that a start is quick.
     Claim,
     /// At all of it, after work on it failed.
     Whole,
 }
 
-/// One connection to the file, for as long as it is the file.
-pub(super) struct Handle {
-    path: PathBuf,
-    opened: Option<Opened>,
-    refusal: Option<Refusal>,
+/// Where the file is, or will be.
+pub(super) struct Place {
+    /// Without links, as SQLite has it. What is moved and locked is where the file is.
+    file: PathBuf,
+    /// The path as the operator gave it.
+    given: PathBuf,
 }
 
-struct Opened {
-    connection: Connection,
-    identity: Identity,
-}
-
-struct Refusal {
-    cause: String,
-    since: Instant,
-}
-
-impl Handle {
-    /// A handle to a file that is opened by the first work on it.
-    pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, opened: None, refusal: None }
+impl Place {
+    /// The place that a path names.
+    pub(super) fn of(path: &Path) -> Result<Self, FileError> {
+        let absolute = std::path::absolute(path).map_err(FileError::at(path))?;
+        Ok(Self { file: fs::canonicalize(&absolute).unwrap_or(absolute), given: path.into() })
     }
 
-    /// Does `work`. When it fails because of the file, the file is examined, replaced if it is bad, and `work` is done
-    /// once more.
-    pub(super) fn run<T>(&mut self, work: impl Fn(&mut Connection) -> Result<T, FileError>) -> Result<T, FileError> {
-        let outcome = work(self.connection()?);
-        match outcome.as_ref().err().map(FileError::remedy) {
-            None | Some(Remedy::Patience) => return outcome,
-            Some(Remedy::Reopen) => {
-                self.close();
-                return outcome;
+    /// The same, with a folder for a file that may be made there.
+    pub(super) fn made(path: &Path, purpose: Purpose) -> Result<Self, FileError> {
+        let place = Self::of(path)?;
+        if let Purpose::Serve { .. } = purpose {
+            fs::create_dir_all(place.folder()).map_err(FileError::at(place.folder()))?;
+        } else if Trace::of(path, Closeness::Inode)?.is_none() {
+            return Err(FileError::Absent(path.into()));
+        }
+        Ok(place)
+    }
+
+    pub(super) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    fn folder(&self) -> &Path {
+        self.file.parent().unwrap_or(&self.file)
+    }
+
+    /// Whether the file has no content, or is not there.
+    pub(super) fn is_empty(&self) -> bool {
+        !fs::metadata(&self.file).is_ok_and(|file| file.len() > 0)
+    }
+
+    /// The sole right to open, judge and replace what is in the folder; it ends with the handle, or with the process.
+    pub(super) fn guard(&self) -> Result<fs::File, FileError> {
+        let handle = fs::File::open(self.folder()).map_err(FileError::at(self.folder()))?;
+        let until = Instant::now() + GUARD_WAIT;
+        loop {
+            match handle.try_lock() {
+                Ok(()) => return Ok(handle),
+                Err(TryLockError::WouldBlock) if Instant::now() < until => sleep(GUARD_LOOK),
+                Err(TryLockError::WouldBlock) => return Err(FileError::Occupied),
+                Err(TryLockError::Error(error)) => return Err(FileError::at(self.folder())(error)),
             }
-            Some(Remedy::Examine) => self.close(),
         }
-        self.opened = Some(self.open(Scrutiny::Whole)?);
-        work(self.connection()?).inspect_err(|error| self.refuse(error))
     }
 
-    /// Forgets the connection; the next work makes a new one.
-    pub(super) fn close(&mut self) {
-        self.opened = None;
-    }
-
-    /// The connection, if the path still names its file: another process may have replaced it, or somebody deleted it.
-    fn connection(&mut self) -> Result<&mut Connection, FileError> {
-        let opened = match self.opened.take() {
-            Some(opened) if Identity::of(&self.path)? == Some(opened.identity) => opened,
-            gone => {
-                drop(gone);
-                self.open(Scrutiny::Claim)?
+    /// Opens the file for writing. To serve, it is made when it is not there; garbage at the default path is moved aside
+    /// and replaced. The place is guarded.
+    pub(super) fn open(&self, scrutiny: Scrutiny, purpose: Purpose) -> Result<Connection, FileError> {
+        let identity = || Trace::of(&self.file, Closeness::Inode);
+        match purpose {
+            Purpose::Serve { .. } => self.clear_remains()?,
+            Purpose::Repair | Purpose::Inspect if self.is_empty() => return Err(FileError::Empty(self.given.clone())),
+            Purpose::Repair | Purpose::Inspect => {}
+        }
+        self.check_log()?;
+        self.share_permissions();
+        let before = identity()?;
+        match self.connect(scrutiny, purpose).map_err(|error| error.about(&self.given)) {
+            Err(error)
+                if error.is_garbage()
+                    && purpose == (Purpose::Serve { is_default: true })
+                    && before.is_some()
+                    && identity()? == before =>
+            {
+                self.move_aside(&error)?;
+                self.connect(Scrutiny::Claim, purpose)
             }
-        };
-        Ok(&mut self.opened.insert(opened).connection)
-    }
-
-    fn open(&mut self, scrutiny: Scrutiny) -> Result<Opened, FileError> {
-        match &self.refusal {
-            Some(refusal) if refusal.since.elapsed() < PACE => Err(FileError::Closed(refusal.cause.clone())),
-            _ => open(&self.path, scrutiny).inspect_err(|error| self.refuse(error)),
+            other => other,
         }
     }
 
-    fn refuse(&mut self, error: &FileError) {
-        self.close();
-        self.refusal = Some(Refusal { cause: error.to_string(), since: Instant::now() });
+    /// Deletes what is left of a file that was deleted or emptied while it was in use. A log without its file holds
+    /// nothing, and a new file of that name must not share its index with those who still use the old one.
+    fn clear_remains(&self) -> Result<(), FileError> {
+        if !self.is_empty() || !COMPANIONS.iter().any(|companion| beside(&self.file, companion).exists()) {
+            return Ok(());
+        }
+        COMPANIONS.iter().chain([&""]).try_for_each(|companion| {
+            let remains = beside(&self.file, companion);
+            unless_missing(fs::remove_file(&remains)).map_err(FileError::at(&remains))
+        })
     }
-}
 
-/// Which file it is, whatever its name. As long as it is open, no other gets the same.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Identity {
-    device: u64,
-    inode: u64,
-}
-
-impl Identity {
-    /// What the path names now; `None` when there is nothing.
-    fn of(path: &Path) -> Result<Option<Self>, FileError> {
-        match fs::metadata(path) {
-            Ok(file) if file.is_file() => Ok(Some(Self { device: file.dev(), inode: file.ino() })),
-            Ok(_) => Err(FileError::NotAFile(path.into())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(FileError::at(path)(error)),
+    /// Fails when somebody deleted the log alone while others use it. Whoever opens the file then would share their
+    /// index, which tells of a log that has no name any more; they save what is in it as soon as they notice.
+    fn check_log(&self) -> Result<(), FileError> {
+        let (log, index) = (beside(&self.file, LOG), beside(&self.file, INDEX));
+        if log.exists() || !index.exists() {
+            return Ok(());
+        }
+        let handle = fs::File::open(&index).map_err(FileError::at(&index))?;
+        let mut lock = Flock::from(FlockType::WriteLock);
+        (lock.start, lock.length) = (INDEX_IN_USE, 1);
+        match fcntl_getlk(&handle, &lock) {
+            Ok(None) => Ok(()),
+            Ok(Some(_)) => Err(FileError::LogGone(self.given.clone())),
+            Err(error) => Err(FileError::at(&index)(error.into())),
         }
     }
-}
 
-/// Opens the file, making it and its folder when they are not there. What is no cache is moved aside and replaced.
-fn open(path: &Path, scrutiny: Scrutiny) -> Result<Opened, FileError> {
-    let path = std::path::absolute(path).map_err(FileError::at(path))?;
-    // What is moved and locked is where the file is, not where links to it are.
-    let path = &fs::canonicalize(&path).unwrap_or(path);
-    let folder = path.parent().unwrap_or(path);
-    fs::create_dir_all(folder).map_err(FileError::at(folder))?;
-    let _guard = guard(folder)?;
-    clear_remains(path)?;
-    let before = Identity::of(path)?;
-    let connection = match connect(path, scrutiny) {
-        Err(error) if error.condemns() && before.is_some() && Identity::of(path)? == before => {
-            move_aside(path, &error)?;
-            connect(path, Scrutiny::Claim)
-        }
-        other => other,
-    }?;
-    let identity = Identity::of(path)?.ok_or_else(|| FileError::at(path)(io::ErrorKind::NotFound.into()))?;
-    Ok(Opened { connection, identity })
-}
-
-/// The sole right to open, judge and replace what is in the folder; it ends with the handle, or with the process.
-fn guard(folder: &Path) -> Result<fs::File, FileError> {
-    let handle = fs::File::open(folder).map_err(FileError::at(folder))?;
-    let until = Instant::now() + GUARD_WAIT;
-    loop {
-        match handle.try_lock() {
-            Ok(()) => return Ok(handle),
-            Err(TryLockError::WouldBlock) if Instant::now() < until => sleep(GUARD_LOOK),
-            Err(TryLockError::WouldBlock) => return Err(FileError::Occupied),
-            Err(TryLockError::Error(error)) => return Err(FileError::at(folder)(error)),
+    /// Gives what is beside the file the permissions of the file, as SQLite does when it makes them: a log that was made
+    /// beside a file that could not be written can't be written either, and stays when the file can be.
+    fn share_permissions(&self) {
+        let Ok(file) = fs::metadata(&self.file) else { return };
+        for companion in COMPANIONS.map(|suffix| beside(&self.file, suffix)) {
+            if fs::metadata(&companion).is_ok_and(|found| found.permissions() != file.permissions()) {
+                // Only its owner may; for others SQLite tells what is wrong.
+                let _ = fs::set_permissions(&companion, file.permissions());
+            }
         }
     }
-}
 
-/// Deletes what is left of a file that was deleted or emptied while it was in use. A log without its file holds
-/// nothing, and a new file of that name must not share its index with those who still use the old one.
-fn clear_remains(path: &Path) -> Result<(), FileError> {
-    let has_content = fs::metadata(path).is_ok_and(|file| file.len() > 0);
-    if has_content || !COMPANIONS.iter().any(|companion| beside(path, companion).exists()) {
-        return Ok(());
+    /// Renames the file and what belongs to it, to a name that nothing has. The file goes first: once it is gone, no
+    /// other SQLite takes it for whole without its log, nor deletes a log by its name.
+    fn move_aside(&self, cause: &FileError) -> Result<(), FileError> {
+        let path = &self.file;
+        let taken =
+            |aside: &Path| aside.exists() || COMPANIONS.iter().any(|companion| beside(aside, companion).exists());
+        let mut names = (1_u32..).map(|number| beside(path, &format!(".aside-{number}")));
+        let Some(aside) = names.find(|aside| !taken(aside)) else { return Ok(()) };
+        fs::rename(path, &aside).map_err(FileError::at(path))?;
+        for companion in COMPANIONS {
+            let found = beside(path, companion);
+            unless_missing(fs::rename(&found, beside(&aside, companion))).map_err(FileError::at(&found))?;
+        }
+        telemetry::file_moved_aside(path, &aside, cause);
+        Ok(())
     }
-    COMPANIONS.iter().chain([&""]).try_for_each(|companion| {
-        let remains = beside(path, companion);
-        unless_missing(fs::remove_file(&remains)).map_err(FileError::at(&remains))
-    })
-}
 
-/// Renames the file and what belongs to it, to a name that nothing has. The file goes first: once it is gone, no other
-/// SQLite takes it for whole without its log, nor deletes a log by its name.
-fn move_aside(path: &Path, cause: &FileError) -> Result<(), FileError> {
-    let taken = |aside: &Path| aside.exists() || COMPANIONS.iter().any(|companion| beside(aside, companion).exists());
-    let mut names = (1_u32..).map(|number| beside(path, &format!(".aside-{number}")));
-    let Some(aside) = names.find(|aside| !taken(aside)) else { return Ok(()) };
-    fs::rename(path, &aside).map_err(FileError::at(path))?;
-    for companion in COMPANIONS {
-        let found = beside(path, companion);
-        unless_missing(fs::rename(&found, beside(&aside, companion))).map_err(FileError::at(&found))?;
+    /// Opens what is there if it is a cache or nothing yet; nothing is changed before that is known.
+    fn connect(&self, scrutiny: Scrutiny, purpose: Purpose) -> Result<Connection, FileError> {
+        let is_made = matches!(purpose, Purpose::Serve { .. });
+        // The path is absolute, so that it is not taken for a URI.
+        let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        flags.set(OpenFlags::SQLITE_OPEN_CREATE, is_made);
+        let mut connection = Connection::open_with_flags(&self.file, flags)?;
+        connection.busy_timeout(BUSY)?;
+        match content(&connection, &self.given)? {
+            Content::Cache { lacking } if lacking.is_empty() => {}
+            Content::Cache { lacking } => add(&mut connection, &lacking)?,
+            Content::Nothing if !is_made => return Err(FileError::Empty(self.given.clone())),
+            // Whoever has it open still sees what it was; together they would make a mess of it.
+            Content::Nothing if scrutiny == Scrutiny::Whole => return Err(FileError::Emptied(self.given.clone())),
+            Content::Nothing => create(&mut connection)?,
+        }
+        // One that reads waits for none that writes.
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        // Survives the death of the process; after a loss of power the last entries may be missing, never wrong.
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
+        if scrutiny == Scrutiny::Whole {
+            examine(&connection, &self.given)?;
+        }
+        Ok(connection)
     }
-    telemetry::file_moved_aside(path, &aside, cause);
-    Ok(())
 }
 
-fn unless_missing(outcome: io::Result<()>) -> io::Result<()> {
+pub(super) fn unless_missing(outcome: io::Result<()>) -> io::Result<()> {
     outcome.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }
 
 /// The path with something after its name.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     name.into()
 }
 
-/// Opens what is there if it is a cache or nothing yet; nothing is changed before that is known.
-fn connect(path: &Path, scrutiny: Scrutiny) -> Result<Connection, FileError> {
-    // Not as a URI, which a path might look like.
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(BUSY)?;
-    match content(&connection)? {
-        Content::Cache => {}
-        Content::OlderCache => add_cheap(&mut connection)?,
-        // Whoever has it open still sees what it was; together they would make a mess of it.
-        Content::Nothing if scrutiny == Scrutiny::Whole => {
-            return Err(FileError::Unfit("it was emptied while in use".into()));
-        }
-        Content::Nothing => create(&mut connection)?,
-    }
-    // One that reads waits for none that writes.
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    // Survives the death of the process; after a loss of power the last entries may be missing, never wrong.
-    connection.pragma_update(None, "synchronous", "NORMAL")?;
-    connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
-    if scrutiny == Scrutiny::Whole {
-        examine(&connection)?;
-    }
-    Ok(connection)
-}
-
 /// What is in a file that this program may use.
-enum Content {
+pub(super) enum Content {
     Nothing,
-    Cache,
-    OlderCache,
+    /// A cache, and the tables that it lacks because it is an older one.
+    Cache {
+        lacking: Vec<&'static str>,
+    },
 }
 
-/// Tells what is in the file; an error says what else. Older caches bear no mark either.
-fn content(connection: &Connection) -> Result<Content, FileError> {
+/// Tells what is in the file; an error says what else. Older caches bear no mark of their program either.
+pub(super) fn content(connection: &Connection, path: &Path) -> Result<Content, FileError> {
+    let foreign = |why| FileError::Foreign { path: path.into(), why };
     let application = connection.pragma_query_value(None, "application_id", |row| row.get::<_, i64>(0))?;
-    let (tables, ours, cheap) = connection.query_row(
-        "SELECT count(*), count(*) FILTER (WHERE sql IN (?1, ?2, ?3)), count(*) FILTER (WHERE sql = ?1)
-         FROM sqlite_schema WHERE name NOT GLOB 'sqlite_*'",
-        TABLES,
-        |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)),
-    )?;
-    match (application, tables, ours, cheap) {
-        (0, 0, ..) => Ok(Content::Nothing),
-        (0 | APPLICATION, 3, 3, _) => Ok(Content::Cache),
-        (0 | APPLICATION, 2, 2, 0) => Ok(Content::OlderCache),
-        (0 | APPLICATION, ..) => Err(FileError::Unfit("its tables are not those of a cache".into())),
-        _ => Err(FileError::Unfit("it belongs to another program".into())),
+    if ![0, APPLICATION].contains(&application) {
+        return Err(foreign("its application_id is not that of phipi"));
+    }
+    let found: Vec<Option<String>> = connection
+        .prepare("SELECT sql FROM sqlite_schema WHERE name NOT GLOB 'sqlite_*'")?
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let has = |table: &&str| found.iter().flatten().any(|sql| sql == table);
+    let (there, lacking): (Vec<_>, Vec<_>) = TABLES.into_iter().partition(has);
+    match found.len() {
+        0 => Ok(Content::Nothing),
+        count if count == there.len() && TABLES[..ALWAYS_THERE].iter().all(has) => Ok(Content::Cache { lacking }),
+        _ => Err(foreign("its tables are not those of a cache")),
     }
 }
 
-/// Adds to an older cache the table that it lacks.
-fn add_cheap(connection: &mut Connection) -> Result<(), FileError> {
+/// Adds to an older cache the tables that it lacks.
+fn add(connection: &mut Connection, tables: &[&str]) -> Result<(), FileError> {
     let change = begin(connection)?;
-    change.execute(TABLES[0], [])?;
+    for table in tables {
+        change.execute(table, [])?;
+    }
     Ok(change.commit()?)
 }
 
@@ -370,9 +298,9 @@ fn create(connection: &mut Connection) -> Result<(), FileError> {
 }
 
 /// Reads all of the file. The quick check of SQLite would not see an index that names what is not there.
-fn examine(connection: &Connection) -> Result<(), FileError> {
+pub(super) fn examine(connection: &Connection, path: &Path) -> Result<(), FileError> {
     let finding = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0))?;
-    if finding == "ok" { Ok(()) } else { Err(FileError::Unfit(finding)) }
+    if finding == "ok" { Ok(()) } else { Err(FileError::Damaged { path: path.into(), cause: finding }) }
 }
 
 /// Takes the lock for writing from the start: a reader that becomes a writer is refused without any waiting.
@@ -387,6 +315,5 @@ pub(super) fn bound_log(connection: &Connection, limit: u64) -> Result<(), FileE
     if fs::metadata(beside(Path::new(path), LOG)).map_or(0, |log| log.len()) <= limit {
         return Ok(());
     }
-    let held = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0))?;
-    if held { Err(FileError::LogHeld) } else { Ok(()) }
+    checkpoint(connection)
 }

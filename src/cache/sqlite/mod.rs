@@ -1,18 +1,30 @@
 //! The shared tier in an SQLite file, for one machine without Redis.
 
+mod connections;
+mod fault;
 mod file;
+mod inspection;
 
 use std::{
+    collections::HashSet,
+    io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
-    sync::{Arc, mpsc},
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{self, RecvTimeoutError},
+    },
+    time::Duration,
 };
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params, types::ValueRef};
 use tokio::sync::oneshot;
 
-pub(super) use self::file::FileError;
-use self::file::{Handle, PAGE_BYTES, begin, bound_log};
+pub(super) use self::fault::FileError;
+use self::{
+    connections::{Connections, Purpose, Role},
+    file::{PAGE_BYTES, Scrutiny, begin, bound_log},
+};
 use super::{
     Retention,
     store::{MarkSnapshot, Reading, Record, StoreError, new_generation},
@@ -35,22 +47,59 @@ const CHEAP_OVERHEAD: usize = 48;
 /// What a page holds of a large value at least; the rest goes into pointers and the map of pages.
 const PAGE_CONTENT: usize = 4000;
 
+/// How many uses are remembered until the next write.
+const MAX_USES: usize = 4096;
+
+/// How often a thread without work looks whether the file is still the same.
+const WATCH: Duration = Duration::from_secs(1);
+
 /// A file, by one connection that reads and one that writes: in WAL mode neither waits for the other.
 #[derive(Clone)]
 pub(super) struct Sqlite {
     reader: Blocking,
     writer: Blocking,
     mark: Arc<str>,
+    uses: Uses,
     max_pages: u32,
     max_log_bytes: u64,
 }
 
 impl Sqlite {
-    /// Starts the threads; the file is opened by the first that has work, and again whenever that is needed.
-    pub(super) fn open(path: &Path, mark: String) -> std::io::Result<Self> {
-        let reader = Blocking::start("sqlite-reader", Handle::new(path.into()))?;
-        let writer = Blocking::start("sqlite-writer", Handle::new(path.into()))?;
-        Ok(Self { reader, writer, mark: mark.into(), max_pages: MAX_PAGES, max_log_bytes: MAX_LOG_BYTES })
+    /// Starts the threads, and opens the file. One that can't be opened now is opened by the first that has work, and
+    /// again whenever that is needed; garbage at the default path is moved aside.
+    ///
+    /// # Errors
+    /// When the file is no cache and is not to be replaced.
+    pub(super) fn open(path: &Path, is_default: bool, mark: String) -> Result<Self, FileError> {
+        let connections = Connections::new(path.into(), Purpose::Serve { is_default });
+        match connections.open(Role::Reader, Scrutiny::Claim) {
+            Err(error) if error.is_lasting() => Err(error),
+            _ => Self::start(connections, mark),
+        }
+    }
+
+    /// Opens a file that is there, and examines all of it: to remove entries, or only to read, which changes nothing.
+    ///
+    /// # Errors
+    /// When there is none, or it is no sound cache.
+    pub(super) fn survey(path: &Path, is_repaired: bool, mark: String) -> Result<Self, FileError> {
+        let purpose = if is_repaired { Purpose::Repair } else { Purpose::Inspect };
+        let connections = Connections::new(path.into(), purpose);
+        connections.open(Role::Reader, Scrutiny::Whole)?;
+        Self::start(connections, mark)
+    }
+
+    fn start(connections: Connections, mark: String) -> Result<Self, FileError> {
+        let connections = Arc::new(connections);
+        let thread = |name, role| Blocking::start(name, Arc::clone(&connections), role).map_err(FileError::Thread);
+        Ok(Self {
+            reader: thread("sqlite-reader", Role::Reader)?,
+            writer: thread("sqlite-writer", Role::Writer)?,
+            mark: mark.into(),
+            uses: Uses::default(),
+            max_pages: MAX_PAGES,
+            max_log_bytes: MAX_LOG_BYTES,
+        })
     }
 
     pub(super) async fn read(&self, names: Vec<String>) -> Result<Reading, StoreError> {
@@ -100,10 +149,12 @@ impl Sqlite {
 
     pub(super) async fn write(&self, records: Vec<Record>) -> Result<(), StoreError> {
         let (max_pages, max_log_bytes) = (self.max_pages, self.max_log_bytes);
+        let uses = self.uses.clone();
         self.writer
             .run(move |connection| {
                 bound_log(connection, max_log_bytes)?;
                 let change = begin(connection)?;
+                uses.store(&change)?;
                 make_room(&change, &records, max_pages)?;
                 insert(&change, &records)?;
                 Ok(change.commit()?)
@@ -153,24 +204,71 @@ impl Sqlite {
             })
             .await
     }
+
+    /// Notes that these entries were used; the next write stores it.
+    pub(super) fn note_used(&self, names: impl IntoIterator<Item = String>) {
+        self.uses.note(names);
+    }
+
+    /// Closes the file, with all that was written in it and, when no other process uses it, nothing beside it.
+    pub(super) async fn close(&self) -> Result<(), StoreError> {
+        let uses = self.uses.clone();
+        let last_work = move |connection: &mut Connection| {
+            let change = begin(connection)?;
+            uses.store(&change)?;
+            Ok(change.commit()?)
+        };
+        self.writer.with_connections(move |connections, _| connections.finish(last_work)).await
+    }
 }
 
-/// A handle on a thread of its own, since SQLite blocks.
+/// Names of entries that were used since the last write. It is a hint: what does not fit is left out, and what is not
+/// stored in the end is lost.
+#[derive(Clone, Default)]
+struct Uses(Arc<Mutex<HashSet<String>>>);
+
+impl Uses {
+    fn note(&self, names: impl IntoIterator<Item = String>) {
+        let mut uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for name in names {
+            if uses.len() < MAX_USES {
+                uses.insert(name);
+            }
+        }
+    }
+
+    /// Sets the bit of each entry that is there and may be evicted.
+    fn store(&self, change: &Transaction<'_>) -> rusqlite::Result<()> {
+        let uses = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut set = change.prepare_cached(
+            "INSERT OR IGNORE INTO used (entry) SELECT rowid FROM entry WHERE name = ?1 AND NOT pinned",
+        )?;
+        uses.iter().try_for_each(|name| set.execute([name]).map(drop))
+    }
+}
+
+/// One of the connections, on a thread of its own, since SQLite blocks.
 #[derive(Clone)]
 struct Blocking {
     jobs: mpsc::Sender<Job>,
 }
 
-type Job = Box<dyn FnOnce(&mut Handle) + Send>;
+type Job = Box<dyn FnOnce(&Connections, Role) + Send>;
 
 impl Blocking {
-    fn start(name: &str, mut handle: Handle) -> std::io::Result<Self> {
+    fn start(name: &str, connections: Arc<Connections>, role: Role) -> io::Result<Self> {
         let (jobs, queue) = mpsc::channel::<Job>();
         let work = move || {
-            for job in queue {
-                // After a panic nothing is known of the connection; a new one is made.
-                if catch_unwind(AssertUnwindSafe(|| job(&mut handle))).is_err() {
-                    handle.close();
+            loop {
+                match queue.recv_timeout(WATCH) {
+                    Ok(job) => {
+                        // After a panic nothing is known of the connection; a new one is made.
+                        if catch_unwind(AssertUnwindSafe(|| job(&connections, role))).is_err() {
+                            connections.close();
+                        }
+                    }
+                    Err(RecvTimeoutError::Timeout) => connections.tend(role),
+                    Err(RecvTimeoutError::Disconnected) => return,
                 }
             }
         };
@@ -183,15 +281,23 @@ impl Blocking {
         &self,
         work: impl Fn(&mut Connection) -> Result<T, FileError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        Ok(self.with_connections(move |connections, role| connections.run(role, work)).await??)
+    }
+
+    /// The same for work on all of the connections.
+    async fn with_connections<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connections, Role) -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
         let (done, result) = oneshot::channel();
-        let job = move |handle: &mut Handle| {
+        let job = move |connections: &Connections, role: Role| {
             if !done.is_closed() {
                 // Whoever waited may have gone meanwhile.
-                let _ = done.send(handle.run(work));
+                let _ = done.send(work(connections, role));
             }
         };
         self.jobs.send(Box::new(job)).map_err(|_| StoreError::Aborted)?;
-        Ok(result.await.map_err(|_| StoreError::Aborted)??)
+        result.await.map_err(|_| StoreError::Aborted)
     }
 }
 
@@ -233,8 +339,8 @@ fn mark_of(value: ValueRef<'_>) -> Option<u32> {
     }
 }
 
-/// Deletes the oldest entries until `records` fit below `max_pages`, which SQLite then holds to: of the cheap ones
-/// those that are beyond their share, and of the others, which never get into that share, those that are not pinned.
+/// Deletes entries until `records` fit below `max_pages`, which SQLite then holds to: of the cheap ones the oldest that
+/// are beyond their share, and of the others, which never get into that share, those that are neither pinned nor used.
 ///
 /// What is deleted leaves free pages, which the next entries take: a file within the bound needs no shrinking. One
 /// that was larger before, of another version, is shrunk here, in the same transaction.
@@ -247,7 +353,7 @@ fn make_room(change: &Transaction<'_>, records: &[Record], max_pages: u32) -> ru
     loop {
         let needed = (pragma("page_count")? - pragma("freelist_count")?).saturating_add(wanted);
         let lacking = needed.saturating_sub(max_pages);
-        if lacking == 0 || !delete_oldest(change, lacking)? {
+        if lacking == 0 || !make_room_for_dear(change, lacking)? {
             break;
         }
     }
@@ -284,22 +390,37 @@ fn cheap_bytes(record: &Record) -> i64 {
     (CHEAP_OVERHEAD + 2 * record.name.len() + record.bytes.len()).try_into().unwrap_or(i64::MAX)
 }
 
-/// Deletes as many of the oldest entries that are not pinned as fill about so many pages, and one at least. False when
-/// there are none.
-fn delete_oldest(change: &Transaction<'_>, pages: u32) -> rusqlite::Result<bool> {
-    let mut oldest = change
-        .prepare_cached("SELECT rowid, length(name) + length(value) FROM entry WHERE NOT pinned ORDER BY rowid")?;
-    let mut oldest = oldest.query([])?;
-    let mut missing = i64::from(pages) * i64::from(PAGE_BYTES);
-    let mut last = None;
+/// Makes room of about so many pages among the entries that are not pinned: those that were not used since they were
+/// last looked at are deleted, one at least. False when there are none.
+///
+/// It is the second-chance algorithm (CLOCK): entries stand in the order of their row numbers. The first is deleted,
+/// unless its bit is set; then it loses the bit and is moved behind all others.
+fn make_room_for_dear(change: &Transaction<'_>, pages: u32) -> rusqlite::Result<bool> {
+    let mut next = change.prepare_cached(
+        "SELECT rowid, length(name) + length(value), EXISTS (SELECT * FROM used WHERE used.entry = entry.rowid)
+         FROM entry WHERE rowid > ?1 AND NOT pinned ORDER BY rowid LIMIT 1",
+    )?;
+    let mut unset = change.prepare_cached("DELETE FROM used WHERE entry = ?1")?;
+    let mut move_back =
+        change.prepare_cached("UPDATE entry SET rowid = (SELECT max(rowid) + 1 FROM entry) WHERE rowid = ?1")?;
+    let mut delete = change.prepare_cached("DELETE FROM entry WHERE rowid = ?1")?;
+    let (mut missing, mut last, mut has_deleted) = (i64::from(pages) * i64::from(PAGE_BYTES), 0, false);
     while missing > 0
-        && let Some(row) = oldest.next()?
+        && let Some((row, bytes, is_used)) = next
+            .query_row([last], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, bool>(2)?)))
+            .optional()?
     {
-        last = Some(row.get::<_, i64>(0)?);
-        missing -= row.get::<_, i64>(1)?;
+        last = row;
+        if is_used {
+            unset.execute([row])?;
+            move_back.execute([row])?;
+        } else {
+            delete.execute([row])?;
+            missing -= bytes;
+            has_deleted = true;
+        }
     }
-    let deleted = change.execute("DELETE FROM entry WHERE NOT pinned AND rowid <= ?1", [last])?;
-    Ok(deleted > 0)
+    Ok(has_deleted)
 }
 
 fn insert(change: &Transaction<'_>, records: &[Record]) -> rusqlite::Result<()> {
@@ -345,8 +466,13 @@ mod tests {
         (folder, path)
     }
 
+    /// The file at the default path.
     fn opened(path: &Path) -> Sqlite {
-        Sqlite::open(path, "top".into()).unwrap()
+        Sqlite::open(path, true, "top".into()).unwrap()
+    }
+
+    fn opened_by_name(path: &Path) -> Result<Sqlite, FileError> {
+        Sqlite::open(path, false, "top".into())
     }
 
     fn record(name: &str, length: usize, retention: Retention) -> Record {
@@ -392,6 +518,15 @@ mod tests {
         }
     }
 
+    /// Waits until the file is read: after a failure that is tried again only now and then.
+    async fn answers(file: &Sqlite) {
+        let until = Instant::now() + Duration::from_secs(10);
+        while file.read(vec![]).await.is_err() {
+            assert!(Instant::now() < until, "the file is never opened");
+            thread::yield_now();
+        }
+    }
+
     async fn works_on_a_new_file(file: &Sqlite) {
         put(file, "new").await;
         assert_eq!(has(file, ["new"]).await, [true]);
@@ -410,6 +545,60 @@ mod tests {
         assert_eq!(has(&file, ["pinned", "0", "19"]).await, [true, false, true]);
         let size = fs::metadata(path).unwrap().len();
         assert!(size <= 100 * u64::from(PAGE_BYTES), "{size} bytes");
+    }
+
+    #[tokio::test]
+    async fn what_is_used_stays_however_many_newer_ones_come() {
+        const PAGES: u32 = 100;
+        let (_folder, path) = place();
+        let mut file = opened(&path);
+        file.max_pages = PAGES;
+        file.write(vec![record("pinned", 40_000, Pinned)]).await.unwrap();
+        for name in ["used", "once", "never"] {
+            file.write(vec![record(name, 20_000, Dear)]).await.unwrap();
+        }
+        file.note_used(["once".into()]);
+        // 20 of them are more than all pages, so that 80 are four turns of the ring and more.
+        for number in 0..80 {
+            file.note_used(["used".into(), "pinned".into(), "nowhere".into()]);
+            file.write(vec![record(&number.to_string(), 20_000, Dear)]).await.unwrap();
+            let size = fs::metadata(&path).unwrap().len();
+            assert!(size <= u64::from(PAGES * PAGE_BYTES), "{size} bytes");
+            if number == 20 {
+                assert_eq!(has(&file, ["used", "once", "never", "0"]).await, [true, true, false, false]);
+            }
+        }
+        assert_eq!(has(&file, ["pinned", "used", "once", "79"]).await, [true, true, false, true]);
+        for number in 80..120 {
+            file.write(vec![record(&number.to_string(), 20_000, Dear)]).await.unwrap();
+        }
+        assert_eq!(has(&file, ["pinned", "used", "119"]).await, [true, false, true], "what is used no more goes");
+        let bits = Connection::open(&path).unwrap().query_row("SELECT count(*) FROM used", [], |row| row.get(0));
+        assert_eq!(bits, Ok(0));
+    }
+
+    #[tokio::test]
+    async fn a_use_that_no_write_followed_is_stored_at_the_end() {
+        let (_folder, path) = place();
+        let mut file = opened(&path);
+        for name in ["unused", "used"] {
+            file.write(vec![record(name, 20_000, Dear)]).await.unwrap();
+        }
+        file.note_used(["used".into()]);
+        file.close().await.unwrap();
+        let pages = fs::metadata(&path).unwrap().len() / u64::from(PAGE_BYTES);
+        file = opened(&path);
+        // One of them has to go.
+        file.max_pages = u32::try_from(pages).unwrap() + 5;
+        file.write(vec![record("new", 20_000, Dear)]).await.unwrap();
+        assert_eq!(has(&file, ["unused", "used", "new"]).await, [false, true, true]);
+    }
+
+    #[test]
+    fn no_number_of_uses_takes_more_than_its_room() {
+        let uses = Uses::default();
+        uses.note((0..2 * MAX_USES).map(|number| number.to_string()));
+        assert_eq!(uses.0.lock().unwrap().len(), MAX_USES);
     }
 
     #[tokio::test]
@@ -593,7 +782,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_belongs_to_another_program_is_moved_aside_whole() {
+    async fn what_belongs_to_another_program_is_refused_whoever_named_it() {
         let [cheap, entry, mark] = [
             "CREATE TABLE cheap (position INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, value BLOB NOT NULL)",
             "CREATE TABLE entry (name TEXT NOT NULL UNIQUE, value BLOB NOT NULL, pinned INTEGER NOT NULL)",
@@ -609,12 +798,59 @@ mod tests {
             ("nothing but another's mark", "PRAGMA application_id = 7".into()),
         ];
         for (what, tables) in rows {
-            let (_folder, path) = place();
+            let (folder, path) = place();
             Connection::open(&path).unwrap().execute_batch(&tables).unwrap();
             let content = fs::read(&path).unwrap();
-            let file = opened(&path);
+            for is_default in [true, false] {
+                let refusal = Sqlite::open(&path, is_default, "top".into()).err().expect(what).to_string();
+                assert!(refusal.contains("belongs to another program") && refusal.contains("--cache"), "{refusal}");
+                assert!(refusal.starts_with(path.to_str().unwrap()), "{refusal}");
+            }
+            assert_eq!(fs::read(&path).unwrap(), content, "{what}");
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "{what}");
+        }
+    }
+
+    #[tokio::test]
+    async fn garbage_that_was_named_is_refused_and_left() {
+        let (folder, path) = place();
+        fs::write(&path, "garbage".repeat(1_000)).unwrap();
+        let refusal = opened_by_name(&path).err().unwrap().to_string();
+        assert!(refusal.contains("is not an SQLite database") && refusal.contains("--cache"), "{refusal}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "garbage".repeat(1_000));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_named_file_that_becomes_garbage_is_left_until_somebody_removes_or_replaces_it() {
+        let (folder, path) = place();
+        let file = opened_by_name(&path).unwrap();
+        let names: Vec<String> = (0..200).map(|number| number.to_string()).collect();
+        file.write(names.iter().map(|name| record(name, 1_000, Dear)).collect()).await.unwrap();
+        fold(&path);
+        let sound = fs::read(&path).unwrap();
+        let elsewhere = folder.path().join("elsewhere");
+        for mend in [
+            (|path, _| fs::remove_file(path)) as fn(&Path, &Path) -> io::Result<()>,
+            |path, elsewhere| fs::rename(elsewhere, path),
+            |path, elsewhere| fs::copy(elsewhere, path).map(drop),
+        ] {
+            fs::write(&elsewhere, &sound).unwrap();
+            fs::rename(&elsewhere, &path).unwrap();
+            fs::write(&elsewhere, &sound).unwrap();
+            answers(&file).await;
+            fold(&path);
+            halve(&path);
+            let damage = fs::read(&path).unwrap();
+            for _ in 0..2 {
+                let refusal = file.read(names.clone()).await.unwrap_err().to_string();
+                assert!(refusal.contains("is damaged") && refusal.contains("move it away"), "{refusal}");
+            }
+            assert_eq!(fs::read(&path).unwrap(), damage);
+            mend(&path, &elsewhere).unwrap();
+            answers(&file).await;
             works_on_a_new_file(&file).await;
-            assert_eq!(fs::read(aside(&path, 1)).unwrap(), content, "{what}");
+            assert!(!aside(&path, 1).exists());
         }
     }
 
@@ -630,12 +866,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_older_cache_without_a_table_for_cheap_entries_is_kept() {
+    async fn an_older_cache_that_lacks_tables_is_kept() {
+        for lacking in ["DROP TABLE used", "DROP TABLE cheap; DROP TABLE used"] {
+            older_cache_is_kept(lacking).await;
+        }
+    }
+
+    async fn older_cache_is_kept(lacking: &str) {
         let (_folder, path) = place();
         let file = opened(&path);
         file.write(vec![record("value", 10, Dear), record("cheap", 10, Dear)]).await.unwrap();
         ended(file, &path);
-        Connection::open(&path).unwrap().execute_batch("DROP TABLE cheap").unwrap();
+        Connection::open(&path).unwrap().execute_batch(lacking).unwrap();
+        let survey = Sqlite::survey(&path, false, "top".into()).unwrap();
+        assert_eq!(has(&survey, ["value", "cheap"]).await, [true, true]);
+        survey.close().await.unwrap();
         let file = opened(&path);
         assert_eq!(has(&file, ["value", "cheap"]).await, [true, true]);
         file.write(vec![record("cheap", 20, Cheap)]).await.unwrap();
@@ -663,11 +908,7 @@ mod tests {
             assert_eq!(refusal, format!("{} is not a file", path.display()));
         }
         fs::remove_dir(&path).unwrap();
-        let until = Instant::now() + Duration::from_secs(10);
-        while file.read(vec![]).await.is_err() {
-            assert!(Instant::now() < until, "the file is never opened");
-            thread::yield_now();
-        }
+        answers(&file).await;
         works_on_a_new_file(&file).await;
     }
 

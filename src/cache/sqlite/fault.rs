@@ -1,0 +1,121 @@
+//! Why the file does not serve, and what helps.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use rusqlite::{ErrorCode, ffi};
+use thiserror::Error;
+
+/// Why the file did not serve.
+#[derive(Debug, Error)]
+pub(in crate::cache) enum FileError {
+    #[error("{0}")]
+    Sqlite(#[from] rusqlite::Error),
+    #[error("{}: {cause}", path.display())]
+    Path { path: PathBuf, cause: io::Error },
+    #[error("no thread can be started for it: {0}")]
+    Thread(io::Error),
+    #[error("{} is not a file", .0.display())]
+    NotAFile(PathBuf),
+    #[error("there is no file {}: give the path of a cache with --cache sqlite:PATH", .0.display())]
+    Absent(PathBuf),
+    #[error("{} is empty and holds no cache: give the path of another file with --cache sqlite:PATH", .0.display())]
+    Empty(PathBuf),
+    #[error(
+        "{} is not an SQLite database: give the path of another file with --cache sqlite:PATH, or move this one away",
+        .0.display()
+    )]
+    NotADatabase(PathBuf),
+    #[error(
+        "{} is damaged ({cause}): move it away or delete it, and what it held is evaluated and stored anew",
+        path.display()
+    )]
+    Damaged { path: PathBuf, cause: String },
+    #[error(
+        "{} belongs to another program ({why}): give the path of another file with --cache sqlite:PATH, or move this one \
+         away",
+        path.display()
+    )]
+    Foreign { path: PathBuf, why: &'static str },
+    #[error("{} was emptied while in use", .0.display())]
+    Emptied(PathBuf),
+    #[error("{} changed while it was inspected: try again", .0.display())]
+    Changed(PathBuf),
+    #[error(
+        "the log of {} was deleted while another process uses it, which has to bring the file in order first",
+        .0.display()
+    )]
+    LogGone(PathBuf),
+    #[error("another process has been opening it for too long")]
+    Occupied,
+    #[error("another program has been reading it for too long: its log can't be emptied")]
+    LogHeld,
+    /// The last attempt to open it failed with this, and the next one is not due.
+    #[error("{0}")]
+    Closed(String),
+}
+
+impl FileError {
+    pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |cause| Self::Path { path: path.into(), cause }
+    }
+
+    /// Names the file in an error that condemns its content.
+    pub(super) fn about(self, path: &Path) -> Self {
+        let Self::Sqlite(error) = &self else { return self };
+        match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => Self::NotADatabase(path.into()),
+            Some(ErrorCode::DatabaseCorrupt) => Self::Damaged { path: path.into(), cause: error.to_string() },
+            _ => self,
+        }
+    }
+
+    /// Whether somebody else has the file, and will leave it.
+    pub(in crate::cache) fn is_of_others(&self) -> bool {
+        match self {
+            Self::Sqlite(error) => error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy),
+            Self::Occupied | Self::LogHeld | Self::LogGone(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the content of the file is garbage, as no other program would have left it.
+    pub(super) fn is_garbage(&self) -> bool {
+        matches!(self, Self::NotADatabase(_) | Self::Damaged { .. })
+    }
+
+    /// Whether the file is no cache, and will not be one until somebody changes it.
+    pub(super) fn is_lasting(&self) -> bool {
+        self.is_garbage() || matches!(self, Self::Foreign { .. })
+    }
+
+    pub(super) fn remedy(&self) -> Remedy {
+        let Self::Sqlite(error) = self else { return Remedy::Patience };
+        if error.sqlite_extended_error_code() == Some(ffi::SQLITE_IOERR_SHORT_READ) {
+            return Remedy::Examine;
+        }
+        match error.sqlite_error_code() {
+            // A table or a column that is missing is unknown to SQLite.
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt | ErrorCode::Unknown) => Remedy::Examine,
+            Some(
+                ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::DiskFull | ErrorCode::OutOfMemory,
+            ) => Remedy::Patience,
+            Some(_) => Remedy::Reopen,
+            None if matches!(error, rusqlite::Error::SqlInputError { .. }) => Remedy::Examine,
+            None => Remedy::Patience,
+        }
+    }
+}
+
+/// The cure for a failure of work on an open file.
+#[derive(Clone, Copy)]
+pub(super) enum Remedy {
+    /// To do it again later: the connection is as good as before.
+    Patience,
+    /// New connections. A file that could not be written stays so for a process that has any connection to it.
+    Reopen,
+    /// A look at the whole file.
+    Examine,
+}
