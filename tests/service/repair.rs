@@ -97,7 +97,7 @@ fn a_late_mark_of_a_greater_generation_does_not_stop_the_present_one() {
         let service = Service::start(&redis.url());
         assert!(!service.fib_cached(9_500));
         // A mark of 100,000 and of the greatest generation but one.
-        let late = ((1_u64 << 36) - 2) << 17 | 100_000;
+        let late = (((1_u64 << 36) - 2) << 17) + 100_000;
         cmd("ZADD").arg(format!("{PREFIX}1:fib:top")).arg(late).arg("mark").exec(&mut redis.connection()).unwrap();
         let fresh = Service::start(&redis.url());
         assert!(!fresh.fib_cached(9_400), "it vouches for nothing");
