@@ -70,9 +70,9 @@ impl Redis {
     }
 
     pub(super) async fn write(&self, records: &[Record], begins_mark: bool) -> Result<Written, StoreError> {
-        let mut commands = Pipeline::new();
+        let (mut commands, new) = (Pipeline::new(), new_generation() >> MARK_BITS);
         if begins_mark {
-            commands.cmd("ZADD").arg(&*self.mark).arg("NX").arg(new_generation() >> MARK_BITS).arg(GENERATION);
+            commands.cmd("ZADD").arg(&*self.mark).arg("NX").arg(new).arg(GENERATION);
             commands.zscore(&*self.mark, GENERATION);
         }
         for record in records {
@@ -83,7 +83,9 @@ impl Redis {
         if begins_mark {
             let begun = answers.next().unwrap_or(Ok(Value::Nil));
             let generation = answers.next().unwrap_or(Ok(Value::Nil));
-            written.generation = self.number_in(begun.and(generation))?;
+            // A cluster may answer the second question first.
+            let is_new = matches!(begun, Ok(Value::Int(1)));
+            written.generation = if is_new { Some(new) } else { self.number_in(begun.and(generation))? };
         }
         let outcomes = records.iter().zip(answers);
         let refusal =
