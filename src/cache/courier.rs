@@ -161,16 +161,14 @@ impl Courier {
     }
 
     /// The next delivery; after a failure a single record, unless it is a right that is missing, which no record is to
-    /// blame for. When nothing has come of the last attempt, and there is
-    /// nothing else to try, what changes nothing is written until something comes of it.
+    /// blame for. When the last attempt failed and nothing else waits, the store is touched until it takes that.
     async fn next(&self) -> Option<Batch> {
         while self.breaker.is_failing() {
             let bytes = if self.breaker.is_denied() { BATCH_BYTES } else { 0 };
             if let Ok(batch) = timeout(DELAYS[1], self.outbox.next(self.lane, bytes)).await {
                 return batch;
             }
-            let began = Instant::now();
-            self.breaker.note(began, &within(ATTEMPTS[0], self.shared.store.touch()).await);
+            self.takes_writes().await;
         }
         self.outbox.next(self.lane, BATCH_BYTES).await
     }
@@ -197,6 +195,7 @@ impl Courier {
         }
     }
 
+    /// Whether the store takes a write that changes nothing. The breaker hears of it.
     async fn takes_writes(&self) -> bool {
         let began = Instant::now();
         let touched = within(ATTEMPTS[0], self.shared.store.touch()).await;

@@ -283,7 +283,7 @@ where
     }
 
     /// What this process knows of an entry without asking the store.
-    pub fn remembered(&self, want: &Want<K>) -> Entry<V> {
+    fn remembered(&self, want: &Want<K>) -> Entry<V> {
         Entry::of(self.memory.get(&want.key), want.mark <= self.memory.mark())
     }
 

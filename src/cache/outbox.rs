@@ -441,9 +441,11 @@ impl Queue {
     }
 
     fn take(&mut self, lane: Lane, bytes: usize) -> Option<Batch> {
-        if bytes == 0 {
-            return self.take_one(lane);
-        }
+        let (parcels, raise) = if bytes == 0 { self.take_one(lane) } else { self.take_several(lane, bytes) };
+        (!parcels.is_empty() || raise.is_some()).then_some(Batch { lane, parcels, raise })
+    }
+
+    fn take_several(&mut self, lane: Lane, bytes: usize) -> (Vec<Parcel>, Option<PendingRaise>) {
         let row = self.row(lane);
         let (mut parcels, mut taken) = (Vec::new(), 0);
         while let Some(next) = row.first()
@@ -452,12 +454,11 @@ impl Queue {
             taken += next.record.cost();
             parcels.extend(row.pop_first());
         }
-        let raise = self.take_raise(lane);
-        (!parcels.is_empty() || raise.is_some()).then_some(Batch { lane, parcels, raise })
+        (parcels, self.take_raise(lane))
     }
 
     /// Takes the mark or a record, by turns.
-    fn take_one(&mut self, lane: Lane) -> Option<Batch> {
+    fn take_one(&mut self, lane: Lane) -> (Vec<Parcel>, Option<PendingRaise>) {
         let marks_turn = !self.row(lane).has_probed_mark;
         let mut raise = if marks_turn { self.take_raise(lane) } else { None };
         let record = if raise.is_none() { self.row(lane).pop_probe() } else { None };
@@ -465,8 +466,7 @@ impl Queue {
             raise = raise.or_else(|| self.take_raise(lane));
         }
         self.row(lane).has_probed_mark = raise.is_some();
-        let parcels: Vec<Parcel> = record.into_iter().collect();
-        (!parcels.is_empty() || raise.is_some()).then_some(Batch { lane, parcels, raise })
+        (record.into_iter().collect(), raise)
     }
 
     fn take_raise(&mut self, lane: Lane) -> Option<PendingRaise> {
@@ -509,7 +509,7 @@ impl Queue {
         }
     }
 
-    /// What of a lane, of which nothing is under way, is acknowledged, set aside or dropped.
+    /// The tickets of a lane up to which everything is acknowledged, set aside or dropped, when nothing is under way.
     fn served(&self, lane: Lane) -> Served {
         let before = |first: Option<Ticket>| first.map_or(self.last, |first| first - 1);
         let (row, raise) = match lane {

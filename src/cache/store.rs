@@ -168,8 +168,7 @@ impl Store {
         })
     }
 
-    /// Reads the mark and the entries of these names, of about `bytes` bytes, in one round trip. It takes another one when
-    /// the generation of the store has changed since the last visit.
+    /// Reads the mark and the entries of these names, of about `bytes` bytes, in one round trip.
     pub(super) async fn read(&self, names: Vec<String>, bytes: usize) -> Result<Reading, StoreError> {
         match self {
             Self::Sqlite(file) => file.read(names).await,
@@ -185,8 +184,11 @@ impl Store {
     pub(super) async fn write(&self, records: Vec<Record>, begins_mark: bool) -> Result<Written, StoreError> {
         match self {
             Self::Sqlite(file) => {
-                let generation = if begins_mark { file.begin_generation().await? } else { None };
-                file.write(records).await?;
+                let generation = if begins_mark {
+                    file.write_below_mark(records).await?
+                } else {
+                    file.write(records).await.map(|()| None)?
+                };
                 Ok(Written { generation, ..Written::default() })
             }
             Self::Redis(server) => server.write(&records, begins_mark).await,

@@ -201,7 +201,7 @@ impl Source {
     }
 }
 
-/// What is under a name.
+/// The result of looking for a name.
 enum Found {
     Nothing,
     Bytes(Vec<u8>),
@@ -214,7 +214,7 @@ impl Found {
     }
 }
 
-/// What is under each name. MGET answers nil for a key of another type as it does for none, and GET tells them apart.
+/// Looks for each name. MGET answers nil for a key of another type as it does for none, and GET tells them apart.
 async fn values_in_redis(way: &mut Way, names: &[String]) -> RedisResult<Vec<Found>> {
     let mut commands = Pipeline::new();
     commands.cmd("MGET").arg(names);

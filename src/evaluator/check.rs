@@ -13,7 +13,7 @@ use crate::{
     math::{residue::Prime, rung::Rung},
 };
 
-/// What a store holds. Keys are told in full, with their prefix.
+/// The content of a store. It lists keys in full, with their prefix.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// The number of entries that were read.

@@ -45,7 +45,7 @@ impl Evaluator {
     /// # Errors
     /// When the store can't be reached, or does not hold it in the end.
     pub async fn warm(self: &Arc<Self>, location: &Location, prefix: &str, n: Index) -> Result<Warmth, WarmError> {
-        // What can't be reached is told before anything is evaluated. A file may have to be made first.
+        // A server that can't be reached is reported before anything is evaluated. A file may have to be made first.
         let reached = match location {
             Location::Memory => return Err(SurveyError::Memory.into()),
             Location::Redis(_) => Some(Survey::open(location, prefix, LADDER_MARK, false).await?),

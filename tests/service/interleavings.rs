@@ -43,7 +43,7 @@ const LARGEST: u32 = 2_000;
 /// Above the ladder.
 const LONG: u32 = 100_001;
 
-/// What may be gone from the store from one step to the next: everything, the rungs, some of them, one, or the mark.
+/// The keys that a store may lose from one step to the next: all, the rungs, some of them, one, or the mark.
 const FORGOTTEN: [&str; 5] = ["*", "1:fib:rung:*", "1:fib:rung:?", "1:fib:rung:1", "1:fib:top"];
 
 #[derive(Clone, Debug)]

@@ -244,7 +244,7 @@ fn goes_on_without(lost: &[&str]) {
     }
     assert_eq!(listing(folder.path()).len(), 1, "{lost:?}");
     let asked = (3_000..3_026).chain(4_000..4_026).map(|terms| format!("pi:{terms}"));
-    // What was answered before, too.
+    // The values that were answered before are there too.
     let asked = asked.chain([100_001, 100_002].map(|n| format!("fib:n:{n}")));
     let lost_values: Vec<String> = asked.filter(|key| !holds(&path, key)).collect();
     assert_eq!(lost_values, Vec::<String>::new(), "without {lost:?}");

@@ -31,7 +31,7 @@ const PACE: Duration = Duration::from_millis(200);
 /// How often work is done again because the file changed under it, or was examined after it.
 const TRIES: usize = 4;
 
-/// What the file is opened for.
+/// The purpose that the file is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// To use it. It is made when it is not there, and when its path is the default one, garbage is moved aside.
@@ -42,7 +42,7 @@ pub(super) enum Purpose {
     Inspect,
 }
 
-/// Which of the connections.
+/// The two connections, by their use.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Role {
     Reader,
@@ -165,7 +165,7 @@ impl Connections {
         let is_stale = lock(self.slot(role)).as_ref().is_some_and(|opened| !opened.is_current(&self.path));
         if is_stale && let Ok(place) = Place::of(&self.path) {
             let mut all = self.all();
-            // What can't be saved now is tried again in a moment.
+            // If the log can't be saved now, the next look tries again.
             let _ = place.guard().and_then(|_guard| self.let_go_of_stale(&mut all, &place));
         }
     }
@@ -366,7 +366,7 @@ pub(super) struct Trace {
 }
 
 impl Trace {
-    /// What the path names now; `None` when there is nothing.
+    /// The file that the path names now; `None` when there is none.
     pub(super) fn of(path: &Path, closeness: Closeness) -> Result<Option<Self>, FileError> {
         match fs::metadata(path) {
             Ok(file) if file.is_file() => {

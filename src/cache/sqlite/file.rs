@@ -218,7 +218,7 @@ impl Place {
             Content::Cache { lacking } if lacking.is_empty() => {}
             Content::Cache { lacking } => add(&mut connection, &lacking)?,
             Content::Nothing if !is_made => return Err(FileError::Empty(self.given.clone())),
-            // Whoever has it open still sees what it was; together they would make a mess of it.
+            // A process that has it open still sees its old content; together they would corrupt it.
             Content::Nothing if scrutiny == Scrutiny::Whole => return Err(FileError::Emptied(self.given.clone())),
             Content::Nothing => create(&mut connection)?,
         }

@@ -148,33 +148,33 @@ impl Sqlite {
     }
 
     pub(super) async fn write(&self, records: Vec<Record>) -> Result<(), StoreError> {
+        self.insert_after(records, |_| Ok(())).await
+    }
+
+    /// Writes records that a mark is to vouch for. Sees to it that there is a generation, and gives it.
+    pub(super) async fn write_below_mark(&self, records: Vec<Record>) -> Result<Option<u64>, StoreError> {
+        let mark = Arc::clone(&self.mark);
+        self.insert_after(records, move |change| begin_generation(change, &mark)).await
+    }
+
+    /// Writes records in one transaction with what is done first.
+    async fn insert_after<T: Send + 'static>(
+        &self,
+        records: Vec<Record>,
+        first: impl Fn(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let (max_pages, max_log_bytes) = (self.max_pages, self.max_log_bytes);
         let uses = self.uses.clone();
         self.writer
             .run(move |connection| {
                 bound_log(connection, max_log_bytes)?;
                 let change = begin(connection)?;
+                let done = first(&change)?;
                 uses.store(&change)?;
                 make_room(&change, &records, max_pages)?;
                 insert(&change, &records)?;
-                Ok(change.commit()?)
-            })
-            .await
-    }
-
-    /// Sees to it that there is a generation, and gives it.
-    pub(super) async fn begin_generation(&self) -> Result<Option<u64>, StoreError> {
-        const BEGIN: &str = "
-            INSERT INTO mark (name, n) VALUES (?1, ?2)
-            ON CONFLICT DO UPDATE SET n = excluded.n WHERE typeof(n) <> 'integer'";
-        let name = Arc::clone(&self.mark);
-        self.writer
-            .run(move |connection| {
-                let change = begin(connection)?;
-                change.execute(BEGIN, params![generation_row(&name), new_generation().cast_signed()])?;
-                let generation = mark_in(&change, &name)?.generation;
                 change.commit()?;
-                Ok(generation)
+                Ok(done)
             })
             .await
     }
@@ -317,6 +317,15 @@ fn generation_row(mark: &str) -> String {
 /// The name of the row in which the mark of a generation is.
 fn mark_row(mark: &str, generation: u64) -> String {
     format!("{mark}:{generation}")
+}
+
+/// Sees to it that there is a generation, and gives it.
+fn begin_generation(change: &Transaction<'_>, mark: &str) -> rusqlite::Result<Option<u64>> {
+    const BEGIN: &str = "
+        INSERT INTO mark (name, n) VALUES (?1, ?2)
+        ON CONFLICT DO UPDATE SET n = excluded.n WHERE typeof(n) <> 'integer'";
+    change.execute(BEGIN, params![generation_row(mark), new_generation().cast_signed()])?;
+    Ok(mark_in(change, mark)?.generation)
 }
 
 /// The generation and its mark.
@@ -683,23 +692,23 @@ mod tests {
         let (_folder, path) = place();
         let file = opened(&path);
         assert_eq!(file.read(vec![]).await.unwrap().mark, MarkSnapshot::default());
-        let generation = file.begin_generation().await.unwrap().unwrap();
+        let generation = file.write_below_mark(vec![]).await.unwrap().unwrap();
         for (raised, found) in [(7, 7), (5, 7), (9, 9)] {
             assert!(file.raise(raised, generation).await.unwrap());
             let mark = MarkSnapshot { generation: Some(generation), mark: Some(found) };
             assert_eq!(file.read(vec![]).await.unwrap().mark, mark);
         }
-        assert_eq!(file.begin_generation().await.unwrap(), Some(generation), "the first one stays");
+        assert_eq!(file.write_below_mark(vec![]).await.unwrap(), Some(generation), "the first one stays");
     }
 
     #[tokio::test]
     async fn a_mark_of_another_generation_is_not_raised() {
         let (_folder, path) = place();
         let file = opened(&path);
-        let lost = file.begin_generation().await.unwrap().unwrap();
+        let lost = file.write_below_mark(vec![]).await.unwrap().unwrap();
         fs::remove_file(&path).unwrap();
         assert!(!file.raise(7, lost).await.unwrap(), "the new file has none");
-        let generation = file.begin_generation().await.unwrap();
+        let generation = file.write_below_mark(vec![]).await.unwrap();
         assert!(!file.raise(7, lost).await.unwrap(), "it has another one");
         assert_eq!(file.read(vec![]).await.unwrap().mark, MarkSnapshot { generation, mark: None });
     }
@@ -708,10 +717,10 @@ mod tests {
     async fn a_generation_that_is_no_number_is_replaced() {
         let (_folder, path) = place();
         let file = opened(&path);
-        file.begin_generation().await.unwrap();
+        file.write_below_mark(vec![]).await.unwrap();
         Connection::open(&path).unwrap().execute("UPDATE mark SET n = 'x'", []).unwrap();
         assert_eq!(file.read(vec![]).await.unwrap().mark, MarkSnapshot::default());
-        assert!(file.begin_generation().await.unwrap().is_some());
+        assert!(file.write_below_mark(vec![]).await.unwrap().is_some());
     }
 
     #[tokio::test]
