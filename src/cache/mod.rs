@@ -32,7 +32,7 @@ mod survey;
 use std::{collections::HashMap, fmt::Display, hash::Hash, io, sync::Arc, time::Duration};
 
 use futures_util::future::{BoxFuture, join_all};
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, task::AbortHandle};
 
 use self::{
     courier::Post,
@@ -207,6 +207,8 @@ pub struct Cache<K, V> {
 /// The store as it is read, and as it is written.
 struct Tiers {
     shared: Arc<Shared>,
+    /// The task that greets the store and probes it.
+    watch: AbortHandle,
     post: Post,
 }
 
@@ -229,9 +231,9 @@ where
         let store = Store::open(&location, format!("{prefix}{mark}"))?;
         let (memory, growth) = (Memory::new(retention, weight), Arc::new(growth));
         let store = store.map(|store| {
-            let shared = Shared::start(store);
+            let (shared, watch) = Shared::start(store);
             let post = Post::start(&shared, records_of(&growth, &memory, &prefix, retention));
-            Tiers { shared, post }
+            Tiers { shared, watch, post }
         });
         let location = location.to_string();
         Ok(Self { memory, store, location, prefix, proof, growth, retention, grown: Mutex::default() })
@@ -330,7 +332,8 @@ where
     /// Waits until what is on its way is in the store, until that has taken nothing for `patience`, and closes the store.
     /// Nobody may ask afterwards.
     pub async fn drain(&self, patience: Duration) {
-        if let Some(Tiers { shared, post }) = &self.store {
+        if let Some(Tiers { shared, watch, post }) = &self.store {
+            watch.abort();
             post.close(patience).await;
             shared.store.close().await;
         }
@@ -360,7 +363,7 @@ where
     /// Reads the mark and some entries, with about how many bytes each has, from the store, and remembers what is
     /// proven. `None` when there is no store or it does not answer within its budget.
     async fn visit(&self, wanted: HashMap<K, usize>) -> Option<Visit<K, V>> {
-        let Tiers { shared, post } = self.store.as_ref()?;
+        let Tiers { shared, post, .. } = self.store.as_ref()?;
         let raises = post.raises();
         let bytes = wanted.values().sum();
         let keys: Vec<K> = wanted.into_keys().collect();

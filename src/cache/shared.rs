@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep};
+use tokio::{
+    task::AbortHandle,
+    time::{Instant, sleep},
+};
 
 use super::{
     breaker::Breaker,
@@ -24,11 +27,12 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Starts to use a store, and greets it, so that an operator's mistake is told at the start.
-    pub(super) fn start(store: Store) -> Arc<Self> {
+    /// Starts to use a store, and greets it, so that an operator's mistake is told at the start. The handle ends what is
+    /// done of its own accord.
+    pub(super) fn start(store: Store) -> (Arc<Self>, AbortHandle) {
         let shared = Arc::new(Self { store, reads: Breaker::new(Operation::Read) });
-        tokio::spawn(Arc::clone(&shared).watch());
-        shared
+        let watch = tokio::spawn(Arc::clone(&shared).watch());
+        (shared, watch.abort_handle())
     }
 
     /// Reads the mark and some entries of about so many bytes. `None` when the store does not answer within its

@@ -184,12 +184,13 @@ impl Store {
     pub(super) async fn write(&self, records: Vec<Record>, begins_mark: bool) -> Result<Written, StoreError> {
         match self {
             Self::Sqlite(file) => {
-                let generation = if begins_mark {
-                    file.write_below_mark(records).await?
+                let mut written = Written::default();
+                if begins_mark {
+                    written.generation = file.write_below_mark(records).await?;
                 } else {
-                    file.write(records).await.map(|()| None)?
-                };
-                Ok(Written { generation, ..Written::default() })
+                    file.write(records).await?;
+                }
+                Ok(written)
             }
             Self::Redis(server) => server.write(&records, begins_mark).await,
         }

@@ -12,7 +12,10 @@ use std::{
     fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant, SystemTime},
 };
 
@@ -58,6 +61,8 @@ pub(super) struct Connections {
     reader: Mutex<Slot>,
     writer: Mutex<Slot>,
     refusal: Mutex<Option<Refusal>>,
+    /// Set while all are locked.
+    has_finished: AtomicBool,
 }
 
 /// One connection, and what it was opened on.
@@ -112,7 +117,14 @@ impl<'a> All<'a> {
 impl Connections {
     /// None is open yet.
     pub(super) fn new(path: PathBuf, purpose: Purpose) -> Self {
-        Self { path, purpose, reader: Mutex::default(), writer: Mutex::default(), refusal: Mutex::default() }
+        Self {
+            path,
+            purpose,
+            reader: Mutex::default(),
+            writer: Mutex::default(),
+            refusal: Mutex::default(),
+            has_finished: AtomicBool::new(false),
+        }
     }
 
     /// Opens the connection of a role, if it is not open.
@@ -171,9 +183,10 @@ impl Connections {
     }
 
     /// Does some last work, and leaves one file with all that was written, as far as other processes let it: the log is
-    /// folded into it, and whoever closes the last connection deletes the log and its index.
+    /// folded into it, and whoever closes the last connection deletes the log and its index. None is opened afterwards.
     pub(super) fn finish(&self, last_work: impl FnOnce(&mut Connection) -> Result<(), FileError>) {
         let mut all = self.all();
+        self.has_finished.store(true, Ordering::Relaxed);
         let Ok(place) = Place::of(&self.path) else { return all.let_go() };
         let _guard = place.guard();
         // It is tried as far as it goes: the process ends in any case, and the log outlives it.
@@ -262,8 +275,11 @@ impl Connections {
         })
     }
 
-    /// Fails while another attempt to open the file is not due.
+    /// Fails after the end, and while another attempt to open the file is not due.
     fn admit(&self) -> Result<(), FileError> {
+        if self.has_finished.load(Ordering::Relaxed) {
+            return Err(FileError::Finished);
+        }
         match &*lock(&self.refusal) {
             Some(Refusal { cause, since, condemned })
                 if since.elapsed() < PACE || (condemned.is_some() && *condemned == self.content()) =>

@@ -52,6 +52,8 @@ pub(in crate::cache) enum FileError {
     Occupied,
     #[error("another program has been reading it for too long: its log can't be emptied")]
     LogHeld,
+    #[error("it was closed, since the process ends")]
+    Finished,
     /// The last attempt to open it failed with this, and the next one is not due.
     #[error("{0}")]
     Closed(String),

@@ -688,6 +688,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_file_that_was_closed_is_not_opened_by_work_that_comes_late() {
+        let (folder, path) = place();
+        let file = opened(&path);
+        put(&file, "before").await;
+        file.close().await.unwrap();
+        assert!(file.read(vec![]).await.is_err() && file.touch().await.is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is beside it again");
+        assert_eq!(has(&opened(&path), ["before"]).await, [true]);
+    }
+
+    #[tokio::test]
     async fn the_mark_never_falls() {
         let (_folder, path) = place();
         let file = opened(&path);
