@@ -1,7 +1,7 @@
 //! Couriers: each carries one lane of the write-behind queue to the store, and tries again until it is there.
 //!
-//! After a failure a courier offers one record at a time, another one each time, until the store takes something; so no
-//! record holds up the others. Before a mark is raised again, the store is asked how far it holds what the mark vouches
+//! After a failure a courier offers the same again, since most connections break by chance; after another one it offers
+//! one record at a time, another one each time, until the store takes something. So no record holds up the others. Before a mark is raised again, the store is asked how far it holds what the mark vouches
 //! for: it may have come back empty.
 
 use std::{
@@ -141,8 +141,8 @@ struct Courier {
 
 impl Courier {
     async fn run(self) {
-        let (mut delay, mut limit) = (DELAYS[0], ATTEMPTS[0]);
-        while let Some(batch) = self.next().await {
+        let (mut delay, mut limit, mut failures) = (DELAYS[0], ATTEMPTS[0], 0);
+        while let Some(batch) = self.next(failures).await {
             let began = Instant::now();
             let delivery = self.deliver(&batch, limit).await;
             match &delivery {
@@ -151,7 +151,8 @@ impl Courier {
                 Err(error) if error.trouble() == Trouble::Late => limit = ATTEMPTS[1].min(2 * limit),
                 Err(_) => {}
             }
-            if self.settle(batch, delivery).await {
+            failures = if delivery.is_ok() { 0 } else { failures + 1 };
+            if self.settle(batch, delivery, failures).await {
                 delay = DELAYS[0];
             } else {
                 sleep(delay).await;
@@ -160,11 +161,11 @@ impl Courier {
         }
     }
 
-    /// The next delivery; after a failure a single record, unless it is a right that is missing, which no record is to
-    /// blame for. When the last attempt failed and nothing else waits, the store is touched until it takes that.
-    async fn next(&self) -> Option<Batch> {
+    /// The next delivery; after failures in a row a single record, unless it is a right that is missing, which no record
+    /// is to blame for. When the last attempt failed and nothing else waits, the store is touched until it takes that.
+    async fn next(&self, failures: u32) -> Option<Batch> {
         while self.breaker.is_failing() {
-            let bytes = if self.breaker.is_denied() { BATCH_BYTES } else { 0 };
+            let bytes = if failures < 2 || self.breaker.is_denied() { BATCH_BYTES } else { 0 };
             if let Ok(batch) = timeout(DELAYS[1], self.outbox.next(self.lane, bytes)).await {
                 return batch;
             }
@@ -175,15 +176,17 @@ impl Courier {
 
     /// Tells the queue what came of a delivery. False when the store has not taken all of it.
     ///
-    /// An error of a single record may be the fault of the record: the store has refused it if it takes another write.
-    async fn settle(&self, batch: Batch, delivery: Result<Outcome, StoreError>) -> bool {
+    /// After failures in a row an error of a single record may be the fault of the record: the store has refused it if it
+    /// takes another write.
+    async fn settle(&self, batch: Batch, delivery: Result<Outcome, StoreError>, failures: u32) -> bool {
+        let is_suspect = failures > 1 && batch.is_one_record();
         match delivery {
             Ok(outcome) => {
                 let is_whole = outcome.refused.is_empty() && matches!(outcome.raised, Raised::Whole | Raised::InPart);
                 self.outbox.delivered(batch, outcome);
                 is_whole
             }
-            Err(error) if batch.is_one_record() && error.may_be_of_one_record() && self.takes_writes().await => {
+            Err(error) if is_suspect && error.may_be_of_one_record() && self.takes_writes().await => {
                 let refused = batch.records().into_iter().map(|record| record.name).zip([error]).collect();
                 self.outbox.delivered(batch, Outcome { refused, raised: Raised::Whole });
                 false
@@ -214,12 +217,12 @@ impl Courier {
                 Some(Base { mark, raises }) if raises == self.raises.load(Ordering::Acquire) => (mark, usize::MAX),
                 Some(_) | None => match self.mark().await {
                     Ok(mark) => (mark, BATCH_BYTES),
+                    Err(error) if records.is_empty() && error.trouble() != Trouble::Denied => return Err(error),
                     // Entries can be written all the same.
-                    Err(error) if error.trouble() == Trouble::Denied => {
+                    Err(_) => {
                         let outcome = self.write(records, None, limit).await?;
                         return Ok(Outcome { raised: Raised::Refused, ..outcome });
                     }
-                    Err(error) => return Err(error),
                 },
             };
             if seen.mark < Some(top)
