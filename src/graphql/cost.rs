@@ -91,6 +91,11 @@ pub(super) fn of_errors(bytes: usize) -> Size {
     Size { execution: bytes, text: bytes }
 }
 
+/// How many digits a request may evaluate, and how many it may render, where indices go up to `max_n`.
+pub(super) fn digits_per_request(max_n: Index) -> usize {
+    (LONGEST_ANSWERS * fib::digit_count(max_n)).min(MOST_DIGITS)
+}
+
 /// What is left to the operations of a request.
 pub(super) struct Budget {
     limit: usize,
@@ -102,7 +107,7 @@ pub(super) struct Budget {
 impl Budget {
     /// The budget of a request where indices go up to `max_n`.
     pub(super) fn new(max_n: Index) -> Self {
-        let limit = (LONGEST_ANSWERS * fib::digit_count(max_n)).min(MOST_DIGITS);
+        let limit = digits_per_request(max_n);
         Self { limit, spent: Cost::default(), introspected: 0, asked: BTreeSet::new() }
     }
 

@@ -68,9 +68,9 @@ pub(super) fn is_null(parent: &str, field: &str) -> bool {
     (parent, field) == ("__Schema", "description")
 }
 
-/// Whether a root field is about the schema.
+/// Whether a root field is about this server, its schema or its limits, which may change with the next start.
 pub(super) fn is_introspection(field: &Field) -> bool {
-    matches!(field.name.node.as_str(), "__schema" | "__type")
+    matches!(field.name.node.as_str(), "__schema" | "__type" | "limits")
 }
 
 /// How many values these fields have at most, in normal form. Every list is taken for the longest of its name.

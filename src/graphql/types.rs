@@ -6,7 +6,10 @@ use async_graphql::{Context, InputValueError, InputValueResult, Object, Result, 
 use bytes::Bytes;
 use tokio::sync::OnceCell;
 
-use super::code::{Code, Fault};
+use super::{
+    code::{Code, Fault},
+    cost::digits_per_request,
+};
 use crate::{
     evaluator::{Answer, Answers, Evaluator},
     math::{
@@ -70,6 +73,11 @@ impl Query {
         let terms = evaluator.terms(terms);
         let answer = terms.map_err(Fault::from).and_then(|terms| Ok((terms, answers(context).pi(terms)?)));
         Some(answer.map(|(terms, answer)| PiApproximation { terms, answer }).map_err(Fault::into_error))
+    }
+
+    /// What this server admits, so that a client can say so before it asks.
+    async fn limits(&self, context: &Context<'_>) -> Limits {
+        Limits { max_n: context.data_unchecked::<Arc<Evaluator>>().max_n() }
     }
 }
 
@@ -164,6 +172,29 @@ impl PiApproximation {
     /// π − result, correctly rounded; always positive.
     async fn error(&self) -> f64 {
         pi::error(self.answer.value)
+    }
+}
+
+pub(super) struct Limits {
+    max_n: Index,
+}
+
+/// What this server admits. Operators set the limits, so that they may differ from server to server.
+#[Object]
+impl Limits {
+    /// The largest n of `fib`.
+    async fn max_n(&self) -> u32 {
+        self.max_n.get()
+    }
+
+    /// The largest number of terms of `pi`.
+    async fn max_terms(&self) -> u32 {
+        Terms::MAX.get()
+    }
+
+    /// How many digits of Fibonacci numbers a request may evaluate, and how many it may render.
+    async fn digits_per_request(&self) -> usize {
+        digits_per_request(self.max_n)
     }
 }
 

@@ -23,7 +23,7 @@ pub enum Kind {
     Pi,
     /// GraphQL that asks for both.
     FibAndPi,
-    /// GraphQL that asks for neither, but about the schema.
+    /// GraphQL that asks for neither, but about this server: its schema, or what it admits.
     Introspection,
     /// GraphQL with an answer that was sent before.
     Kept,

@@ -20,6 +20,17 @@ fn the_exported_schema_is_the_one_in_force() {
 }
 
 #[test]
+fn limits_are_those_of_the_server() {
+    let limits = "{ limits { maxN maxTerms digitsPerRequest } }";
+    let usual = Service::start("memory:");
+    let expected = json!({"maxN": 10_000_000, "maxTerms": i32::MAX, "digitsPerRequest": 8_359_508});
+    assert_eq!(usual.query(limits), json!({"data": {"limits": expected}}));
+    let other = Service::start_with("memory:", &["--max-n", "300"]);
+    let expected = json!({"maxN": 300, "maxTerms": i32::MAX, "digitsPerRequest": 4 * fibonacci(300).len()});
+    assert_eq!(other.query(limits), json!({"data": {"limits": expected}}));
+}
+
+#[test]
 fn the_introspection_says_what_the_schema_says() {
     let service = Service::start("memory:");
     let answer = service.query("{ __schema { description types { name } } __type(name: \"ID\") { name } }");
@@ -27,8 +38,18 @@ fn the_introspection_says_what_the_schema_says() {
     let types = answer["data"]["__schema"]["types"].as_array().unwrap();
     let names: Vec<_> =
         types.iter().filter_map(|kind| kind["name"].as_str()).filter(|name| !name.starts_with("__")).collect();
-    let expected =
-        ["BigInt", "Boolean", "Fibonacci", "Float", "Int", "PiApproximation", "Query", "String", "Subscription"];
+    let expected = [
+        "BigInt",
+        "Boolean",
+        "Fibonacci",
+        "Float",
+        "Int",
+        "Limits",
+        "PiApproximation",
+        "Query",
+        "String",
+        "Subscription",
+    ];
     assert_eq!(names, expected, "what nothing refers to is not there");
 }
 

@@ -194,6 +194,7 @@ fn what_can_never_change_is_kept_by_whoever_asks() {
     for path in [
         "/graphql?query=%7Bfib(n:300)%7Bcached%7Dpi(terms:-1)%7Bcached%7D%7D",
         "/graphql?query=%7B__typename%7D",
+        "/graphql?query=%7Bfib(n:300)%7Bcached%7Dlimits%7BmaxN%7D%7D",
         "/graphql?query=%7Bfib(n:300)%7Bcached%7D__schema%7BqueryType%7Bname%7D%7D%7D",
         "/graphql?query=%7Bnonsense%7D",
         "/fib/-1",
