@@ -8,7 +8,7 @@ use axum::{
 };
 use http_body::Body as _;
 use http_body_util::{BodyExt, Limited};
-use tokio::{task::yield_now, time::timeout};
+use tokio::time::timeout;
 
 use super::{
     BODY_BYTES, BODY_TIME,
@@ -98,11 +98,9 @@ fn discard(body: Body, client: &Arc<Client>) {
     if body.size_hint().lower() <= REST_BYTES as u64 {
         let discarding = client.discard();
         let rest = async move {
-            let _discarding = discarding;
             let mut rest = Limited::new(body, REST_BYTES);
             while let Some(Ok(_)) = rest.frame().await {
-                // Requests that are served have their turn first.
-                yield_now().await;
+                discarding.make_way().await;
             }
         };
         tokio::spawn(timeout(BODY_TIME, rest));

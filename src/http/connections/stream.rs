@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, IoSlice},
-    mem::MaybeUninit,
+    mem::{self, MaybeUninit},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -41,6 +41,8 @@ pub(super) struct Stream {
     client: Arc<Client>,
     protocol: Protocol,
     head: Head,
+    /// Whether the last read took all that one may: there may be more, for which it is not this connection's turn.
+    took_all: bool,
     slot: Slot,
 }
 
@@ -75,7 +77,7 @@ struct Head {
 impl Stream {
     pub(super) fn new(socket: TcpStream, pulse: Arc<Pulse>, client: Arc<Client>, slot: Slot) -> Self {
         let (protocol, head) = (Protocol::Open(0), Head::default());
-        Self { socket: TokioIo::new(socket), pulse, client, protocol, head, slot }
+        Self { socket: TokioIo::new(socket), pulse, client, protocol, head, took_all: false, slot }
     }
 
     /// Takes note of bytes that were read, before anybody gets them.
@@ -134,10 +136,17 @@ impl Stream {
 
 impl Read for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, mut out: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        // A thousand clients that send megabytes would otherwise be read a hundred kilobytes each before a small request
+        // has its turn.
+        if mem::take(&mut self.took_all) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         self.settle();
         let mut space = [const { MaybeUninit::uninit() }; READ_BYTES];
         let mut read = ReadBuf::uninit(&mut space[..READ_BYTES.min(out.remaining())]);
         ready!(Pin::new(&mut self.socket).poll_read(cx, read.unfilled()))?;
+        self.took_all = read.filled().len() == READ_BYTES;
         if let Err(refusal) = self.received(read.filled()) {
             self.refuse(&refusal, cx);
         }
