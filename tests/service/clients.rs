@@ -42,7 +42,7 @@ fn run(block: &str, service: &Service) -> Output {
 fn every_client_prints_what_is_shown() {
     let shown = blocks("text")[0];
     let clients = blocks("sh");
-    assert_eq!(clients.len(), 3);
+    assert_eq!(clients.len(), 4);
     for client in clients {
         let service = Service::start("memory:");
         for shown in [shown, &shown.replace("false", "true")] {
@@ -67,6 +67,19 @@ fn a_client_gets_one_value_and_the_error_of_the_other() {
         let told = String::from_utf8_lossy(&output.stderr);
         assert!(told.contains("n must be a whole number from 0 to 10000000, but it is 10000001"), "{client}\n{told}");
         assert!(!output.status.success(), "{client}");
+    }
+}
+
+#[test]
+fn a_client_without_arguments_says_how_it_is_used() {
+    let service = Service::start("memory:");
+    for client in blocks("sh") {
+        for arguments in ["", " http://127.0.0.1:8000 many 1000"] {
+            let output = run(&client.replace(" http://127.0.0.1:8000 213 1000", arguments), &service);
+            let told = String::from_utf8_lossy(&output.stderr);
+            assert!(!output.status.success() && told.contains("usage: ") && told.contains(" URL N TERMS"), "{told}");
+            assert!(!told.contains("Traceback") && output.stdout.is_empty(), "{told}");
+        }
     }
 }
 

@@ -47,5 +47,8 @@ def main(url: str, n: int, terms: int) -> str | None:
 
 
 if __name__ == "__main__":
-    url, n, terms = sys.argv[1:]
-    sys.exit(main(url, int(n), int(terms)))
+    try:
+        url, n, terms = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    except (IndexError, ValueError):
+        sys.exit("usage: python both.py URL N TERMS, such as python both.py http://127.0.0.1:8000 213 1000")
+    sys.exit(main(url, n, terms))

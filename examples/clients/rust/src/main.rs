@@ -14,8 +14,15 @@ struct Both;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [url, n, terms] = &arguments[..] else { return Err("usage: phipi-client URL N TERMS".into()) };
-    let query = Both::build_query(both::Variables { n: n.parse()?, terms: terms.parse()? });
+    let numbers = |n: &str, terms: &str| Some(both::Variables { n: n.parse().ok()?, terms: terms.parse().ok()? });
+    let asked = match &arguments[..] {
+        [url, n, terms] => numbers(n, terms).map(|variables| (url, n, terms, variables)),
+        _ => None,
+    };
+    let Some((url, n, terms, variables)) = asked else {
+        return Err("usage: phipi-client URL N TERMS, such as phipi-client http://127.0.0.1:8000 213 1000".into());
+    };
+    let query = Both::build_query(variables);
 
     let mut response = ureq::post(format!("{url}/graphql")).send_json(query)?;
     let Response { data, errors, .. } = response.body_mut().read_json::<Response<both::ResponseData>>()?;

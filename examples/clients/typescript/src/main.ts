@@ -1,13 +1,14 @@
-// Asks a phipi for a Fibonacci number and an approximation of π, both in one request.
+// Asks a phipi for a Fibonacci number and an approximation of π, both in one request, with urql.
 
-import { Client, fetchExchange } from '@urql/core';
+import { Client, cacheExchange, fetchExchange } from '@urql/core';
+import { asked } from './asked.js';
 import { BothDocument } from './both.js';
 
-const [url, n, terms] = process.argv.slice(2);
-// phipi remembers by itself. A page that draws one answer several times adds urql's cacheExchange.
-const client = new Client({ url: `${url}/graphql`, exchanges: [fetchExchange] });
+const { url, n, terms } = asked();
+// The first exchange answers what this page has asked already, and phipi what anybody has.
+const client = new Client({ url: `${url}/graphql`, exchanges: [cacheExchange, fetchExchange] });
 
-const { data, error } = await client.query(BothDocument, { n: Number(n), terms: Number(terms) });
+const { data, error } = await client.query(BothDocument, { n, terms });
 
 // Each field answers for itself: when one fails, it is null, and the other is still there.
 if (data?.fib) console.log(`F(${n}) = ${data.fib.result} (cached: ${data.fib.cached})`);
