@@ -16,4 +16,6 @@ COPY --from=build --chown=nonroot:nonroot /cache /var/cache
 ENV PHIPI_LISTEN=0.0.0.0:8000 PHIPI_ADMIN_LISTEN=0.0.0.0:8001 XDG_CACHE_HOME=/var/cache
 VOLUME /var/cache/phipi
 EXPOSE 8000 8001
+# There is no shell and no curl: phipi asks itself.
+HEALTHCHECK --interval=10s --timeout=5s CMD ["phipi", "health"]
 ENTRYPOINT ["phipi"]

@@ -1,11 +1,23 @@
 //! The command line and the environment: every setting with its unit, its default and its bounds. Nothing else reads
 //! the environment.
 
-use std::{env, ffi::OsString, fs, io, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    fs, io,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use axum::http::HeaderValue;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
+    builder::Resettable,
+    error::{ContextKind, ContextValue},
+};
 use thiserror::Error;
+use url::Url;
 
 use crate::{
     cache::{Access, Location, LocationError},
@@ -15,14 +27,25 @@ use crate::{
 };
 
 /// Fibonacci numbers, exact, and π from the Basel series, over GraphQL, remembered in a shared cache.
+///
+/// Without a command it serves. Each setting may come from the variable that stands beside it; a flag goes before its
+/// variable, and a variable that is empty counts as not set.
 #[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(version, args_conflicts_with_subcommands = true, max_term_width = 100, after_long_help = ENVIRONMENT)]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
     serve: Serve,
 }
+
+/// The variables that are no settings of phipi alone.
+const ENVIRONMENT: &str = "\
+Environment, beside the variables above:
+  REDIS_URL                    where answers are kept when --cache is not given
+  OTEL_EXPORTER_OTLP_ENDPOINT  the collector that spans are sent to, such as http://127.0.0.1:4318
+  OTEL_SERVICE_NAME            the name of this service in spans [default: phipi]
+  NO_COLOR                     no colours on the terminal, whatever it is set to";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -43,6 +66,15 @@ pub enum Command {
     },
     /// Print the GraphQL schema
     Schema,
+    /// Ask a running phipi whether it is ready, for images without a shell
+    ///
+    /// Prints what /readyz says. The exit status is 0 when it is ready, and 1 when it drains, does not answer, or is
+    /// something else.
+    Health {
+        /// The operator's listener of that process: IP:PORT, HOST:PORT or http://HOST:PORT
+        #[arg(value_name = "URL", env = "PHIPI_ADMIN_LISTEN", default_value = "127.0.0.1:8001")]
+        target: String,
+    },
     /// Fill the store, before anybody asks: the ladder up to F(N), and F(N) itself beyond it
     Warm {
         /// The index, 0 to 1,000,000,000
@@ -83,12 +115,16 @@ Exit status:
 /// The settings of a server.
 #[derive(Args, Clone, Debug)]
 pub struct Serve {
-    /// Where clients connect; port 0 takes a free one
-    #[arg(long, env = "PHIPI_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8000")]
+    /// Where clients connect, as IP:PORT
+    ///
+    /// 127.0.0.1:8000 is for this machine alone, and 0.0.0.0:8000 for everybody who can reach it. Port 0 takes a free one.
+    #[arg(long, env = "PHIPI_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8000", value_parser = address)]
     pub listen: SocketAddr,
 
-    /// Where operators connect, for /livez and /readyz; port 0 takes a free one
-    #[arg(long, env = "PHIPI_ADMIN_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8001")]
+    /// Where operators connect for /livez, /readyz and /metrics, as IP:PORT
+    ///
+    /// It tells about this process what clients need not know: keep it from them. Port 0 takes a free one.
+    #[arg(long, env = "PHIPI_ADMIN_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8001", value_parser = address)]
     pub admin_listen: SocketAddr,
 
     /// Where answers are kept.
@@ -99,25 +135,41 @@ pub struct Serve {
     #[arg(long, env = "PHIPI_MAX_N", value_name = "N", default_value = "10000000", value_parser = index)]
     pub max_n: Index,
 
-    /// An origin that browsers may call from, such as <https://example.org>; repeatable
+    /// An origin whose pages may call, such as `https://example.org`; repeatable
+    ///
+    /// An origin is a scheme and a host, with a port if it is not the usual one. Several may also be separated by commas.
+    /// * is every origin; credentials are never allowed.
     #[arg(long, env = "PHIPI_CORS_ORIGIN", value_name = "ORIGIN", default_value = "*", value_delimiter = ',')]
     #[arg(value_parser = origin)]
     cors_origin: Vec<HeaderValue>,
 
-    /// Time to still take new connections after SIGTERM, while /readyz says no; in seconds, 0 to 3,600
+    /// For how long after SIGTERM new connections are still taken, in seconds, 0 to 3,600
+    ///
+    /// Meanwhile /readyz says no, so that load balancers send their requests elsewhere.
     #[arg(long, env = "PHIPI_DRAIN_DELAY", value_name = "SECONDS", default_value = "0", value_parser = seconds)]
     pub drain_delay: Duration,
 
     /// How the log on stderr looks
-    #[arg(long, env = "PHIPI_LOG_FORMAT", default_value = "text")]
+    #[arg(long, env = "PHIPI_LOG_FORMAT", value_name = "FORMAT", default_value = "text", ignore_case = true)]
     log_format: LogFormat,
+
+    /// The least important lines that the log has
+    ///
+    /// error: phipi needs an operator. warn: something is wrong, and mends itself. info: also each request. debug: also
+    /// each connection.
+    #[arg(long, env = "PHIPI_LOG_LEVEL", value_name = "LEVEL", default_value = "info", ignore_case = true)]
+    log_level: LogLevel,
 }
 
 /// Which store, and how it is reached.
 #[derive(Args, Clone, Debug)]
 pub struct Store {
-    /// Where answers are kept: sqlite:PATH, memory:, redis://…, rediss://…, redis+unix://…, redis-cluster://… or
-    /// redis-sentinel://…; without it `REDIS_URL` counts, and without that a file in the user's cache folder
+    /// Where answers are kept: sqlite:PATH, memory:, or the URL of a Redis or Valkey
+    ///
+    /// Without it `REDIS_URL` counts, and without that a file in the user's cache folder. The URLs are
+    /// `redis://HOST:PORT`, `redis+unix:///PATH`, `redis-cluster://HOST:PORT,HOST:PORT` and
+    /// redis-sentinel://HOST:PORT,HOST:PORT/NAME; rediss://, rediss-cluster:// and rediss-sentinel:// are the same with
+    /// TLS. A user and a password go before the host, as in `redis://user:password@host`.
     #[arg(long, env = "PHIPI_CACHE", value_name = "URL", hide_env_values = true)]
     cache: Option<String>,
 
@@ -134,11 +186,11 @@ pub struct Store {
     cache_tls_ca: Option<PathBuf>,
 
     /// The certificate that is shown to Redis; PEM
-    #[arg(long, env = "PHIPI_CACHE_TLS_CERT", value_name = "FILE", requires = "cache_tls_key")]
+    #[arg(long, env = "PHIPI_CACHE_TLS_CERT", value_name = "FILE")]
     cache_tls_cert: Option<PathBuf>,
 
     /// The key of that certificate; PEM
-    #[arg(long, env = "PHIPI_CACHE_TLS_KEY", value_name = "FILE", requires = "cache_tls_cert")]
+    #[arg(long, env = "PHIPI_CACHE_TLS_KEY", value_name = "FILE")]
     cache_tls_key: Option<PathBuf>,
 }
 
@@ -146,6 +198,14 @@ pub struct Store {
 enum LogFormat {
     Text,
     Json,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
 }
 
 impl Cli {
@@ -181,6 +241,9 @@ impl Store {
         let password = text(("--cache-password-file", &self.cache_password_file))?;
         let certificate = text(("--cache-tls-cert", &self.cache_tls_cert))?;
         let key = text(("--cache-tls-key", &self.cache_tls_key))?;
+        if certificate.is_some() != key.is_some() {
+            return Err(Wrong::Pair);
+        }
         Ok(Access {
             // Editors end a file with a line's end.
             password: password.map(|text| String::from_utf8_lossy(&text).trim_end_matches(['\r', '\n']).to_owned()),
@@ -215,14 +278,27 @@ impl Serve {
         }))
     }
 
-    /// How the log looks.
+    /// How the log looks, and what it has.
     #[must_use]
-    pub fn log_format(&self) -> telemetry::LogFormat {
-        match self.log_format {
+    pub fn log(&self) -> telemetry::LogSettings {
+        let format = match self.log_format {
             LogFormat::Text => telemetry::LogFormat::Text,
             LogFormat::Json => telemetry::LogFormat::Json,
-        }
+        };
+        let level = match self.log_level {
+            LogLevel::Error => telemetry::Level::ERROR,
+            LogLevel::Warn => telemetry::Level::WARN,
+            LogLevel::Info => telemetry::Level::INFO,
+            LogLevel::Debug => telemetry::Level::DEBUG,
+        };
+        telemetry::LogSettings { format, level, is_colourful: may_use_colours() }
     }
+}
+
+/// Whether a terminal may be sent colours: the conventions of <https://no-color.org>, and of terminals without any.
+fn may_use_colours() -> bool {
+    let is_set = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    !is_set && env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
 }
 
 /// A setting that can't be right.
@@ -231,6 +307,12 @@ pub enum Wrong {
     /// Where answers are kept.
     #[error(transparent)]
     Location(#[from] LocationError),
+    /// A certificate without its key, or a key without its certificate.
+    #[error(
+        "a certificate for Redis needs its key, and a key its certificate: give both --cache-tls-cert \
+         (PHIPI_CACHE_TLS_CERT) and --cache-tls-key (PHIPI_CACHE_TLS_KEY)"
+    )]
+    Pair,
     /// A file that is named can't be read.
     #[error("can't read {}, the file of {flag}: {error}", path.display())]
     File {
@@ -248,7 +330,67 @@ pub enum Wrong {
 /// # Errors
 /// What is wrong and what is right, for the terminal; or the help, when that was asked for.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
-    Cli::try_parse_from(arguments)
+    let mut arguments: Vec<OsString> = arguments.into_iter().collect();
+    let mut cli = without_empty_variables(<Cli as CommandFactory>::command());
+    if let Some(at) = place_of_command(&cli, &arguments) {
+        // Settings may stand before the command that they are for.
+        arguments[1..=at].rotate_right(1);
+        // Those of serving are none of another command's, however wrong their variables are.
+        cli = cli.mut_args(|setting| setting.env(Resettable::Reset));
+    }
+    let matches = cli.try_get_matches_from_mut(&arguments).map_err(|error| blamed(error, &cli, &arguments))?;
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut cli))
+}
+
+/// A command whose settings don't come from variables that are empty.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let is_empty = |name: &OsStr| env::var_os(name).is_some_and(|value| value.is_empty());
+    command
+        .mut_args(|setting| match setting.get_env() {
+            Some(variable) if is_empty(variable) => setting.env(Resettable::Reset),
+            _ => setting,
+        })
+        .mut_subcommands(without_empty_variables)
+}
+
+/// Where the name of a command stands, if nothing but settings and their values come before it.
+fn place_of_command(cli: &clap::Command, arguments: &[OsString]) -> Option<usize> {
+    let mut at = 1;
+    loop {
+        let argument = arguments.get(at)?.to_str()?;
+        if cli.find_subcommand(argument).is_some() {
+            return Some(at);
+        }
+        let name = argument.strip_prefix("--")?;
+        let (name, has_value) = name.split_once('=').map_or((name, false), |(name, _)| (name, true));
+        settings(cli).find(|setting| setting.get_long() == Some(name))?;
+        at += if has_value { 1 } else { 2 };
+    }
+}
+
+/// Names the variable that a wrong value comes from, where the error names a flag that nobody has written.
+fn blamed(mut error: clap::Error, cli: &clap::Command, arguments: &[OsString]) -> clap::Error {
+    let Some(ContextValue::String(named)) = error.get(ContextKind::InvalidArg) else { return error };
+    // It has the name of its value behind it, as in `--listen <ADDR>`.
+    let flag = named.split_once(' ').map_or(&**named, |(flag, _)| flag);
+    let setting =
+        settings(cli).find(|setting| setting.get_long().is_some_and(|name| flag.strip_prefix("--") == Some(name)));
+    let Some(variable) = setting.and_then(Arg::get_env).map(|variable| variable.to_string_lossy().into_owned()) else {
+        return error;
+    };
+    let is_written = arguments.iter().any(|argument| {
+        let rest = argument.to_str().and_then(|argument| argument.strip_prefix(flag));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+    });
+    if !is_written && env::var_os(&variable).is_some() {
+        error.insert(ContextKind::InvalidArg, ContextValue::String(variable));
+    }
+    error
+}
+
+/// The settings of all commands.
+fn settings(cli: &clap::Command) -> impl Iterator<Item = &Arg> {
+    [cli].into_iter().chain(cli.get_subcommands()).flat_map(clap::Command::get_arguments)
 }
 
 fn default_file() -> Option<PathBuf> {
@@ -270,12 +412,45 @@ fn seconds(text: &str) -> Result<Duration, String> {
     seconds.ok_or_else(|| "not a whole number from 0 to 3600".into())
 }
 
-/// An origin is a scheme and a host, with a port if it is not the usual one, and nothing after it.
+/// An address to listen on. Of names, `localhost` alone is one: where another leads may change.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let local = text.strip_prefix("localhost:").and_then(|port| port.parse().ok());
+    let address = local.map(|port| (Ipv4Addr::LOCALHOST, port).into()).or_else(|| text.parse().ok());
+    address.ok_or_else(|| {
+        "not IP:PORT: write 127.0.0.1:8000 (or localhost:8000) for this machine alone, 0.0.0.0:8000 for everybody who can \
+         reach it, or [::]:8000 for IPv6 as well"
+            .into()
+    })
+}
+
+/// An origin in the form in which browsers send it: in lower case, without the usual port, and with the ASCII form of an
+/// international name. It is a scheme and a host, and nothing comes after it.
 fn origin(text: &str) -> Result<HeaderValue, String> {
-    let host = text.split_once("://").map(|(_, host)| host);
-    let valid = text == "*" || host.is_some_and(|host| !host.is_empty() && !host.contains(['/', ' ', '*']));
-    let value = HeaderValue::from_str(text).ok().filter(|_| valid);
-    value.ok_or_else(|| "not an origin: write * or one like https://example.org, without a path".into())
+    let text = text.trim();
+    let serialized = if text == "*" { Some(text.to_owned()) } else { serialized_origin(text) };
+    serialized.and_then(|origin| HeaderValue::from_str(&origin).ok()).ok_or_else(|| {
+        "not an origin: write * or a scheme and a host, such as https://example.org or http://localhost:3000, without a \
+         path; several are separated by commas"
+            .into()
+    })
+}
+
+fn serialized_origin(text: &str) -> Option<String> {
+    let url = Url::parse(text).ok().filter(|_| text.contains("://"))?;
+    let host = url.host_str().filter(|host| !host.is_empty() && !host.contains('*'))?;
+    let is_bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
+    let is_anonymous = url.username().is_empty() && url.password().is_none() && !text.contains('@');
+    match url.scheme() {
+        _ if !is_bare || !is_anonymous => None,
+        "http" | "https" => Some(url.origin().ascii_serialization()),
+        // Pages never come from these.
+        "ws" | "wss" | "ftp" | "file" | "data" | "blob" => None,
+        // Those of extensions and of apps do come from schemes of their own.
+        scheme => {
+            let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+            Some(format!("{scheme}://{}{port}", host.to_ascii_lowercase()))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -304,7 +479,12 @@ mod tests {
             (&["fib", "ten"], "from 0 to 1000000000"),
             (&["pi", "2147483648"], "from 0 to 2147483647"),
             (&["--cors-origin", "example.org"], "https://example.org"),
-            (&["--listen", "8000"], "--listen"),
+            (&["--listen", "8000"], "127.0.0.1:8000"),
+            (&["--listen", ":8000"], "0.0.0.0:8000"),
+            (&["--listen", "0.0.0.0"], "0.0.0.0:8000"),
+            (&["--listen", "phipi.example:8000"], "localhost:8000"),
+            (&["--admin-listen", "::1:8001"], "[::]:8000"),
+            (&["--log-level", "loud"], "error, warn, info, debug"),
             (&["--drain-delay", "1.5"], "from 0 to 3600"),
             (&["--drain-delay", "3601"], "from 0 to 3600"),
             (&["--log-format", "xml"], "text, json"),
@@ -317,11 +497,74 @@ mod tests {
     }
 
     #[test]
+    fn settings_may_stand_before_their_command() {
+        let command = |arguments: &[&str]| {
+            let arguments = ["phipi"].iter().chain(arguments).map(OsString::from);
+            parse(arguments).map(Cli::command).map_err(|error| error.to_string())
+        };
+        for arguments in [
+            &["--cache", "memory:", "warm", "--fib", "7"][..],
+            &["--cache=memory:", "--fib=7", "warm"],
+            &["warm", "--fib", "7", "--cache", "memory:"],
+        ] {
+            let Ok(Command::Warm { n, store }) = command(arguments) else { panic!("{arguments:?}") };
+            assert_eq!((n.get(), store.cache.as_deref()), (7, Some("memory:")), "{arguments:?}");
+        }
+        assert!(matches!(command(&["--cache", "check", "serve"]), Ok(Command::Serve(_))), "a value is no command");
+        let refusal = command(&["--listen", "127.0.0.1:0", "check"]).unwrap_err();
+        assert!(refusal.contains("unexpected argument '--listen'"), "{refusal}");
+    }
+
+    #[test]
+    fn localhost_is_an_address() {
+        assert_eq!(address("localhost:8000"), Ok(([127, 0, 0, 1], 8000).into()));
+        assert_eq!(address("[::1]:0"), Ok((std::net::Ipv6Addr::LOCALHOST, 0).into()));
+    }
+
+    #[test]
     fn origins_are_all_or_those_named() {
         assert!(matches!(serve(&[]).unwrap().origins(), Origins::Any));
-        let two = serve(&["--cors-origin", "https://a.example", "--cors-origin", "http://b.example:81"]).unwrap();
-        assert!(
-            matches!(two.origins(), Origins::These(origins) if origins == ["https://a.example", "http://b.example:81"])
-        );
+        let three = serve(&["--cors-origin", "https://a.example, http://b.example:81", "--cors-origin", "app://c"]);
+        let Origins::These(origins) = three.unwrap().origins() else { panic!("all") };
+        assert_eq!(origins, ["https://a.example", "http://b.example:81", "app://c"]);
+    }
+
+    #[test]
+    fn origins_are_in_the_form_that_browsers_send() {
+        for (given, sent) in [
+            ("HTTPS://A.Example", "https://a.example"),
+            ("https://a.example:443", "https://a.example"),
+            ("http://a.example:80/", "http://a.example"),
+            ("http://a.example:443", "http://a.example:443"),
+            ("https://bücher.example", "https://xn--bcher-kva.example"),
+            ("http://[2001:DB8::1]:8080", "http://[2001:db8::1]:8080"),
+            ("http://127.1", "http://127.0.0.1"),
+            ("Capacitor://localhost", "capacitor://localhost"),
+            ("chrome-extension://abcdefghijklmnop", "chrome-extension://abcdefghijklmnop"),
+        ] {
+            assert_eq!(origin(given).as_ref().map(HeaderValue::as_bytes), Ok(sent.as_bytes()), "{given}");
+        }
+        for wrong in [
+            "",
+            "null",
+            "a.example",
+            "a.example:8000",
+            "//a.example",
+            "https://",
+            "https://a.example/path",
+            "https://a.example?",
+            "https://a.example#",
+            "https://user@a.example",
+            "https://@a.example",
+            "https://*.a.example",
+            "https://a b.example",
+            "https://a.example:99999",
+            "wss://a.example",
+            "file:///a",
+            "https:a.example",
+            "https://a.example https://b.example",
+        ] {
+            assert!(origin(wrong).is_err_and(|refusal| refusal.contains("https://example.org")), "{wrong:?}");
+        }
     }
 }

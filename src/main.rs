@@ -29,7 +29,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tikv_jemallocator::Jemalloc;
 use tokio::{
     net::{TcpListener, TcpSocket},
-    runtime::{Builder, Runtime},
+    runtime::Builder,
     signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
 };
@@ -79,16 +79,31 @@ fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Pi { terms } => print([format!("{}\n", pi::approximation(terms))])?,
         Command::Schema => print([graphql::sdl()])?,
+        Command::Health { target } => {
+            let readiness = within_runtime(async { Ok(http::health(&target).await?) })?;
+            print([readiness, "\n".into()])?;
+        }
         Command::Warm { n, store } => within_runtime(warm(n, store))?,
         Command::Check { repair, json, store } => return within_runtime(check(repair, json, store)),
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// How many tasks a thread runs from its own queue until it takes one that has overflowed from there. With many thousand
+/// tasks that are ready, the default of some sixty would leave those alone for a tenth of a second.
+const OVERFLOW_INTERVAL: u32 = 2;
+
+/// How many tasks a thread runs until it looks for requests that have come meanwhile: half the default.
+const EVENT_INTERVAL: u32 = 31;
+
 fn within_runtime<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     // For TLS to Redis. Nobody else can have chosen another.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = Runtime::new()?;
+    let runtime = Builder::new_multi_thread()
+        .global_queue_interval(OVERFLOW_INTERVAL)
+        .event_interval(EVENT_INTERVAL)
+        .enable_all()
+        .build()?;
     let done = runtime.block_on(work);
     // What a drain has cut is not waited for.
     runtime.shutdown_background();
@@ -113,7 +128,7 @@ fn fibonacci(n: Index) -> Result<Decimal> {
 
 async fn warm(n: Index, store: Store) -> Result<()> {
     let location = store.location()?;
-    let _log = telemetry::start(telemetry::LogFormat::Text, None)?;
+    let _log = telemetry::start(telemetry::LogSettings::MESSAGES, None)?;
     let prime = Prime::draw(getrandom::u64)?;
     let workers = Arc::new(Workers::start(fib::limb_count(n))?);
     let evaluator = Evaluator::open(location.clone(), store.cache_prefix.clone(), n, workers, prime)?;
@@ -178,7 +193,7 @@ impl<W: Write> ProgressLine<W> {
 async fn serve(settings: Serve) -> Result<()> {
     let location = settings.store.location()?;
     // Dropped at the end, when all is told.
-    let _log = telemetry::start(settings.log_format(), settings.collector()?)?;
+    let _log = telemetry::start(settings.log(), settings.collector()?)?;
     raise_file_limit();
     let public = listen(settings.listen, "--listen")?;
     let admin = listen(settings.admin_listen, "--admin-listen")?;

@@ -12,6 +12,7 @@ mod events;
 mod gate;
 mod graphql;
 mod head;
+mod health;
 mod held;
 mod kept;
 mod negotiation;
@@ -37,8 +38,11 @@ use tokio_util::{
     task::{AbortOnDropHandle, TaskTracker},
 };
 
-pub use self::cors::Origins;
 use self::{connections::Limits, gate::Gate, kept::Kept, site::Site, values::Values};
+pub use self::{
+    cors::Origins,
+    health::{Unhealthy, health},
+};
 use crate::{
     evaluator::Evaluator,
     graphql::Api,

@@ -7,7 +7,7 @@ use prometheus::{
     register_int_gauge, register_int_gauge_vec,
 };
 
-use super::{Operation, Trouble, requests, traffic};
+use super::{Operation, Trouble, VERSION, requests, traffic};
 
 /// Where an entry may be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,7 @@ struct Metrics {
     evaluations: IntCounter,
     joined: IntCounter,
     lines_dropped: IntCounter,
+    build: IntGaugeVec,
 }
 
 static METRICS: LazyLock<Metrics> =
@@ -93,6 +94,7 @@ impl Metrics {
                 "phipi_log_lines_dropped_total",
                 "Lines that are not in the log since nobody read it fast enough."
             )?,
+            build: register_int_gauge_vec!("phipi_build_info", "1, with the version of this program.", &["version"])?,
         };
         metrics.begin();
         Ok(metrics)
@@ -154,12 +156,12 @@ impl Trouble {
 /// The content type of what [`exposition`] gives.
 pub const EXPOSITION_TYPE: &str = prometheus::TEXT_FORMAT;
 
-/// All metrics in the text format of Prometheus.
+/// All metrics in the text format of Prometheus, with those of the process that Prometheus gives all programs.
 ///
 /// # Errors
 /// When a name or a label is not well-formed, which none is.
 pub fn exposition() -> Result<String, prometheus::Error> {
-    LazyLock::force(&METRICS);
+    METRICS.build.with_label_values(&[VERSION]).set(1);
     traffic::show();
     requests::show();
     TextEncoder::new().encode_to_string(&prometheus::gather())

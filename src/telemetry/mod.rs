@@ -25,11 +25,12 @@ mod traffic;
 use std::{fmt::Display, io, panic::PanicHookInfo, path::Path};
 
 use thiserror::Error;
-use tracing::{error, info, warn};
+pub use tracing::Level;
+use tracing::{error, field, info, warn};
 use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
 
 pub use self::{
-    log::{Log, LogFormat},
+    log::{Log, LogFormat, LogSettings},
     metrics::{
         EXPOSITION_TYPE, Tier, budget_exceeded, connection_replaced, evaluated, exposition, joined, looked_up,
         oversize, queue_grew, queue_shrank, store_failed,
@@ -41,6 +42,9 @@ pub use self::{
         released, socket_closed, socket_opened,
     },
 };
+
+/// The version of this program.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Why nothing can be told.
 #[derive(Debug, Error)]
@@ -58,9 +62,9 @@ pub enum StartError {
 ///
 /// # Errors
 /// When the system starts no thread for it, or the collector can't be used as the environment asks.
-pub fn start(format: LogFormat, collector: Option<Collector>) -> Result<Log, StartError> {
-    let log = log::open(format)?;
-    let subscriber = tracing_subscriber::registry().with(log::events(format));
+pub fn start(settings: LogSettings, collector: Option<Collector>) -> Result<Log, StartError> {
+    let log = log::open(settings)?;
+    let subscriber = tracing_subscriber::registry().with(log::events(settings));
     match collector {
         // Without the layer for spans nothing wants them, and they cost nothing.
         None => subscriber.init(),
@@ -70,13 +74,10 @@ pub fn start(format: LogFormat, collector: Option<Collector>) -> Result<Log, Sta
     Ok(log)
 }
 
-/// The first line of the log: where answers are kept.
+/// The first line of the log: which version this is, and where answers are kept.
 pub fn cache_chosen(store: &impl Display, is_shared: bool) {
-    if is_shared {
-        info!("cache: {store}");
-    } else {
-        info!("cache: {store}; set REDIS_URL to share it");
-    }
+    let hint = if is_shared { "" } else { "; set REDIS_URL to share it" };
+    info!(version = VERSION, location = %store, "phipi {VERSION}, cache: {store}{hint}");
 }
 
 /// What is done to the store.
@@ -107,7 +108,8 @@ pub enum Trouble {
     Other,
 }
 
-/// The breaker of reads or writes has opened. Logged once, as its closing is, and loudly when an operator is needed.
+/// The breaker of reads or writes has opened. Logged once, as its closing is, and loudly when an operator is needed. The
+/// fields have the names that `/readyz` has.
 pub fn breaker_opened(operation: Operation, trouble: Trouble, cause: &impl Display) {
     metrics::breaker_is_open(operation, true);
     let effect = match operation {
@@ -117,10 +119,13 @@ pub fn breaker_opened(operation: Operation, trouble: Trouble, cause: &impl Displ
             format!("large values can't be written to the store: {cause}; they wait until they can")
         }
     };
+    let cause_of = |concerned| (operation == concerned).then(|| field::display(cause));
+    let (reads, writes) = (cause_of(Operation::Read), cause_of(Operation::Write));
+    let large_writes = cause_of(Operation::WriteLarge);
     if trouble == Trouble::Denied {
-        error!("cache: {effect}");
+        error!(reads, writes, large_writes, "cache: {effect}");
     } else {
-        warn!("cache: {effect}");
+        warn!(reads, writes, large_writes, "cache: {effect}");
     }
 }
 
@@ -128,9 +133,9 @@ pub fn breaker_opened(operation: Operation, trouble: Trouble, cause: &impl Displ
 pub fn breaker_closed(operation: Operation) {
     metrics::breaker_is_open(operation, false);
     match operation {
-        Operation::Read => info!("cache: the store is read again"),
-        Operation::Write => info!("cache: the store is written again"),
-        Operation::WriteLarge => info!("cache: large values are written to the store again"),
+        Operation::Read => info!(reads = "ok", "cache: the store is read again"),
+        Operation::Write => info!(writes = "ok", "cache: the store is written again"),
+        Operation::WriteLarge => info!(large_writes = "ok", "cache: large values are written to the store again"),
     }
 }
 

@@ -7,6 +7,8 @@ use prometheus::{
     register_int_gauge_vec,
 };
 
+use tracing::debug;
+
 use super::{Cut, Listener};
 
 /// Each row at hand, since every request counts.
@@ -110,6 +112,7 @@ pub fn answer_was_kept() {
 pub fn connection_opened(listener: Listener) {
     if listener == Listener::Public {
         TRAFFIC.connections.inc();
+        debug!("a connection is open");
     }
 }
 
@@ -117,6 +120,7 @@ pub fn connection_opened(listener: Listener) {
 pub fn connection_closed(listener: Listener) {
     if listener == Listener::Public {
         TRAFFIC.connections.dec();
+        debug!("a connection has ended");
     }
 }
 
@@ -124,8 +128,14 @@ pub fn connection_closed(listener: Listener) {
 pub fn connection_cut(listener: Listener, cause: Cut) {
     if listener == Listener::Public {
         match cause {
-            Cut::Silent => TRAFFIC.silent.inc(),
-            Cut::Stalled => TRAFFIC.stalled.inc(),
+            Cut::Silent => {
+                TRAFFIC.silent.inc();
+                debug!("a connection is closed: no whole head came in time");
+            }
+            Cut::Stalled => {
+                TRAFFIC.stalled.inc();
+                debug!("a connection is closed: its client does not take the answer");
+            }
         }
     }
 }
@@ -164,4 +174,5 @@ pub fn released(direction: Direction, bytes: usize) {
 /// There was no room for the bytes of a client.
 pub fn gate_was_full(direction: Direction) {
     TRAFFIC.full[direction as usize].inc();
+    debug!("there is no room for more bytes {}", DIRECTIONS[direction as usize]);
 }

@@ -1,7 +1,11 @@
 //! The commands and the settings, as an operator uses them.
 
-use std::process::Output;
+use std::{
+    io::{BufRead, BufReader},
+    process::{Output, Stdio},
+};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::tempdir;
 
 use crate::{
@@ -66,7 +70,124 @@ fn the_first_line_of_the_log_names_the_store() {
     let service = Service::start_with("memory:", &["--log-format", "json"]);
     service.logs("set REDIS_URL");
     let first: serde_json::Value = serde_json::from_str(service.log().lines().next().unwrap()).unwrap();
-    assert_eq!(first["fields"]["message"], "cache: memory:; set REDIS_URL to share it");
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(first["message"], format!("phipi {version}, cache: memory:; set REDIS_URL to share it"));
+    assert_eq!((&first["version"], &first["location"]), (&version.into(), &"memory:".into()));
+}
+
+#[test]
+fn the_log_has_what_its_level_asks_for() {
+    let logged = |level: &str| {
+        let mut command = program();
+        command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--cache", "memory:"]);
+        command.args(["--log-level", level]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(get(&format!("{}/fib/10", line.trim_end().strip_prefix("listening on ").unwrap())).0, 200);
+        kill_process(Pid::from_child(&process), Signal::TERM).unwrap();
+        String::from_utf8(process.wait_with_output().unwrap().stderr).unwrap()
+    };
+    assert_eq!(logged("warn"), "");
+    let info = logged("INFO");
+    assert!(info.contains(" INFO answered") && info.contains(" INFO phipi ") && !info.contains("DEBUG"), "{info}");
+    let debug = logged("debug");
+    assert!(debug.contains(" INFO answered") && debug.contains("DEBUG a connection is open"), "{debug}");
+}
+
+/// Whatever its variables are, a command that has no use for them runs, and one that has blames them by name.
+#[test]
+fn variables_that_are_empty_are_not_set_and_those_that_are_wrong_are_named() {
+    let with = |variables: &[(&str, &str)], arguments: &[&str]| {
+        let output = program().envs(variables.iter().copied()).args(arguments).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let all = [
+        "PHIPI_LISTEN",
+        "PHIPI_ADMIN_LISTEN",
+        "PHIPI_CACHE",
+        "PHIPI_CACHE_PREFIX",
+        "PHIPI_CACHE_PASSWORD_FILE",
+        "PHIPI_CACHE_TLS_CA",
+        "PHIPI_CACHE_TLS_CERT",
+        "PHIPI_CACHE_TLS_KEY",
+        "PHIPI_MAX_N",
+        "PHIPI_CORS_ORIGIN",
+        "PHIPI_DRAIN_DELAY",
+        "PHIPI_LOG_FORMAT",
+        "PHIPI_LOG_LEVEL",
+        "REDIS_URL",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "OTEL_SERVICE_NAME",
+    ];
+    let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
+    for variable in all {
+        assert!(help.contains(variable), "{variable} is in the help");
+        assert_eq!(with(&[(variable, "")], &["fib", "10"]), (Some(0), String::new()), "{variable}");
+        assert_eq!(with(&[(variable, "\n")], &["fib", "10"]), (Some(0), String::new()), "{variable}");
+    }
+    let empty = all.map(|variable| (variable, ""));
+    let folder = tempdir().unwrap();
+    let mut command = program();
+    command.envs(empty).env("XDG_CACHE_HOME", folder.path());
+    command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+    Service::spawn(command).logs("cache: sqlite:");
+
+    for (variable, wrong) in [
+        ("PHIPI_LISTEN", "8000"),
+        ("PHIPI_ADMIN_LISTEN", "nowhere"),
+        ("PHIPI_MAX_N", "many"),
+        ("PHIPI_CORS_ORIGIN", "example.org"),
+        ("PHIPI_DRAIN_DELAY", "-1"),
+        ("PHIPI_LOG_FORMAT", "xml"),
+        ("PHIPI_LOG_LEVEL", "loud"),
+    ] {
+        let (status, said) = with(&[(variable, wrong)], &[]);
+        assert!(status == Some(2) && said.contains(&format!("for '{variable}'")), "{variable}: {said}");
+    }
+    let (_, said) = with(&[("PHIPI_MAX_N", "7")], &["--max-n", "x"]);
+    assert!(said.contains("for '--max-n <N>'"), "a flag that is written is blamed itself: {said}");
+    let (status, said) = with(&[("PHIPI_CACHE_TLS_CERT", "/dev/null"), ("PHIPI_CACHE", "rediss://h")], &[]);
+    assert!(status == Some(2) && said.contains("PHIPI_CACHE_TLS_KEY"), "{said}");
+}
+
+#[test]
+fn help_fits_its_terminal_and_is_short_on_request() {
+    let (short, long) = (printed(&["-h"]), printed(&["--help"]));
+    assert!(short.lines().count() < long.lines().count() / 2, "{short}");
+    for word in ["/metrics", "rediss-cluster", "rediss-sentinel", "OTEL_EXPORTER_OTLP_ENDPOINT", "NO_COLOR"] {
+        assert!(long.contains(word), "{word}");
+    }
+    let longest = long.lines().chain(short.lines()).map(|line| line.chars().count()).max();
+    assert!(longest.is_some_and(|longest| longest <= 100), "{longest:?}");
+}
+
+#[test]
+fn health_tells_whether_a_process_is_ready() {
+    let mut service = Service::start("memory:");
+    let admin = service.admin_url("").trim_start_matches("http://").to_owned();
+    let ask = |target: &str| {
+        let output = program().args(["health", target]).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    for target in [admin.clone(), format!("http://{admin}"), format!("http://{admin}/readyz")] {
+        let (status, said, errors) = ask(&target);
+        assert!(status == Some(0) && said.starts_with(r#"{"status":"ready""#) && errors.is_empty(), "{said}{errors}");
+    }
+    let output = program().arg("health").env("PHIPI_ADMIN_LISTEN", &admin).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+
+    let public = service.url("").replace("http://", "");
+    let (status, said, errors) = ask(&public);
+    assert!(status == Some(1) && said.is_empty() && errors.contains("is not ready: it answers 404"), "{errors}");
+    for wrong in ["nowhere", "127.0.0.1", "https://127.0.0.1/x"] {
+        let (status, _, errors) = ask(wrong);
+        assert!(status == Some(1) && errors.contains("HOST:PORT"), "{errors}");
+    }
+    service.signal(Signal::TERM);
+    assert!(service.exit().success());
+    let (status, _, errors) = ask(&admin);
+    assert!(status == Some(1) && errors.contains("is phipi running"), "{errors}");
 }
 
 #[test]

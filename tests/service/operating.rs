@@ -268,7 +268,7 @@ fn grouped(number: u64) -> String {
 
 #[test]
 fn the_memory_to_plan_for_is_the_sum_of_what_may_be_held() {
-    const README: &str = include_str!("../../README.md");
+    const REFERENCE: &str = include_str!("../../docs/reference.md");
     let rooms: [&[(&str, usize)]; 4] = [&http::MEMORY, &graphql::MEMORY, &cache::MEMORY, &workers::MEMORY];
     let mebibytes = |bytes: usize| grouped((bytes / 1024 / 1024) as u64);
     let mut sum = 0;
@@ -278,7 +278,9 @@ fn the_memory_to_plan_for_is_the_sum_of_what_may_be_held() {
     }
     assert!(PAGE.contains(&format!("| all of it | {} |", mebibytes(sum))), "{}", mebibytes(sum));
     for (number, what) in [(40, "requests that are coming in"), (128, "answers that are made or sent")] {
-        assert!(README.contains(&format!("| {what}, all together | {number} MiB, and 16 KiB for each connection |")));
+        assert!(
+            REFERENCE.contains(&format!("| {what}, all together | {number} MiB, and 16 KiB for each connection |"))
+        );
         assert!(http::MEMORY.iter().any(|(_, bytes)| *bytes == number * 1024 * 1024));
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     service::{Service, client, eventually, get, program, undisturbed},
 };
 
-const README: &str = include_str!("../../README.md");
+const REFERENCE: &str = include_str!("../../docs/reference.md");
 
 /// A caller's span, and the trace that it is in.
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -119,13 +119,13 @@ fn each_request_is_a_line_in_json() {
         let lines = lines(&mut service, REQUESTS.len());
         for (line, (_, _, _, told)) in lines.iter().zip(REQUESTS) {
             let line: Value = serde_json::from_str(line).unwrap();
-            assert_eq!((&line["level"], &line["fields"]["message"]), (&json!("INFO"), &json!("answered")));
-            let field = |name: &str| match &line["fields"][name] {
+            assert_eq!((&line["level"], &line["message"]), (&json!("INFO"), &json!("answered")));
+            let field = |name: &str| match &line[name] {
                 Value::String(text) => text.clone(),
                 other => other.to_string(),
             };
             assert_eq!(["method", "path", "operation", "status", "cached"].map(field), told, "{line}");
-            assert!(line["fields"]["ms"].is_f64() && line["fields"]["bytes"].is_u64(), "{line}");
+            assert!(line["ms"].is_f64() && line["bytes"].is_u64(), "{line}");
         }
         assert!(
             service.log().lines().all(|line| serde_json::from_str::<Value>(line).is_ok()),
@@ -333,7 +333,7 @@ fn requests_are_measured_by_kind() {
         ["fib", "pi", "fib_and_pi", "introspection", "kept", "subscription", "rest_fib", "rest_pi", "page", "refused"]
     {
         assert_eq!(count(kind), 0, "{kind} is there before its first request");
-        assert!(README.contains(&format!("`{kind}`")), "{kind}");
+        assert!(REFERENCE.contains(&format!("`{kind}`")), "{kind}");
     }
     send_all(&service);
     for (kind, requests) in [("fib", 4), ("kept", 1), ("rest_fib", 1), ("page", 1), ("refused", 4)] {
@@ -359,10 +359,10 @@ fn prometheus_finds_nothing_wrong_with_the_metrics() {
 }
 
 #[test]
-fn the_line_in_the_readme_is_that_of_the_program() {
+fn the_line_in_the_reference_is_that_of_the_program() {
     let mut service = Service::start("memory:");
     service.query("{ fib(n: 213) { cached } pi(terms: 1000) { cached } }");
-    let shown = README.lines().find(|line| line.contains("answered method=")).unwrap();
+    let shown = REFERENCE.lines().find(|line| line.contains("answered method=")).unwrap();
     let line = &lines(&mut service, 1)[0];
     let form = |line: &str| -> Vec<String> {
         let fixed = |word: &str| match word.split_once('=') {

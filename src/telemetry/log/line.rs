@@ -21,7 +21,7 @@ pub(super) fn of(format: LogFormat, now: SystemTime, request: &Request) -> Vec<u
     line.time(now);
     line.raw(match format {
         LogFormat::Text => "  INFO answered",
-        LogFormat::Json => r#"","level":"INFO","fields":{"message":"answered""#,
+        LogFormat::Json => r#"","level":"INFO","message":"answered""#,
     });
     line.word("method", request.method);
     line.word("path", request.route);
@@ -39,7 +39,7 @@ pub(super) fn of(format: LogFormat, now: SystemTime, request: &Request) -> Vec<u
     }
     line.raw(match format {
         LogFormat::Text => "\n",
-        LogFormat::Json => "}}\n",
+        LogFormat::Json => "}\n",
     });
     line.text
 }
@@ -165,9 +165,9 @@ mod tests {
         assert_eq!(
             line(LogFormat::Json, &traced),
             concat!(
-                r#"{"timestamp":"2000-02-29T00:00:00.000042Z","level":"INFO","fields":{"message":"answered","#,
+                r#"{"timestamp":"2000-02-29T00:00:00.000042Z","level":"INFO","message":"answered","#,
                 r#""method":"POST","path":"/graphql","operation":"fib_and_pi","status":200,"ms":12.034,"#,
-                r#""cached":true,"trace":"0af7651916cd43dd8448eb211c80319c"}}"#,
+                r#""cached":true,"trace":"0af7651916cd43dd8448eb211c80319c"}"#,
                 "\n"
             )
         );

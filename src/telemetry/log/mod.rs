@@ -12,8 +12,8 @@ use std::{
 use tracing::{Level, Metadata, Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
     Layer,
-    filter::{FilterFn, filter_fn},
-    fmt::{self, MakeWriter},
+    filter::filter_fn,
+    fmt::{self, FormatFields, MakeWriter, format::debug_fn},
     registry::LookupSpan,
 };
 
@@ -30,13 +30,29 @@ pub enum LogFormat {
     Json,
 }
 
+/// How the log looks, and what it has.
+#[derive(Clone, Copy, Debug)]
+pub struct LogSettings {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// The least important lines that it has.
+    pub level: Level,
+    /// Whether lines may have colours, if stderr is a terminal.
+    pub is_colourful: bool,
+}
+
+impl LogSettings {
+    /// Messages for people, without requests.
+    pub const MESSAGES: Self = Self { format: LogFormat::Text, level: Level::INFO, is_colourful: false };
+}
+
 /// How long the end of the process waits for who reads the log.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 static OUTLET: Outlet = Outlet::new();
 
-/// How lines look; nothing is logged of requests before it is known.
-static FORMAT: OnceLock<LogFormat> = OnceLock::new();
+/// How the lines of requests look; none is written before that is known, or when the log has none.
+static FORMAT_OF_REQUESTS: OnceLock<LogFormat> = OnceLock::new();
 
 /// The log. What it still holds is written when this is dropped.
 #[must_use]
@@ -52,37 +68,60 @@ impl Drop for Log {
 ///
 /// # Errors
 /// When the system starts no thread for it.
-pub(super) fn open(format: LogFormat) -> io::Result<Log> {
+pub(super) fn open(settings: LogSettings) -> io::Result<Log> {
     OUTLET.start(io::stderr())?;
-    FORMAT.get_or_init(|| format);
+    if settings.level >= Level::INFO {
+        FORMAT_OF_REQUESTS.get_or_init(|| settings.format);
+    }
     Ok(Log(()))
 }
 
 /// What writes events, and leaves spans alone.
-pub(super) fn events<S>(format: LogFormat) -> impl Layer<S>
+pub(super) fn events<S>(settings: LogSettings) -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     let layer = fmt::layer().with_writer(Events).with_target(false);
-    let layer = match format {
-        LogFormat::Text => layer.with_ansi(io::stderr().is_terminal()).boxed(),
-        LogFormat::Json => layer.json().with_current_span(false).with_span_list(false).boxed(),
+    let layer = match settings.format {
+        LogFormat::Text => {
+            let is_colourful = settings.is_colourful && io::stderr().is_terminal();
+            layer.fmt_fields(message()).with_ansi(is_colourful).boxed()
+        }
+        LogFormat::Json => layer.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
     };
-    layer.with_filter(told())
+    let level = settings.level;
+    layer.with_filter(
+        filter_fn(move |metadata| has(level, metadata)).with_max_level_hint(LevelFilter::from_level(level)),
+    )
 }
 
-fn told() -> FilterFn<fn(&Metadata<'_>) -> bool> {
-    let is_told: fn(&Metadata<'_>) -> bool = |metadata| {
-        // The library of HTTP/2 warns of what clients send, with a line for each frame.
-        let is_of_a_client = metadata.target().starts_with("h2::");
-        metadata.is_event() && *metadata.level() <= Level::INFO && !is_of_a_client
-    };
-    filter_fn(is_told).with_max_level_hint(LevelFilter::INFO)
+/// The message of an event on one line, and nothing of the fields that repeat what it says.
+fn message() -> impl for<'writer> FormatFields<'writer> + Send + Sync + 'static {
+    debug_fn(|writer, field, value| {
+        if field.name() != "message" {
+            return Ok(());
+        }
+        format!("{value:?}").chars().try_for_each(|character| {
+            if character.is_control() {
+                write!(writer, "{}", character.escape_default())
+            } else {
+                writer.write_char(character)
+            }
+        })
+    })
+}
+
+/// Whether the log has an event.
+fn has(level: Level, metadata: &Metadata<'_>) -> bool {
+    // Libraries tell what clients send: that of HTTP/2 has a warning for each of some frames.
+    let is_of_a_client = metadata.target().starts_with("h2::") || *metadata.level() > Level::INFO;
+    let is_ours = metadata.target().starts_with(env!("CARGO_PKG_NAME"));
+    metadata.is_event() && *metadata.level() <= level && (is_ours || !is_of_a_client)
 }
 
 /// Writes the line of a request.
 pub(super) fn answered(request: &Request) {
-    let Some(&format) = FORMAT.get() else { return };
+    let Some(&format) = FORMAT_OF_REQUESTS.get() else { return };
     if !OUTLET.put(&line::of(format, SystemTime::now(), request)) {
         metrics::line_dropped();
     }
