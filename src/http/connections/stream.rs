@@ -3,14 +3,14 @@
 use std::{
     io::{self, IoSlice},
     mem::{self, MaybeUninit},
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, sync::OwnedSemaphorePermit};
+use tokio::{net::TcpStream, sync::OwnedSemaphorePermit, task::yield_now};
 
 use super::{BUFFER_BYTES, Slot, pulse::Pulse};
 use crate::http::gate::{Client, Permit};
@@ -134,13 +134,20 @@ impl Stream {
     }
 }
 
+/// Has the task go on when those that are ready have had their turn. (A task that wakes itself would go
+/// [on at once](super::in_place).)
+fn after_others<T>(cx: &mut Context<'_>) -> Poll<T> {
+    // Its first poll has the runtime wake the task later.
+    let _ = pin!(yield_now()).poll(cx);
+    Poll::Pending
+}
+
 impl Read for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, mut out: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         // A thousand clients that send megabytes would otherwise be read a hundred kilobytes each before a small request
         // has its turn.
         if mem::take(&mut self.took_all) {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
+            return after_others(cx);
         }
         self.settle();
         let mut space = [const { MaybeUninit::uninit() }; READ_BYTES];
@@ -152,8 +159,7 @@ impl Read for Stream {
         }
         if matches!(self.protocol, Protocol::Refused) && !read.filled().is_empty() {
             // Requests that are served have their turn before the rest of a refused one.
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
+            return after_others(cx);
         }
         out.put_slice(read.filled());
         Poll::Ready(Ok(()))
