@@ -11,12 +11,14 @@ use async_graphql::{
 use super::{
     code::{Code, Fault},
     plan::{Plan, int},
-    types::DEFAULT_DIGITS,
 };
 use crate::{
     evaluator::Question,
     math::fib::{self, Index},
 };
+
+/// How many digits `leading` and `trailing` give by default.
+pub(super) const DEFAULT_DIGITS: i64 = 20;
 
 /// A request may ask for so many of the longest answers.
 const LONGEST_ANSWERS: usize = 4;

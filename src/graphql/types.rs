@@ -8,7 +8,7 @@ use tokio::sync::OnceCell;
 
 use super::{
     code::{Code, Fault},
-    cost::digits_per_request,
+    cost::{DEFAULT_DIGITS, digits_per_request},
 };
 use crate::{
     evaluator::{Answer, Answers, Evaluator},
@@ -36,9 +36,6 @@ impl ScalarType for BigInt {
         Value::Binary(self.0.clone())
     }
 }
-
-/// How many digits `leading` and `trailing` give when not told.
-pub(super) const DEFAULT_DIGITS: i64 = 20;
 
 /// The roots, which are answered before they run. A number in an argument is an `i64`, whose range is checked here or
 /// before: the library's own check drops the field from the answer.
