@@ -17,13 +17,10 @@ use axum::{
 use http_body::Body as _;
 
 use super::{head::only, reply::NO_STORE};
-use crate::telemetry::{self, Account, Kind, RequestSpan};
+use crate::telemetry::{self, Account, RequestSpan};
 
 /// How long the parts of an answer took, for the tools of a browser.
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
-
-/// That of an answer that was sent before: it took some microseconds, which are not worth telling.
-const KEPT: HeaderValue = HeaderValue::from_static("kept");
 
 /// The span of the one who sent a request (W3C Trace Context).
 const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -60,10 +57,7 @@ impl Visit {
         let status = response.status();
         let account = response.extensions_mut().remove().unwrap_or_else(|| without_account(status));
         let took = self.began.elapsed();
-        let timing = match account.kind {
-            Kind::Kept => Some(KEPT),
-            _ => HeaderValue::try_from(account.server_timing(took)).ok(),
-        };
+        let timing = HeaderValue::try_from(account.server_timing(took)).ok();
         let (trace, name) = self.span.names().unzip();
         let name = name.and_then(|name| HeaderValue::try_from(name).ok());
         let head = response.headers_mut();

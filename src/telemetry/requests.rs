@@ -100,7 +100,8 @@ impl Account {
     /// Of what was refused.
     pub const REFUSED: Self = Self { kind: Kind::Refused, cached: false, spent: None };
 
-    /// What it took in all and in its parts, in milliseconds, as the header `Server-Timing` has it.
+    /// What it took in all and in its parts, in milliseconds, as the header `Server-Timing` has it. An answer that was
+    /// sent before has no parts, and says so.
     #[must_use]
     pub fn server_timing(&self, total: Duration) -> Vec<u8> {
         let parts = [
@@ -113,6 +114,9 @@ impl Account {
             let Some(duration) = duration else { continue };
             text.extend_from_slice(name.as_bytes());
             milliseconds(&mut text, duration);
+        }
+        if self.kind == Kind::Kept {
+            text.extend_from_slice(b", kept");
         }
         text
     }
@@ -180,5 +184,6 @@ mod tests {
         assert_eq!(timing(Some(Spent { cache, evaluate: None })), "total;dur=1.234, cache;dur=0.030");
         let all = Some(Spent { cache, evaluate: Some(evaluate) });
         assert_eq!(timing(all), "total;dur=1.234, cache;dur=0.030, evaluate;dur=0.001");
+        assert_eq!(Account::KEPT.server_timing(cache), b"total;dur=0.030, kept");
     }
 }
