@@ -6,6 +6,8 @@ import { defineConfig } from "vite";
 const INTER_LICENSE = "node_modules/@fontsource-variable/inter/LICENSE";
 
 export default defineConfig({
+  // Every address in the pages is relative, so that they work below any path of a proxy.
+  base: "./",
   build: {
     rolldownOptions: {
       input: ["index.html", "graphiql.html"],

@@ -16,7 +16,7 @@ use axum::{
             X_CONTENT_TYPE_OPTIONS,
         },
     },
-    response::{IntoResponse, Response},
+    response::{IntoResponse, Redirect, Response},
 };
 use flate2::read::GzDecoder;
 use sha2::{Digest, Sha256};
@@ -56,6 +56,13 @@ pub(super) async fn root(State(service): State<Arc<Service>>, headers: HeaderMap
 /// `GET /graphql` of a browser: GraphiQL.
 pub(super) async fn graphiql(service: &Service, headers: &HeaderMap) -> Response {
     page(service, "graphiql.html", headers).await
+}
+
+/// `/graphql/`: the same address without the slash. The location is relative, so that it is right behind any path of a
+/// proxy, and the status keeps the method and the body.
+pub(super) async fn without_slash(uri: Uri) -> impl IntoResponse {
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    ([(CACHE_CONTROL, NO_STORE)], Redirect::permanent(&format!("../graphql{query}")))
 }
 
 /// `GET /assets/{name}`: what the pages are made of.

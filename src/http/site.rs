@@ -10,7 +10,7 @@ use axum::{
         header::{ALLOW, CONNECTION, EXPECT, ORIGIN},
     },
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{any, get},
 };
 use tower_service::Service as _;
 
@@ -46,6 +46,7 @@ impl Site {
             .route("/", get(pages::root))
             .route("/assets/{name}", get(pages::asset))
             .route("/graphql", get(graphql::get).fallback(graphql::method_not_allowed))
+            .route("/graphql/", any(pages::without_slash))
             .route("/schema.graphql", get(pages::schema))
             .route("/fib/{n}", get(rest::fib))
             .route("/pi/{terms}", get(rest::pi))

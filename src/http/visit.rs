@@ -115,7 +115,7 @@ pub(super) fn method_of(method: &Method) -> &'static str {
 pub(super) fn route_of(path: &str) -> &'static str {
     let is_below = |folder| path.strip_prefix(folder).is_some_and(|rest| !rest.is_empty() && !rest.contains('/'));
     match path {
-        "/graphql" => "/graphql",
+        "/graphql" | "/graphql/" => "/graphql",
         "/" => "/",
         "/schema.graphql" => "/schema.graphql",
         _ if is_below("/assets/") => "/assets/{name}",
@@ -157,6 +157,7 @@ mod tests {
             ("/pi/secret", "/pi/{terms}"),
             ("/fib/", OTHER),
             ("/fib/1/secret", OTHER),
+            ("/graphql/", "/graphql"),
             ("/graphql/secret", OTHER),
             ("/secret", OTHER),
         ];

@@ -3,6 +3,8 @@
 #[expect(dead_code, reason = "the attacks are launched by the tests of the service")]
 #[path = "../service/attackers.rs"]
 mod attackers;
+#[path = "../service/browser.rs"]
+mod browser;
 mod clients;
 #[path = "../service/frames.rs"]
 mod frames;

@@ -14,7 +14,10 @@ use serde_json::json;
 use tempfile::TempDir;
 use tungstenite::{Message, WebSocket, client::IntoClientRequest, stream::MaybeTlsStream};
 
-use crate::service::{Service, client, eventually, program};
+use crate::{
+    browser::check_pages,
+    service::{Service, client, eventually, program},
+};
 
 const PAGE: &str = include_str!("../../docs/operating.md");
 
@@ -55,14 +58,19 @@ struct Nginx {
 impl Nginx {
     /// Starts it before these processes.
     fn start(upstream: [SocketAddr; 2]) -> Self {
+        Self::start_with(upstream, &[])
+    }
+
+    /// The same, with changes to the configuration of the page.
+    fn start_with(upstream: [SocketAddr; 2], changes: &[(&str, &str)]) -> Self {
         let (folder, address) = (tempfile::tempdir().unwrap(), free("127.0.0.4"));
         let mut site = block("nginx").to_owned();
         let [first, second] = upstream.map(|address| address.to_string());
-        for (shown, here) in
-            [("127.0.0.1:8000", first), ("127.0.0.1:8002", second), ("listen 80;", format!("listen {address};"))]
-        {
+        let listen = format!("listen {address};");
+        let here = [("127.0.0.1:8000", &*first), ("127.0.0.1:8002", &*second), ("listen 80;", &*listen)];
+        for (shown, here) in here.iter().chain(changes) {
             assert!(site.contains(shown), "{shown}");
-            site = site.replace(shown, &here);
+            site = site.replace(shown, here);
         }
         let paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
         let paths: String = paths.map(|path| format!("{path}_temp_path {path};\n")).concat();
@@ -202,4 +210,19 @@ fn rolling_restarts_behind_nginx_lose_nothing() {
     println!("{TIMES} rolling restarts: {seen:?}");
     assert_eq!(seen.failures.into_inner(), 0);
     assert!(seen.reconnected.into_inner() >= 2 * TIMES, "sockets were on both");
+}
+
+/// What the page tells to change, so that phipi is below the path /math/.
+const BELOW: [(&str, &str); 2] =
+    [("location / {", "location /math/ {"), ("proxy_pass http://phipi;", "proxy_pass http://phipi/;")];
+
+#[test]
+fn the_pages_work_below_a_path_of_nginx() {
+    for (_, told) in BELOW {
+        assert!(PAGE.contains(&format!("`{told}`")), "{told}");
+    }
+    // Pages of no other origin may open a WebSocket: GraphiQL's own have to be known by the host.
+    let service = Service::start_with("memory:", &["--cors-origin", "https://elsewhere.example"]);
+    let nginx = Nginx::start_with([service.address(); 2], &BELOW);
+    check_pages(&format!("http://{}/math/", nginx.address));
 }

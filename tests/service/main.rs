@@ -2,6 +2,7 @@
 
 mod attackers;
 mod audits;
+mod browser;
 mod cached;
 mod clients;
 mod cluster;

@@ -4,10 +4,14 @@ use std::{
     fs,
     io::{Read, Write},
     net::TcpStream,
-    process::Command,
 };
 
-use crate::service::{Service, alone, client, getting};
+use ureq::Agent;
+
+use crate::{
+    browser::check_pages,
+    service::{Service, alone, client, getting},
+};
 
 const BROTLI: (&str, &str) = ("Accept-Encoding", "gzip, br");
 /// As browsers ask over plain HTTP, unless it is their own machine that they ask.
@@ -33,8 +37,8 @@ fn files_are_sent_as_they_are_kept_or_as_they_were() {
         let tag = head["etag"].to_str().unwrap();
         assert_eq!(getting(&service.url(path), &[BROTLI, HTML, ("If-None-Match", tag)]).0, 304);
 
-        let script = text.split('"').find(|word| word.starts_with("/assets/") && word.contains(".js")).unwrap();
-        let (status, head, _) = getting(&service.url(script), &[BROTLI]);
+        let script = text.split('"').find(|word| word.starts_with("./assets/") && word.contains(".js")).unwrap();
+        let (status, head, _) = getting(&service.url(script.trim_start_matches('.')), &[BROTLI]);
         assert_eq!((status, &head["content-type"]), (200, &"text/javascript; charset=utf-8".parse().unwrap()));
         assert_eq!(head["cache-control"], "public, max-age=31536000, immutable");
         assert!(head["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"));
@@ -148,10 +152,35 @@ fn largest_asset() -> String {
 #[test]
 fn the_pages_work_in_a_browser() {
     let _alone = alone();
+    check_pages(&Service::start("memory:").url("/"));
+}
+
+#[test]
+fn no_address_in_a_page_begins_at_the_root() {
     let service = Service::start("memory:");
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/web/tests/pages.mjs");
-    let output = Command::new("node").arg(script).arg(service.url("")).output().unwrap();
-    let (said, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    println!("{said}");
-    assert!(output.status.success(), "install what it needs first, as scripts/test does: {said}{told}");
+    for path in ["/", "/graphql"] {
+        let (_, _, page) = getting(&service.url(path), &[IDENTITY, HTML]);
+        let page = String::from_utf8(page).unwrap();
+        let addresses = ["href=\"", "src=\""].map(|name| page.split(name).skip(1));
+        let addresses: Vec<&str> =
+            addresses.into_iter().flatten().map(|rest| rest.split('"').next().unwrap()).collect();
+        assert!(addresses.len() > 2, "{addresses:?}");
+        for address in addresses {
+            assert!(!address.starts_with('/') && !address.contains("//"), "{path}: {address}");
+        }
+    }
+}
+
+#[test]
+fn a_slash_too_many_is_taken_away_below_any_path() {
+    let service = Service::start("memory:");
+    let agent: Agent = Agent::config_builder().max_redirects(0).http_status_as_error(false).build().into();
+    for (asked, location) in [("/graphql/", "../graphql"), ("/graphql/?query={a}", "../graphql?query={a}")] {
+        for answer in [agent.get(service.url(asked)).call(), agent.post(service.url(asked)).send("{}")] {
+            let answer = answer.unwrap();
+            let head = answer.headers();
+            assert_eq!((answer.status().as_u16(), head["location"].to_str().unwrap()), (308, location), "{asked}");
+            assert_eq!(head["cache-control"], "no-store");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-// How a page asks phipi. It needs no library.
+// How a page asks phipi. It needs no library. Addresses are relative to the page, whatever path a proxy puts before it.
 
 /** Up to this n all digits of F(n) are shown, 209 of them; beyond it only the first and the last. */
 const SHOWN_WHOLE = 1000;
@@ -52,13 +52,13 @@ export async function* convergence(terms, points, signal) {
 
 /** All digits of F(n), without GraphQL. */
 export async function allDigits(n) {
-  const response = await fetch(`/fib/${n}`, { headers: { Accept: "text/plain" } });
+  const response = await fetch(`fib/${n}`, { headers: { Accept: "text/plain" } });
   if (!response.ok) throw new Error(response.statusText);
   return response.blob();
 }
 
 function post(body, accept, signal) {
-  return fetch("/graphql", {
+  return fetch("graphql", {
     method: "POST",
     headers: { "Content-Type": "application/json", Accept: accept },
     body: JSON.stringify(body),

@@ -1,4 +1,4 @@
-// GraphiQL, all of it from the server that it explores.
+// GraphiQL, all of it from the server that it explores. Addresses are relative, whatever path a proxy puts before them.
 import "graphiql/setup-workers/vite";
 import "graphiql/style.css";
 import "@graphiql/plugin-explorer/style.css";
@@ -10,7 +10,7 @@ import { createClient } from "graphql-ws";
 import { createRoot } from "react-dom/client";
 import { TABS } from "./tabs.js";
 
-const url = new URL("/graphql", location.href);
+const url = new URL("graphql", location.href);
 const webSocketUrl = new URL(url);
 webSocketUrl.protocol = url.protocol.replace("http", "ws");
 

@@ -1,4 +1,5 @@
-// Checks the pages in a browser: node web/tests/pages.mjs URL, where a phipi with an empty cache listens at URL.
+// Checks the pages in a browser: node web/tests/pages.mjs URL, where a phipi with an empty cache listens at URL, or is
+// behind a proxy there.
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";

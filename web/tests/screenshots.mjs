@@ -10,12 +10,12 @@ if (!folder) {
 const browser = await launch();
 
 const explorer = await browser.newPage({ viewport: { width: 1400, height: 1500 } });
-await explorer.goto(new URL("/?n=12345&terms=1000000", url).href);
+await explorer.goto(new URL("?n=12345&terms=1000000", url).href);
 await explorer.waitForSelector(".chart[aria-label]");
 await explorer.screenshot({ path: join(folder, "explorer.png") });
 
 const graphiql = await browser.newPage({ viewport: { width: 1400, height: 800 } });
-await graphiql.goto(new URL("/graphql", url).href);
+await graphiql.goto(new URL("graphql", url).href);
 await graphiql.locator(".graphiql-query-editor .view-lines", { hasText: "Both" }).waitFor();
 await graphiql.getByRole("button", { name: "Show Documentation Explorer" }).click();
 await graphiql.getByRole("link", { name: "Query" }).waitFor();

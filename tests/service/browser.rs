@@ -1,0 +1,12 @@
+//! The pages in a browser.
+
+use std::process::Command;
+
+/// Checks the pages of a server with an empty cache, whose explorer is at `url`.
+pub fn check_pages(url: &str) {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/web/tests/pages.mjs");
+    let output = Command::new("node").arg(script).arg(url).output().unwrap();
+    let (said, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    println!("{said}");
+    assert!(output.status.success(), "install what it needs first, as scripts/test does: {said}{told}");
+}
