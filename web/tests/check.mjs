@@ -1,0 +1,100 @@
+// What the checks of both pages have in common: the browser, the address, and what is held against every visit.
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { launch } from "./browser.mjs";
+
+const POLICY =
+  "default-src 'none'; script-src 'self'; worker-src 'self'; connect-src 'self'; style-src 'self' 'unsafe-inline'; " +
+  "font-src 'self' data:; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+export const F_213 = "146178119651438213260386312206974243796773058";
+export const PI_1000 = "3.1406380562059932";
+
+/** The address of the explorer, without the slash at its end. */
+export const url = process.argv[2]?.replace(/\/$/, "");
+if (!url) {
+  console.error("usage: node web/tests/pages.mjs URL");
+  process.exit(2);
+}
+export const browser = await launch();
+const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+let failures = 0;
+
+/** Ends with a status that says whether all checks were well. */
+export async function finish() {
+  await browser.close();
+  process.exit(failures === 0 ? 0 : 1);
+}
+
+/** Runs `checks` on a page, and then checks what the page did besides: whom it asked, and what it complained of. */
+export async function visit(name, path, options, checks) {
+  const context = await browser.newContext(options);
+  const page = await context.newPage();
+  page.setDefaultTimeout(10_000);
+  const seen = { hosts: new Set(), webSockets: [], complaints: [] };
+  page.on("request", (request) => seen.hosts.add(new URL(request.url()).host));
+  page.on("websocket", (socket) => seen.webSockets.push(socket.url()));
+  // A violation of the policy is an error on the console.
+  page.on("console", (message) => message.type() === "error" && seen.complaints.push(message.text()));
+  page.on("pageerror", (error) => seen.complaints.push(String(error)));
+  const response = await page.goto(url + path, { waitUntil: "commit" });
+  await checks(page, seen);
+  await check(`${name}: the policy, no foreign host, and nothing to complain of`, () => {
+    assert.equal(response.headers()["content-security-policy"], POLICY);
+    // Those of `data:` and `blob:` are none.
+    assert.deepEqual([...seen.hosts].filter(Boolean), [new URL(url).host]);
+    assert.deepEqual(seen.complaints, []);
+  });
+  await context.close();
+}
+
+export async function check(name, run) {
+  try {
+    await run();
+    console.log(`ok ${name}`);
+  } catch (error) {
+    failures += 1;
+    console.log(`FAILED ${name}: ${error.message}`);
+  }
+}
+
+export async function milliseconds(page) {
+  return Math.round(await page.evaluate(() => performance.now()));
+}
+
+/** What came over the wire, headers included: the page, and all that it and its workers loaded. */
+export async function small(page, limit) {
+  const bytes = await page.evaluate(() => {
+    const answers = [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")];
+    return answers.reduce((sum, { transferSize }) => sum + transferSize, 0);
+  });
+  console.log(`   ${bytes.toLocaleString("en")} bytes`);
+  assert.ok(bytes > 0 && bytes < limit, `${bytes} bytes`);
+}
+
+export async function fits(page) {
+  const [content, window] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+  assert.ok(content <= window, `${content} px in ${window} px`);
+}
+
+/** What axe takes for serious or critical, and whether it is of GraphiQL, not of what was put into it. */
+export async function faults(page) {
+  await page.evaluate(axe);
+  return page.evaluate(async () => {
+    const { violations } = await axe.run({ elementRef: true });
+    const serious = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
+    const isOwn = (element) => element.closest(".graphiql-container") !== null && element.closest(".share, .graphiql-logo") === null;
+    const fault = (id, { element, target }) => ({ id, target: target.join(" "), own: isOwn(element) });
+    return serious.flatMap(({ id, nodes }) => nodes.map((node) => fault(id, node)));
+  });
+}
+
+/** Follows the links of a page, and tells the status of each answer. */
+export async function follow(page, selector) {
+  const addresses = await page.locator(selector).evaluateAll((links) => links.map(({ href }) => href));
+  assert.ok(addresses.length > 0, `no links at ${selector}`);
+  for (const address of addresses) {
+    assert.equal((await page.request.get(address, { headers: { Accept: "text/html,*/*" } })).status(), 200, address);
+  }
+}
