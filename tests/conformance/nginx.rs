@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tungstenite::{Message, WebSocket, client::IntoClientRequest, stream::MaybeTlsStream};
 
 use crate::{
-    browser::check_pages,
+    browser::{LIMIT, check_pages},
     service::{Service, client, eventually, program},
 };
 
@@ -222,7 +222,8 @@ fn the_pages_work_below_a_path_of_nginx() {
         assert!(PAGE.contains(&format!("`{told}`")), "{told}");
     }
     // Pages of no other origin may open a WebSocket: GraphiQL's own have to be known by the host.
-    let service = Service::start_with("memory:", &["--cors-origin", "https://elsewhere.example"]);
+    let flags = [&LIMIT[..], &["--cors-origin", "https://elsewhere.example"]].concat();
+    let service = Service::start_with("memory:", &flags);
     let nginx = Nginx::start_with([service.address(); 2], &BELOW);
     check_pages(&format!("http://{}/math/", nginx.address));
 }

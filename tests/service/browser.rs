@@ -2,7 +2,10 @@
 
 use std::process::Command;
 
-/// Checks the pages of a server with an empty cache, whose explorer is at `url`.
+/// The setting of a server whose pages are checked: no limit that a page could know by itself.
+pub const LIMIT: [&str; 2] = ["--max-n", "6543210"];
+
+/// Checks the pages of a server with that limit and an empty cache, whose explorer is at `url`.
 pub fn check_pages(url: &str) {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/web/tests/pages.mjs");
     let output = Command::new("node").arg(script).arg(url).output().unwrap();

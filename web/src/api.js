@@ -1,52 +1,75 @@
 // How a page asks phipi. It needs no library. Addresses are relative to the page, whatever path a proxy puts before it.
 
-/** Up to this n all digits of F(n) are shown, 209 of them; beyond it only the first and the last. */
-const SHOWN_WHOLE = 1000;
+/** GraphQL's Int: no server takes a larger number. */
+const INT_MAX = 2 ** 31 - 1;
 
-export const BOTH = `query Both($n: Int!, $terms: Int!, $whole: Boolean!) {
-  fib(n: $n) {
-    cached
-    digitCount
-    result @include(if: $whole)
-    leading(digits: 90) @skip(if: $whole)
-    trailing(digits: 90) @skip(if: $whole)
-  }
-  pi(terms: $terms) {
-    cached
-    result
-    error
-  }
-}`;
+/** Up to this n all digits of F(n) are shown, 400 of them. They take about as much room as both ends of a larger number. */
+const SHOWN_WHOLE = 1_915;
+
+/** The digits that are shown of either end of a larger number. */
+const END = 150;
+
+const LOG10_PHI = Math.log10((1 + Math.sqrt(5)) / 2);
+const LOG10_SQRT_5 = Math.log10(5) / 2;
+
+const JSON_TYPES = "application/graphql-response+json, application/json;q=0.9";
 
 const CONVERGENCE = `subscription Convergence($terms: Int!, $points: Int!) {
   piConvergence(terms: $terms, points: $points) { terms result error }
 }`;
 
-export function variables(n, terms) {
-  return { n, terms, whole: n <= SHOWN_WHOLE };
+/** The fields that have to do with each variable, for its value. */
+const FIELDS = {
+  n: (n) => {
+    const digits = n <= SHOWN_WHOLE ? "result" : `leading(digits: ${END}) trailing(digits: ${END})`;
+    return `fib(n: $n) { ${digits} digitCount cached }`;
+  },
+  terms: () => "pi(terms: $terms) { result error cached }",
+};
+
+/** A request for the values of these `variables`: `n`, `terms` or both. */
+export function request(variables) {
+  const names = Object.keys(variables);
+  const declared = names.map((name) => `$${name}: Int!`).join(", ");
+  const fields = names.map((name) => FIELDS[name](variables[name])).join(" ");
+  return { query: `query Values(${declared}) { ${fields} }`, variables };
 }
 
 /**
- * Both values, in one request. What comes back is `{ data, errors, milliseconds }`: a value that has no answer is null,
- * and the error whose `path` begins with its name tells why; the other value is there all the same.
+ * The answer to a request with this body. It is `{ data, errors, milliseconds }`: a value that has no answer is null, and
+ * the error whose `path` begins with its name tells why; the other value is there all the same.
  */
-export async function both(n, terms, signal) {
-  const body = { query: BOTH, variables: variables(n, terms) };
-  const response = await post(body, "application/graphql-response+json, application/json;q=0.9", signal);
-  const milliseconds = /total;dur=([\d.]+)/.exec(response.headers.get("Server-Timing"))?.[1];
+export async function answer(body, signal) {
+  const response = await post(body, JSON_TYPES, signal);
+  const milliseconds = /\btotal;dur=([\d.]+)/.exec(response.headers.get("Server-Timing"))?.[1];
   return { ...(await response.json()), milliseconds };
+}
+
+/** The largest `n` and `terms` that the server takes: those of its settings, as far as a request may have their digits. */
+export async function limits(signal) {
+  const query = "{ limits { maxN maxTerms digitsPerRequest } }";
+  const { data } = await answer(JSON.stringify({ query }), signal);
+  // A server that is overloaded, or of another version, does not tell.
+  const { maxN = INT_MAX, maxTerms = INT_MAX, digitsPerRequest = Infinity } = data?.limits ?? {};
+  return { n: Math.min(maxN, longest(digitsPerRequest)), terms: maxTerms };
+}
+
+/** The largest n of which F(n) has at most `digits` digits, ⌊n·log10 φ − log10 √5⌋ + 1 of them. */
+function longest(digits) {
+  return Math.ceil((digits + LOG10_SQRT_5) / LOG10_PHI) - 1;
 }
 
 /** The approximations on the way to `terms`, one after the other as they come, by server-sent events. */
 export async function* convergence(terms, points, signal) {
-  const response = await post({ query: CONVERGENCE, variables: { terms, points } }, "text/event-stream", signal);
+  const body = JSON.stringify({ query: CONVERGENCE, variables: { terms, points } });
+  const response = await post(body, "text/event-stream", signal);
   if (!response.headers.get("Content-Type")?.startsWith("text/event-stream")) throw new Error("no events");
   for await (const { event, data } of events(response.body)) {
     if (event === "complete") return;
     if (event !== "next") continue;
-    const { data: answer, errors } = JSON.parse(data);
+    const { data: value, errors } = JSON.parse(data);
     if (errors) throw new Error(errors[0].message);
-    yield answer.piConvergence;
+    yield value.piConvergence;
   }
 }
 
@@ -57,11 +80,16 @@ export async function allDigits(n) {
   return response.blob();
 }
 
+/** The address of a request in GraphiQL. */
+export function inGraphiql({ query, variables }) {
+  return `graphql?${new URLSearchParams({ query, variables: JSON.stringify(variables) })}`;
+}
+
 function post(body, accept, signal) {
   return fetch("graphql", {
     method: "POST",
     headers: { "Content-Type": "application/json", Accept: accept },
-    body: JSON.stringify(body),
+    body,
     signal,
   });
 }

@@ -1,11 +1,13 @@
 // The error of the approximations against their terms, both on logarithmic axes.
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
-import { counted, element, grouped, power, scientific } from "./numbers.js";
+import { counted, element, grouped, scientific, signed, spoken } from "./numbers.js";
 
-const HEIGHT = 300;
+const HEIGHT = 330;
 const LOGARITHMIC = 3;
-const dark = matchMedia("(prefers-color-scheme: dark)");
+const FONT = "Inter, system-ui, sans-serif";
+/** The colours of the page change with these. */
+const SCHEMES = ["(prefers-color-scheme: dark)", "print"];
 
 /** A chart in `figure`, empty; `add` takes one point after the other. */
 export class Chart {
@@ -22,7 +24,9 @@ export class Chart {
     this.#readout = figure.querySelector(".readout");
     this.#rows = figure.querySelector("tbody");
     new ResizeObserver(() => this.#plot?.setSize(this.#size())).observe(this.#host);
-    dark.addEventListener("change", () => this.#plot?.redraw());
+    const redraw = () => this.#plot?.redraw();
+    for (const scheme of SCHEMES) matchMedia(scheme).addEventListener("change", redraw);
+    document.fonts.ready.then(redraw);
   }
 
   /** Empties the chart. The axes span all that will come, so that they stand still while it comes. */
@@ -33,10 +37,12 @@ export class Chart {
     this.#plot?.destroy();
     const xs = [1, Number(`1e${Math.ceil(Math.log10(terms))}`)];
     const ys = [Number(`1e${Math.floor(Math.log10(error))}`), 1];
-    const color = (name) => () => getComputedStyle(this.#host).getPropertyValue(name);
+    const color = (name) => () => this.#color(name);
     const axis = {
       stroke: color("--soft"),
-      font: "12px system-ui, sans-serif",
+      font: `12px ${FONT}`,
+      labelFont: `500 12px ${FONT}`,
+      labelSize: 24,
       grid: { stroke: color("--line"), width: 1 },
       ticks: { show: false },
       splits: (_, __, min, max) => decades(min, max),
@@ -50,8 +56,9 @@ export class Chart {
       cursor: { y: false, drag: { x: false }, points: { size: 10, fill: color("--accent") } },
       scales: { x: { time: false, distr: LOGARITHMIC, range: () => xs }, y: { distr: LOGARITHMIC, range: () => ys } },
       axes: [
-        { ...axis, size: 28, values: labels((terms) => compact.format(terms)) },
-        { ...axis, size: 40, values: labels((error) => (error === 1 ? "1" : power(exponent(error)))) },
+        { ...axis, label: "Terms", size: 28, values: labels((terms) => compact.format(terms)) },
+        // Its numbers are powers of ten, which are written by hand.
+        { ...axis, label: "Error: π minus the approximation", size: 44, values: (_, splits) => splits.map(() => "") },
       ],
       series: [
         {},
@@ -61,7 +68,10 @@ export class Chart {
           points: { show: true, size: 6, stroke: color("--accent"), fill: color("--paper") },
         },
       ],
-      hooks: { setCursor: [({ cursor }) => this.#read(this.#points[cursor.idx] ?? this.#points.at(-1))] },
+      hooks: {
+        drawAxes: [(plot) => this.#drawPowers(plot, ys)],
+        setCursor: [({ cursor }) => this.#read(this.#points[cursor.idx] ?? this.#points.at(-1))],
+      },
     };
     this.#plot = new uPlot(options, [[], []], this.#host);
     this.#figure.dataset.points = 0;
@@ -74,7 +84,8 @@ export class Chart {
     this.#read(point);
 
     const row = element("tr");
-    row.append(element("td", grouped(point.terms)), element("td", point.result), element("td", scientific(point.error)));
+    row.append(element("td", grouped(point.terms)), element("td", point.result), element("td"));
+    row.lastChild.append(...scientific(point.error));
     this.#rows.append(row);
   }
 
@@ -82,12 +93,37 @@ export class Chart {
   end() {
     const [first, last] = [this.#points[0], this.#points.at(-1)];
     this.#host.ariaLabel =
-      `The error of the approximation falls from ${scientific(first.error)} with ${counted(first.terms, "term")} ` +
-      `to ${scientific(last.error)} with ${counted(last.terms, "term")}: ten times the terms, a tenth of the error.`;
+      `The error of the approximation falls from ${spoken(first.error)} with ${counted(first.terms, "term")} ` +
+      `to ${spoken(last.error)} with ${counted(last.terms, "term")}: ten times the terms, a tenth of the error.`;
+  }
+
+  /** Writes the powers of ten beside their axis, since no font that is sure to be there has all raised digits. */
+  #drawPowers(plot, [min, max]) {
+    const { ctx, bbox } = plot;
+    const ratio = uPlot.pxRatio;
+    const right = bbox.left - 8 * ratio;
+    ctx.save();
+    ctx.fillStyle = this.#color("--soft");
+    ctx.textAlign = "right";
+    ctx.textBaseline = "middle";
+    for (const value of decades(min, max)) {
+      const middle = plot.valToPos(value, "y", true);
+      const raised = value === 1 ? "" : signed(exponent(value));
+      ctx.font = `${9 * ratio}px ${FONT}`;
+      ctx.fillText(raised, right, middle - 4 * ratio);
+      const { width } = ctx.measureText(raised);
+      ctx.font = `${12 * ratio}px ${FONT}`;
+      ctx.fillText(value === 1 ? "1" : "10", right - width, middle);
+    }
+    ctx.restore();
+  }
+
+  #color(name) {
+    return getComputedStyle(this.#host).getPropertyValue(name);
   }
 
   #read(point) {
-    if (point) this.#readout.textContent = `${counted(point.terms, "term")}: off by ${scientific(point.error)}`;
+    if (point) this.#readout.replaceChildren(`${counted(point.terms, "term")}: off by `, ...scientific(point.error));
   }
 
   #size() {

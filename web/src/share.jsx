@@ -25,14 +25,24 @@ export function Share() {
     if (!href) return say("This operation is too long for a link");
     history.replaceState(null, "", href);
     // Browsers have no clipboard on a page that came over plain HTTP from another machine.
-    const isCopied = await navigator.clipboard?.writeText(href).then(() => true, () => false);
+    const isCopied = await navigator.clipboard?.writeText(href).then(
+      () => true,
+      () => false,
+    );
     say(isCopied ? "The link is copied" : "The link is in the address bar");
   }
 
   return (
     <span className="share" onPointerLeave={() => say(OFFER)} onBlur={() => say(OFFER)}>
       <ToolbarButton label={said} onClick={share}>
-        <svg className="graphiql-toolbar-icon" viewBox="0 0 24 24" fill="none" stroke="currentColor" strokeWidth="1.75" aria-hidden="true">
+        <svg
+          className="graphiql-toolbar-icon"
+          viewBox="0 0 24 24"
+          fill="none"
+          stroke="currentColor"
+          strokeWidth="1.75"
+          aria-hidden="true"
+        >
           <path d="M10 14a4 4 0 0 0 5.7 0l3.6-3.6a4 4 0 0 0-5.7-5.7l-1 1M14 10a4 4 0 0 0-5.7 0l-3.6 3.6a4 4 0 0 0 5.7 5.7l1-1" />
         </svg>
       </ToolbarButton>

@@ -84,7 +84,8 @@ export async function faults(page) {
   return page.evaluate(async () => {
     const { violations } = await axe.run({ elementRef: true });
     const serious = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
-    const isOwn = (element) => element.closest(".graphiql-container") !== null && element.closest(".share, .graphiql-logo") === null;
+    const isOwn = (element) =>
+      element.closest(".graphiql-container") !== null && element.closest(".share, .graphiql-logo") === null;
     const fault = (id, { element, target }) => ({ id, target: target.join(" "), own: isOwn(element) });
     return serious.flatMap(({ id, nodes }) => nodes.map((node) => fault(id, node)));
   });

@@ -27,7 +27,10 @@ export async function checkGraphiql() {
       await page.getByRole("heading", { name: "GraphiQL needs JavaScript" }).waitFor();
       await follow(page, "a:visible");
       const body = await page.locator("code", { hasText: "fib" }).textContent();
-      const answer = await page.request.post(page.url(), { headers: { "Content-Type": "application/json" }, data: body });
+      const answer = await page.request.post(page.url(), {
+        headers: { "Content-Type": "application/json" },
+        data: body,
+      });
       assert.equal((await answer.json()).data.fib.result, F_213);
     });
   });
@@ -51,7 +54,10 @@ async function checkTabs(page, seen) {
     const events = JSON.parse(await answerOf(page)).events.map(({ data }) => data.piConvergence);
     const terms = events.map(({ terms }) => terms);
     assert.deepEqual([terms.length, terms[0], terms.at(-1)], [10, 1, 1_000_000]);
-    assert.deepEqual(terms, terms.toSorted((a, b) => a - b));
+    assert.deepEqual(
+      terms,
+      terms.toSorted((a, b) => a - b),
+    );
     assert.equal(new Set(events.map(({ error }) => error)).size, 10);
   });
   for (const tab of ["Aliases", "FirstAndLastDigits"]) {
@@ -67,21 +73,33 @@ async function checkTabs(page, seen) {
 }
 
 async function checkLinks() {
-  const told = new URLSearchParams({ query: QUERY, variables: '{"n":213}', operationName: "Large", headers: '{"x-phipi-cost":"1"}' });
+  const told = new URLSearchParams({
+    query: QUERY,
+    variables: '{"n":213}',
+    operationName: "Large",
+    headers: '{"x-phipi-cost":"1"}',
+  });
   for (const path of [`/graphql?${told}`, `/graphql/?${told}`]) {
     await visit(`GraphiQL, a link to ${path.split("?")[0]}`, path, {}, async (page, seen) => {
       const name = `GraphiQL, a link to ${path.split("?")[0]}`;
-      await check(`${name}: it has the query, the variables and the headers, and runs the operation of that name`, async () => {
-        await holds(page, "query Large");
-        await page.locator(".graphiql-editor-tool", { hasText: '"n": 213' }).waitFor();
-        await page.locator(".graphiql-tab-active", { hasText: "Large" }).waitFor();
-        const request = page.waitForRequest((request) => request.postData()?.includes("query Large"));
-        await input(page).press("Control+Enter");
-        const sent = await request;
-        assert.deepEqual(JSON.parse(sent.postData()), { query: QUERY, variables: { n: 213 }, operationName: "Large" });
-        assert.equal(sent.headers()["x-phipi-cost"], "1");
-        await page.locator(".graphiql-response").getByText("digitCount").waitFor();
-      });
+      await check(
+        `${name}: it has the query, the variables and the headers, and runs the operation of that name`,
+        async () => {
+          await holds(page, "query Large");
+          await page.locator(".graphiql-editor-tool", { hasText: '"n": 213' }).waitFor();
+          await page.locator(".graphiql-tab-active", { hasText: "Large" }).waitFor();
+          const request = page.waitForRequest((request) => request.postData()?.includes("query Large"));
+          await input(page).press("Control+Enter");
+          const sent = await request;
+          assert.deepEqual(JSON.parse(sent.postData()), {
+            query: QUERY,
+            variables: { n: 213 },
+            operationName: "Large",
+          });
+          assert.equal(sent.headers()["x-phipi-cost"], "1");
+          await page.locator(".graphiql-response").getByText("digitCount").waitFor();
+        },
+      );
       await check(`${name}: the tabs to begin with are beside it`, async () => {
         await page.getByRole("tab", { name: "Aliases" }).click();
         await run(page, seen, "digitCount");
@@ -98,25 +116,30 @@ async function checkLinks() {
     });
   }
   await visit("GraphiQL, sharing", "/graphql", { permissions: ["clipboard-read", "clipboard-write"] }, async (page) => {
-    await check("GraphiQL: a button makes a link to what the editors hold, which shows the same elsewhere", async () => {
-      await holds(page, "Both");
-      await page.getByRole("tab", { name: "FirstAndLastDigits" }).click();
-      await holds(page, "FirstAndLastDigits");
-      await page.getByRole("button", { name: "Copy a link to this operation" }).click();
-      await page.getByText("The link is copied").waitFor();
-      const link = await page.evaluate(() => navigator.clipboard.readText());
-      assert.equal(link, page.url());
-      assert.ok(link.startsWith(`${url}/graphql?query=`), link);
-      const elsewhere = await browser.newPage();
-      await elsewhere.goto(link);
-      await holds(elsewhere, "query FirstAndLastDigits");
-      await elsewhere.locator(".graphiql-editor-tool", { hasText: '"n": 5000000' }).waitFor();
-      await elsewhere.click(".graphiql-execute-button");
-      await elsewhere.locator(".graphiql-response").getByText("1044938").waitFor();
-      await elsewhere.context().close();
-    });
+    await check(
+      "GraphiQL: a button makes a link to what the editors hold, which shows the same elsewhere",
+      async () => {
+        await holds(page, "Both");
+        await page.getByRole("tab", { name: "FirstAndLastDigits" }).click();
+        await holds(page, "FirstAndLastDigits");
+        await page.getByRole("button", { name: "Copy a link to this operation" }).click();
+        await page.getByText("The link is copied").waitFor();
+        const link = await page.evaluate(() => navigator.clipboard.readText());
+        assert.equal(link, page.url());
+        assert.ok(link.startsWith(`${url}/graphql?query=`), link);
+        const elsewhere = await browser.newPage();
+        await elsewhere.goto(link);
+        await holds(elsewhere, "query FirstAndLastDigits");
+        await elsewhere.locator(".graphiql-editor-tool", { hasText: '"n": 5000000' }).waitFor();
+        await elsewhere.click(".graphiql-execute-button");
+        await elsewhere.locator(".graphiql-response").getByText("1044938").waitFor();
+        await elsewhere.context().close();
+      },
+    );
     await check("GraphiQL: what is too long for a link is not cut", async () => {
-      await page.goto(`${url}/graphql?${new URLSearchParams({ query: `query Long { fib(n: 1) { n } } #${"-".repeat(5_000)}` })}`);
+      await page.goto(
+        `${url}/graphql?${new URLSearchParams({ query: `query Long { fib(n: 1) { n } } #${"-".repeat(5_000)}` })}`,
+      );
       await holds(page, "query Long");
       await input(page).press("Control+Home");
       await page.keyboard.insertText(`#${"€".repeat(1_000)}\n`);
@@ -171,9 +194,11 @@ function input(page) {
 
 /** All lines of the answer, from the top. */
 async function answerOf(page) {
-  const lines = await page.locator(".graphiql-response .view-line").evaluateAll((all) =>
-    all.map((line) => [parseFloat(line.style.top), line.textContent]).toSorted(([a], [b]) => a - b),
-  );
+  const lines = await page
+    .locator(".graphiql-response .view-line")
+    .evaluateAll((all) =>
+      all.map((line) => [parseFloat(line.style.top), line.textContent]).toSorted(([a], [b]) => a - b),
+    );
   return lines.map(([, text]) => text.replaceAll("\u00a0", " ")).join("\n");
 }
 
@@ -181,5 +206,8 @@ async function answerOf(page) {
 async function sound(page) {
   const found = await faults(page);
   for (const { id, target, own } of found) if (own) console.log(`   GraphiQL's own: ${id} at ${target}`);
-  assert.deepEqual(found.filter(({ own }) => !own), []);
+  assert.deepEqual(
+    found.filter(({ own }) => !own),
+    [],
+  );
 }
