@@ -9,7 +9,7 @@ if (!folder) {
 }
 const browser = await launch();
 
-const explorer = await browser.newPage({ viewport: { width: 1400, height: 1500 } });
+const explorer = await browser.newPage({ viewport: { width: 1400, height: 1700 } });
 await explorer.goto(new URL("?n=12345&terms=1000000", url).href);
 await explorer.waitForSelector(".chart[aria-label]");
 await explorer.screenshot({ path: join(folder, "explorer.png") });
