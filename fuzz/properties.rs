@@ -58,7 +58,8 @@ thread_local! {
         let max_n = Index::new(MAX_N).expect("this is an index");
         let workers = Arc::new(Workers::start(limb_count(max_n)).expect("threads start"));
         let entered = runtime.enter();
-        let evaluator = Evaluator::open(Location::Memory, String::new(), max_n, workers, *PRIME).expect("memory opens");
+        let memory = Location::Memory { is_default: false };
+        let evaluator = Evaluator::open(memory, String::new(), max_n, workers, *PRIME).expect("memory opens");
         drop(entered);
         (runtime, Api::new(evaluator))
     });

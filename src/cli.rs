@@ -20,7 +20,7 @@ use thiserror::Error;
 use url::Url;
 
 use crate::{
-    cache::{Access, Location, LocationError},
+    cache::{Access, AccessError, Location, LocationError},
     http::Origins,
     math::{fib::Index, pi::Terms},
     telemetry::{self, Collector, CollectorError},
@@ -169,7 +169,7 @@ pub struct Store {
     /// Without it `REDIS_URL` counts, and without that a file in the user's cache folder. The URLs are
     /// `redis://HOST:PORT`, `redis+unix:///PATH`, `redis-cluster://HOST:PORT,HOST:PORT` and
     /// redis-sentinel://HOST:PORT,HOST:PORT/NAME; rediss://, rediss-cluster:// and rediss-sentinel:// are the same with
-    /// TLS. A user and a password go before the host, as in `redis://user:password@host`.
+    /// TLS, and all of them may begin with valkey. A user and a password go before the host, as in `redis://user:password@host`.
     #[arg(long, env = "PHIPI_CACHE", value_name = "URL", hide_env_values = true)]
     cache: Option<String>,
 
@@ -223,13 +223,17 @@ impl Store {
     /// When the URL that was given can't be right, or a file can't be read.
     pub fn location(&self) -> Result<Location, Wrong> {
         let access = self.access()?;
-        let named = [self.cache.clone(), env::var("REDIS_URL").ok()];
-        let location = match named.into_iter().flatten().find(|url| !url.is_empty()) {
-            Some(url) => Location::new(&url, &access)?,
-            None if access.is_given() => return Err(LocationError::Access.into()),
-            None => default_file().map_or(Location::Memory, |path| Location::Sqlite { path, is_default: true }),
+        let variable = |name: &'static str| env::var(name).ok().map(|url| (name, url));
+        // The parser takes the variable for the flag.
+        let cache = self.cache.clone().map(|url| ("--cache", url));
+        let cache = variable("PHIPI_CACHE").filter(|(_, url)| Some(url) == self.cache.as_ref()).or(cache);
+        let named = [cache, variable("REDIS_URL")];
+        let (setting, location) = match named.into_iter().flatten().find(|(_, url)| !url.is_empty()) {
+            Some((setting, url)) => (setting, Location::new(&url, &access)),
+            None if access.is_given() => ("--cache", Err(LocationError::Needless)),
+            None => return Ok(default_location(dirs::cache_dir())),
         };
-        Ok(location)
+        location.map_err(|error| Wrong::Location { setting, error })
     }
 
     /// What Redis is shown, and is trusted by.
@@ -244,12 +248,12 @@ impl Store {
         if certificate.is_some() != key.is_some() {
             return Err(Wrong::Pair);
         }
-        Ok(Access {
-            // Editors end a file with a line's end.
-            password: password.map(|text| String::from_utf8_lossy(&text).trim_end_matches(['\r', '\n']).to_owned()),
-            roots: text(("--cache-tls-ca", &self.cache_tls_ca))?,
-            identity: certificate.zip(key),
-        })
+        // Editors end a file with a line's end.
+        let password = password.map(|text| String::from_utf8_lossy(&text).trim_end_matches(['\r', '\n']).to_owned());
+        if password.as_ref().is_some_and(String::is_empty) {
+            return Err(Wrong::Location { setting: "--cache-password-file", error: AccessError::Password.into() });
+        }
+        Ok(Access { password, roots: text(("--cache-tls-ca", &self.cache_tls_ca))?, identity: certificate.zip(key) })
     }
 }
 
@@ -305,8 +309,13 @@ fn may_use_colours() -> bool {
 #[derive(Debug, Error)]
 pub enum Wrong {
     /// Where answers are kept.
-    #[error(transparent)]
-    Location(#[from] LocationError),
+    #[error("{setting}: {error}")]
+    Location {
+        /// The flag or the variable.
+        setting: &'static str,
+        /// What is wrong with it.
+        error: LocationError,
+    },
     /// A certificate without its key, or a key without its certificate.
     #[error(
         "a certificate for Redis needs its key, and a key its certificate: give both --cache-tls-cert \
@@ -393,8 +402,10 @@ fn settings(cli: &clap::Command) -> impl Iterator<Item = &Arg> {
     [cli].into_iter().chain(cli.get_subcommands()).flat_map(clap::Command::get_arguments)
 }
 
-fn default_file() -> Option<PathBuf> {
-    Some(dirs::cache_dir()?.join("phipi").join("cache.sqlite"))
+/// Where answers are kept when nobody says where: in the user's cache folder, if there is one.
+fn default_location(folder: Option<PathBuf>) -> Location {
+    let file = folder.map(|folder| folder.join("phipi").join("cache.sqlite"));
+    file.map_or(Location::Memory { is_default: true }, |path| Location::Sqlite { path, is_default: true })
 }
 
 fn index(text: &str) -> Result<Index, String> {

@@ -97,8 +97,6 @@ const OVERFLOW_INTERVAL: u32 = 2;
 const EVENT_INTERVAL: u32 = 31;
 
 fn within_runtime<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    // For TLS to Redis. Nobody else can have chosen another.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = Builder::new_multi_thread()
         .global_queue_interval(OVERFLOW_INTERVAL)
         .event_interval(EVENT_INTERVAL)

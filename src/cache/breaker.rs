@@ -31,8 +31,20 @@ struct State {
     /// When the first visit began that failed and that no success has followed.
     failing_since: Option<Instant>,
     /// Why it is open, if it is.
-    cause: Option<(Trouble, String)>,
+    cause: Option<Cause>,
+    /// Whether any visit has succeeded.
+    has_succeeded: bool,
 }
+
+#[derive(Debug)]
+struct Cause {
+    trouble: Trouble,
+    told: String,
+    stops_everything: bool,
+}
+
+/// What is told of a store before anything has come of a visit.
+const NOT_REACHED: &str = "it has not been reached yet";
 
 impl Breaker {
     pub(super) fn new(operation: Operation) -> Self {
@@ -45,12 +57,23 @@ impl Breaker {
 
     /// Why it is open, if it is.
     pub(super) fn cause(&self) -> Option<String> {
-        self.state().cause.as_ref().map(|(_, cause)| cause.clone())
+        self.state().cause.as_ref().map(|cause| cause.told.clone())
     }
 
-    /// Whether it is open for want of a password or a right.
-    pub(super) fn is_denied(&self) -> bool {
-        matches!(self.state().cause, Some((Trouble::Denied, _)))
+    /// Why it is open, or that nothing has come of any visit yet.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.cause().or_else(|| (!self.state().has_succeeded).then(|| NOT_REACHED.into()))
+    }
+
+    /// The same, unless it is about visits of this kind alone.
+    pub(super) fn trouble_of_all(&self) -> Option<String> {
+        let is_of_this_kind = self.state().cause.as_ref().is_some_and(|cause| !cause.stops_everything);
+        if is_of_this_kind { None } else { self.trouble() }
+    }
+
+    /// Whether it is open for what an operator has to mend.
+    pub(super) fn needs_operator(&self) -> bool {
+        self.state().cause.as_ref().is_some_and(|cause| cause.trouble.needs_operator())
     }
 
     /// Whether the last visit failed.
@@ -84,6 +107,7 @@ impl Breaker {
     fn succeeded(&self) {
         let mut state = self.state();
         state.failing_since = None;
+        state.has_succeeded = true;
         if state.cause.take().is_some() {
             telemetry::breaker_closed(self.operation);
         }
@@ -99,9 +123,9 @@ impl Breaker {
             began
         });
         // What only an operator can mend is no blip.
-        if state.cause.is_none() && (now - since >= STRETCH || trouble == Trouble::Denied) {
+        if state.cause.is_none() && (now - since >= STRETCH || trouble.needs_operator()) {
             telemetry::breaker_opened(self.operation, trouble, cause);
-            state.cause = Some((trouble, cause.to_string()));
+            state.cause = Some(Cause { trouble, told: cause.to_string(), stops_everything: cause.stops_everything() });
         }
     }
 

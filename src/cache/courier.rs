@@ -161,11 +161,11 @@ impl Courier {
         }
     }
 
-    /// The next delivery; after failures in a row a single record, unless it is a right that is missing, which no record
+    /// The next delivery; after failures in a row a single record, unless an operator has to mend something, which no record
     /// is to blame for. When the last attempt failed and nothing else waits, the store is touched until it takes that.
     async fn next(&self, failures: u32) -> Option<Batch> {
         while self.breaker.is_failing() {
-            let bytes = if failures < 2 || self.breaker.is_denied() { BATCH_BYTES } else { 0 };
+            let bytes = if failures < 2 || self.breaker.needs_operator() { BATCH_BYTES } else { 0 };
             if let Ok(batch) = timeout(DELAYS[1], self.outbox.next(self.lane, bytes)).await {
                 return batch;
             }

@@ -9,8 +9,8 @@ use tokio::{
 };
 
 use super::{
+    fault::code_of,
     server::{Server, Way},
-    store::code_of,
 };
 use crate::telemetry;
 
@@ -288,7 +288,7 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
-    use crate::cache::server::Access;
+    use crate::cache::trust::Access;
 
     const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -300,7 +300,7 @@ mod tests {
             let (mut stream, _) = listener.accept().unwrap();
             for line in BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok) {
                 let answer = match &*line {
-                    "CLIENT" => "+OK\r\n",
+                    "CLIENT" | "HELLO" => "-ERR unknown command\r\n",
                     "PING" if let_it.recv().is_ok() => "+PONG\r\n",
                     _ => "",
                 };

@@ -4,18 +4,25 @@ use std::{fmt, path::PathBuf};
 
 use thiserror::Error;
 
-use super::server::{Access, Server};
+use super::{
+    server::Server,
+    trust::{Access, AccessError},
+    url::{self, UrlError},
+};
 
 /// Where answers are kept.
 #[derive(Clone, Debug)]
 pub enum Location {
     /// In this process alone.
-    Memory,
+    Memory {
+        /// Whether nobody asked for it.
+        is_default: bool,
+    },
     /// In a file that processes of this machine may share.
     Sqlite {
         /// The path of the file.
         path: PathBuf,
-        /// Whether nobody named it. Only then may what is there be moved aside.
+        /// Whether nobody named it. Only then may folders be made for it, and what is there be moved aside.
         is_default: bool,
     },
     /// In Redis, which any number of processes share.
@@ -28,26 +35,28 @@ pub enum LocationError {
     /// The scheme is not known.
     #[error(
         "the cache is none that phipi knows: write sqlite:PATH, memory:, redis://HOST:PORT/DB (rediss:// with TLS), \
-         redis+unix:///PATH, redis-cluster://HOST:PORT,HOST:PORT or redis-sentinel://HOST:PORT,HOST:PORT/NAME"
+         redis+unix:///PATH, redis-cluster://HOST:PORT,HOST:PORT or redis-sentinel://HOST:PORT,HOST:PORT/NAME, or the \
+         same with valkey"
     )]
     Scheme,
     /// A file has to have a name.
     #[error("sqlite: needs the path of a file, as in sqlite:/var/cache/phipi.sqlite")]
     Path,
-    /// The client library can't make sense of it.
-    #[error("the URL of Redis can't be right ({0}); write redis://USER:PASSWORD@HOST:PORT/DB")]
-    Redis(String),
+    /// Shells know what ~ is, but only at the start of a word.
+    #[error("~ would be the name of a folder: write sqlite:$HOME/phipi.sqlite, or the whole path")]
+    Home,
+    /// The URL of a Redis.
+    #[error(transparent)]
+    Url(#[from] UrlError),
+    /// A file with a password or certificates.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// Certificates for a connection without TLS.
+    #[error("certificates are for TLS: write rediss://, rediss-cluster:// or rediss-sentinel://")]
+    Plain,
     /// A password or certificates for what needs none.
     #[error("a password and certificates are for Redis: set --cache to a URL such as rediss://HOST:PORT")]
-    Access,
-}
-
-impl Location {
-    /// Whether other processes can use it too, wherever they run.
-    #[must_use]
-    pub fn is_shared(&self) -> bool {
-        matches!(self, Self::Redis(_))
-    }
+    Needless,
 }
 
 impl Location {
@@ -55,19 +64,28 @@ impl Location {
     ///
     /// # Errors
     /// When it can't be right.
-    pub fn new(url: &str, access: &Access) -> Result<Self, LocationError> {
-        const REDIS: [&str; 7] =
-            ["redis", "rediss", "redis+unix", "redis-cluster", "rediss-cluster", "redis-sentinel", "rediss-sentinel"];
-        if url.split_once("://").is_some_and(|(scheme, _)| REDIS.contains(&scheme)) {
-            return Server::new(url, access).map(Self::Redis).map_err(LocationError::Redis);
+    pub fn new(text: &str, access: &Access) -> Result<Self, LocationError> {
+        if url::is_known(text) {
+            return Server::new(text, access).map(Self::Redis);
         }
-        let local = match url.strip_prefix("sqlite:") {
-            _ if url == "memory:" => Self::Memory,
+        let local = match text.strip_prefix("sqlite:") {
+            _ if text == "memory:" => Self::Memory { is_default: false },
             None => return Err(LocationError::Scheme),
             Some(path) if path.is_empty() || path.starts_with(":memory:") => return Err(LocationError::Path),
+            Some(path) if path.starts_with('~') => return Err(LocationError::Home),
             Some(path) => Self::Sqlite { path: path.into(), is_default: false },
         };
-        if access.is_given() { Err(LocationError::Access) } else { Ok(local) }
+        if access.is_given() { Err(LocationError::Needless) } else { Ok(local) }
+    }
+
+    /// What an operator may want to know of it at the start, if anything.
+    #[must_use]
+    pub fn advice(&self) -> Option<&'static str> {
+        match self {
+            Self::Memory { is_default: false } => Some("a restart forgets what is there"),
+            Self::Sqlite { is_default: true, .. } => Some("set --cache or REDIS_URL to share it with other machines"),
+            Self::Memory { is_default: true } | Self::Sqlite { .. } | Self::Redis(_) => None,
+        }
     }
 }
 
@@ -75,7 +93,7 @@ impl Location {
 impl fmt::Display for Location {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Memory => out.write_str("memory:"),
+            Self::Memory { .. } => out.write_str("memory:"),
             Self::Sqlite { path, .. } => write!(out, "sqlite:{}", path.display()),
             Self::Redis(server) => write!(out, "{server}"),
         }
@@ -103,6 +121,12 @@ mod tests {
             ("rediss-cluster://:se%40cret@a:7000/0", "rediss-cluster://a:7000"),
             ("redis-sentinel://:secret@a:26379,b:26379/main", "redis-sentinel://a:26379,b:26379/main/0"),
             ("rediss-sentinel://a:26379/main/2", "rediss-sentinel://a:26379/main/2"),
+            ("redis-sentinel://a/main?sentinel-password=secret", "redis-sentinel://a:26379/main/0"),
+            ("redis://[::1]:18900", "redis://[::1]:18900/0"),
+            ("redis-cluster://[::1]:1,[fe80::2]", "redis-cluster://[::1]:1,[fe80::2]:6379"),
+            ("valkey://user:secret@localhost", "valkey://localhost:6379/0"),
+            ("valkeys-cluster://:secret@a,b", "valkeys-cluster://a:6379,b:6379"),
+            ("valkey+unix:///run/valkey.sock?pass=secret", "valkey+unix:///run/valkey.sock?db=0"),
         ];
         for (url, shown) in rows {
             let location = location(url).unwrap();
@@ -120,9 +144,15 @@ mod tests {
             ("/tmp/secret", "sqlite:PATH"),
             ("sqlite:", "sqlite:/var"),
             ("sqlite::memory:", "sqlite:/var"),
-            ("redis://", "redis://USER"),
-            ("redis://:secret@host:port", "redis://USER"),
-            ("redis-cluster://", "redis://USER"),
+            ("sqlite:~/secret.sqlite", "sqlite:$HOME/"),
+            ("redis://", "redis://HOST:PORT/DB"),
+            ("redis://:secret@host:port", "redis://HOST:PORT/DB"),
+            ("redis-cluster://", "name the host"),
+            ("redis://:secret/@host", "percent-encoded"),
+            ("redis://:#secret@host", "percent-encoded"),
+            ("redis://:secret#word", "is written %23"),
+            ("redis://user:secret/word", "redis://HOST:PORT/DB"),
+            ("rediss://:secret@host#insecure", "--cache-tls-ca FILE"),
             ("redis-cluster://:secret@a,b/3", "no numbered databases"),
             ("redis-sentinel://:secret@a:1,b:2", "name the primary"),
             ("redis-sentinel://:secret@a:1/main/x", "name the primary"),
@@ -137,8 +167,10 @@ mod tests {
         let password = Access { password: Some("secret".into()), ..Access::default() };
         let roots = Access { roots: Some(b"no certificate".into()), ..Access::default() };
         assert!(matches!(Location::new("redis://a", &password), Ok(Location::Redis(_))));
-        assert_eq!(Location::new("memory:", &password).unwrap_err(), LocationError::Access);
-        assert_eq!(Location::new("sqlite:/tmp/a", &roots).unwrap_err(), LocationError::Access);
+        assert_eq!(Location::new("memory:", &password).unwrap_err(), LocationError::Needless);
+        assert_eq!(Location::new("sqlite:/tmp/a", &roots).unwrap_err(), LocationError::Needless);
+        let refusal = Location::new("rediss://a", &roots).unwrap_err().to_string();
+        assert!(refusal.contains("--cache-tls-ca holds no certificate"), "{refusal}");
         let refusal = Location::new("redis://a", &roots).unwrap_err().to_string();
         assert!(refusal.contains("rediss://"), "{refusal}");
     }

@@ -17,6 +17,8 @@
 mod breaker;
 mod budget;
 mod courier;
+mod dial;
+mod fault;
 mod flight;
 mod line;
 mod location;
@@ -28,6 +30,8 @@ mod shared;
 mod sqlite;
 mod store;
 mod survey;
+mod trust;
+mod url;
 
 use std::{collections::HashMap, fmt::Display, hash::Hash, io, sync::Arc, time::Duration};
 
@@ -35,6 +39,7 @@ use futures_util::future::{BoxFuture, join_all};
 use tokio::{sync::Mutex, task::AbortHandle};
 
 use self::{
+    breaker::Breaker,
     courier::Post,
     outbox::{Base, Raise},
     shared::Shared,
@@ -44,8 +49,9 @@ pub use self::{
     flight::{Boarding, Flights, Lead, Lost, Ticket},
     location::{Location, LocationError},
     memory::Memory,
-    server::Access,
     survey::{Survey, SurveyError},
+    trust::{Access, AccessError},
+    url::UrlError,
 };
 use crate::telemetry::{self, Step, Tier, done_within, within};
 
@@ -227,7 +233,10 @@ where
     /// Outside of a tokio runtime.
     pub fn open(settings: Settings<K, V>) -> io::Result<Self> {
         let Settings { location, prefix, mark, proof, growth, retention, weight } = settings;
-        telemetry::cache_chosen(&location, location.is_shared());
+        match location {
+            Location::Memory { is_default: true } => telemetry::nothing_is_kept(),
+            _ => telemetry::cache_chosen(&location, location.advice()),
+        }
         let store = Store::open(&location, format!("{prefix}{mark}"))?;
         let (memory, growth) = (Memory::new(retention, weight), Arc::new(growth));
         let store = store.map(|store| {
@@ -322,10 +331,12 @@ where
     /// How the store is.
     pub fn condition(&self) -> Condition {
         let store = self.store.as_ref();
+        let reads = store.map(|store| &store.shared.reads);
         Condition {
             location: self.location.clone(),
-            reads: store.and_then(|store| store.shared.reads.cause()),
-            writes: store.and_then(|store| store.post.trouble()),
+            reads: reads.and_then(Breaker::trouble),
+            // A store that is not there can't be written either, though nobody may have tried.
+            writes: store.and_then(|store| store.post.trouble()).or_else(|| reads.and_then(Breaker::trouble_of_all)),
         }
     }
 

@@ -12,9 +12,10 @@ use redis::{ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, Value}
 use tokio::time::sleep;
 
 use super::{
+    fault::code_of,
     line::Line,
     server::{Server, Way},
-    store::{LARGE_BYTES, MarkSnapshot, Reading, Record, StoreError, Written, code_of, new_generation},
+    store::{LARGE_BYTES, MarkSnapshot, Reading, Record, StoreError, Written, new_generation},
 };
 use crate::telemetry;
 

@@ -7,12 +7,12 @@ use std::{
     time::Duration,
 };
 
-use redis::{ErrorKind, RedisError};
+use redis::RedisError;
 use thiserror::Error;
 use tokio::time::timeout;
 
 use super::{
-    Retention,
+    Retention, fault,
     location::Location,
     redis::Redis,
     sqlite::{FileError, Sqlite},
@@ -78,7 +78,7 @@ pub(super) struct Written {
 /// Why the store did not do what it should. Secrets are in none of the texts.
 #[derive(Debug, Error)]
 pub(super) enum StoreError {
-    #[error("{}{}", explanation(.0), .0)]
+    #[error("{}", fault::told(.0))]
     Redis(#[from] RedisError),
     #[error("{0}")]
     Sqlite(#[from] FileError),
@@ -95,54 +95,22 @@ impl StoreError {
         matches!(self, Self::Redis(_)) && matches!(self.trouble(), Trouble::Other | Trouble::Broken)
     }
 
+    /// Whether nothing can be read or written, as far as this error tells: it is not about one command alone.
+    pub(super) fn stops_everything(&self) -> bool {
+        match self {
+            Self::Redis(error) if fault::code_of(error).as_deref() == Some("NOPERM") => false,
+            _ => !matches!(self.trouble(), Trouble::RefusesWrites | Trouble::Other),
+        }
+    }
+
     /// What kind of trouble it is, as the metrics count it.
     pub(super) fn trouble(&self) -> Trouble {
         match self {
             Self::Late(_) => Trouble::Late,
-            Self::Redis(error) => match code_of(error).as_deref() {
-                Some("OOM" | "READONLY" | "MISCONF" | "NOREPLICAS") => Trouble::RefusesWrites,
-                Some("LOADING" | "BUSY" | "CLUSTERDOWN" | "MASTERDOWN" | "TRYAGAIN") => Trouble::Busy,
-                Some("NOAUTH" | "WRONGPASS" | "NOPERM") => Trouble::Denied,
-                Some(_) => Trouble::Other,
-                None if error.kind() == ErrorKind::AuthenticationFailed || is_distrusted(error) => Trouble::Denied,
-                None => Trouble::Broken,
-            },
-            Self::Sqlite(error) if error.is_of_others() => Trouble::Busy,
-            Self::Sqlite(_) | Self::Aborted => Trouble::Broken,
+            Self::Redis(error) => fault::trouble(error),
+            Self::Sqlite(error) => error.trouble(),
+            Self::Aborted => Trouble::Broken,
         }
-    }
-}
-
-/// The code of what the server answered, be it to one command or to the first that failed of several.
-pub(super) fn code_of(error: &RedisError) -> Option<String> {
-    let failed = error.clone().into_server_errors()?;
-    failed.first().map(|(_, error)| error.code().to_owned())
-}
-
-/// Whether the certificate of one side does not satisfy the other, which only an operator can mend.
-fn is_distrusted(error: &RedisError) -> bool {
-    let text = error.to_string();
-    ["invalid peer certificate", "AlertReceived", "alert"].iter().any(|sign| text.contains(sign))
-}
-
-/// What a refusal means, in plain words, for an operator who has never met its code.
-fn explanation(error: &RedisError) -> &'static str {
-    match code_of(error).as_deref() {
-        None if error.kind() == ErrorKind::AuthenticationFailed => "it does not take this user and password: ",
-        None if is_distrusted(error) => {
-            "the certificates don't fit; give its CA with --cache-tls-ca, and this client's own with --cache-tls-cert: "
-        }
-        Some("OOM") => "it is full and evicts nothing; raise its maxmemory or set maxmemory-policy allkeys-lfu: ",
-        Some("READONLY") => "it is a replica, which can't be written: ",
-        Some("MISCONF") => "it can't save to its own disk, and is not written until it can: ",
-        Some("NOREPLICAS") => "too few of its replicas are connected: ",
-        Some("LOADING") => "it is still loading its data: ",
-        Some("BUSY") => "it is busy with a script: ",
-        Some("CLUSTERDOWN" | "MASTERDOWN" | "TRYAGAIN") => "its primary is changing: ",
-        Some("NOAUTH") => "it asks for a password; give one with --cache-password-file: ",
-        Some("WRONGPASS") => "it does not take this user and password: ",
-        Some("NOPERM") => "the user lacks a right; docs/operating.md has the rule with all of them: ",
-        _ => "",
     }
 }
 
@@ -160,7 +128,7 @@ impl Store {
     /// When it is a file that is no cache, or the system starts no thread.
     pub(super) fn open(location: &Location, mark: String) -> io::Result<Option<Self>> {
         Ok(match location {
-            Location::Memory => None,
+            Location::Memory { .. } => None,
             Location::Sqlite { path, is_default } => {
                 Some(Self::Sqlite(Sqlite::open(path, *is_default, mark).map_err(io::Error::other)?))
             }

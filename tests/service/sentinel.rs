@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::{
     cached::a_story,
     redis_cluster::free_ports,
-    redis_server::mark_in,
+    redis_server::{RedisServer, Sentinel, mark_in},
     service::{Service, eventually, undisturbed},
 };
 
@@ -143,4 +143,55 @@ fn the_new_primary_is_found_when_the_old_one_dies() {
     println!("the new primary was found {} ms after its promotion", found.as_millis());
     assert!(found < Duration::from_secs(4), "{found:?}");
     assert!(Service::start(&watched.url()).fib_cached(1_000));
+}
+
+/// A server and a sentinel that watches it, each with a password if it is given one.
+fn guarded(server: &str, sentinel: &str) -> (RedisServer, Sentinel, TempDir, u16) {
+    let (folder, [port, sentinel_port]) = (tempfile::tempdir().unwrap(), free_ports());
+    let redis = RedisServer::start_with(&["--port", &port.to_string(), "--requirepass", server]);
+    let settings = folder.path().join("sentinel.conf");
+    let own = if sentinel.is_empty() { String::new() } else { format!("requirepass {sentinel}\n") };
+    let monitor = format!("bind 127.0.0.1\nport {sentinel_port}\nsentinel monitor main 127.0.0.1 {port} 1\n");
+    fs::write(&settings, format!("{monitor}sentinel auth-pass main {server}\n{own}")).unwrap();
+    let sentinel = RedisServer::sentinel(&settings, sentinel_port);
+    (redis, sentinel, folder, sentinel_port)
+}
+
+#[test]
+fn sentinels_have_the_password_of_the_server_or_one_of_their_own_or_none() {
+    let rows = [
+        ("p%23ss", "p#ss", ""),
+        ("p%23ss", "p#ss", "p#ss"),
+        ("p%23ss?sentinel-password=an%26other", "p#ss", "an&other"),
+    ];
+    for (written, server, sentinel) in rows {
+        let (redis, _sentinel, _folder, port) = guarded(server, sentinel);
+        let (password, parameter) =
+            written.split_once('?').map_or((written, String::new()), |(password, rest)| (password, format!("?{rest}")));
+        undisturbed(|| {
+            redis.run_as(server, &["FLUSHALL"]);
+            a_story(&format!("redis-sentinel://:{password}@127.0.0.1:{port}/main{parameter}"));
+        });
+    }
+}
+
+#[test]
+fn it_is_told_who_refuses_a_password_the_sentinel_or_the_server() {
+    let (_redis, _sentinel, _folder, port) = guarded("theirs", "its-own");
+    let sentinel = format!("the sentinel 127.0.0.1:{port}: ");
+    let rows = [
+        (":theirs@", "", format!("{sentinel}it asks for a password of its own; write redis-sentinel://")),
+        ("", "", format!("{sentinel}it asks for a password of its own")),
+        (":theirs@", "?sentinel-password=open-sesame", format!("{sentinel}it does not take this user and password")),
+        (":open-sesame@", "?sentinel-password=its-own", "the server that sentinels name, 127.0.0.1:".into()),
+        ("", "?sentinel-password=its-own", "it asks for a password; give one with --cache-password-file".into()),
+    ];
+    for (login, parameter, words) in rows {
+        let url = format!("redis-sentinel://{login}127.0.0.1:{port}/main{parameter}");
+        let service = Service::start(&url).expecting_warnings();
+        service.logs(&words);
+        let log = service.log();
+        assert!(log.contains("ERROR") && !log.contains("open-sesame") && !log.contains("theirs"), "{log}");
+        assert!(!service.fib_cached(213) && service.fib_cached(213), "answered from memory");
+    }
 }

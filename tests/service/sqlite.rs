@@ -157,6 +157,38 @@ fn a_start_refuses_a_named_file_that_is_no_cache_and_leaves_it() {
 }
 
 #[test]
+fn a_mistyped_path_is_refused_or_told_and_makes_no_folder() {
+    let (folder, path) = place();
+    let listen = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+    let file = folder.path().join("file");
+    fs::write(&file, "theirs").unwrap();
+    let before = listing(folder.path());
+    let rows = [
+        (folder.path().join("mistyped/cache.sqlite"), "there is no folder"),
+        (file.join("cache.sqlite"), "there is no folder"),
+        (folder.path().to_owned(), "is not a file"),
+    ];
+    for (path, told) in rows {
+        for arguments in [&listen[..], &["warm", "--fib", "10"]] {
+            let output = run(arguments, &path);
+            let error = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(1), "{error}");
+            assert!(
+                error.contains(told) && error.contains("--cache sqlite:PATH") && output.stdout.is_empty(),
+                "{error}"
+            );
+            assert!(listing(folder.path()) == before, "{told}: nothing is made");
+        }
+    }
+    let new = format!("cache: {} is new", path.display());
+    let first = Service::start(&url(&path));
+    first.logs(&new);
+    first.stop();
+    let again = Service::start(&url(&path));
+    assert!(!again.pi_cached(7) && !again.log().contains(&new), "{}", again.log());
+}
+
+#[test]
 fn at_the_default_path_garbage_is_moved_aside_and_another_programs_file_is_refused() {
     let (folder, _) = place();
     let path = folder.path().join("phipi/cache.sqlite");
@@ -368,6 +400,8 @@ fn a_file_or_folder_that_was_read_only_at_the_start_is_written_once_it_may_be() 
                 service.pi_cached(terms);
                 service.log().contains("the store can't be ")
             });
+            let log = service.log();
+            assert!(log.contains("ERROR") && log.contains("right to"), "only an operator can mend it: {log}");
             fs::set_permissions(&target, Permissions::from_mode(unlocked)).unwrap();
             eventually("nothing waits", || service.metric("phipi_cache_queue_bytes") == 0);
             service.stop();

@@ -9,7 +9,7 @@ use crate::{
     cached::a_story,
     redis_cluster::free_ports,
     redis_server::RedisServer,
-    service::{Service, program, undisturbed},
+    service::{Service, eventually, program, undisturbed},
 };
 
 const PASSWORD: &str = "a secret of many words";
@@ -43,6 +43,22 @@ impl Authority {
         self.file(name).to_str().unwrap().to_owned()
     }
 
+    /// Makes a certificate that is its own authority, as `openssl req -x509` does, for hosts of these names and until this
+    /// year begins.
+    fn of_its_own(names: &[&str], until: i32) -> Self {
+        let mut params = CertificateParams::new(names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        (params.not_before, params.not_after) = (date_time_ymd(2000, 1, 1), date_time_ymd(until, 1, 1));
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["ca.pem", "server.pem"] {
+            fs::write(folder.path().join(name), certificate.pem()).unwrap();
+        }
+        fs::write(folder.path().join("server.key"), key.serialize_pem()).unwrap();
+        Self { issuer: Issuer::new(params, key), certificate, folder }
+    }
+
     /// Signs a certificate for 127.0.0.1 that holds until this year begins, and writes it and its key to files.
     fn sign(&self, name: &str, until: i32) {
         let key = KeyPair::generate().unwrap();
@@ -56,21 +72,24 @@ impl Authority {
     /// A server with this certificate, and its URL.
     fn serve(&self, name: &str, clients: &str) -> (RedisServer, String) {
         let [port] = free_ports();
-        let (certificate, key) = (self.path(&format!("{name}.pem")), self.path(&format!("{name}.key")));
-        let server = RedisServer::start_with(&[
-            "--tls-port",
-            &port.to_string(),
-            "--tls-cert-file",
-            &certificate,
-            "--tls-key-file",
-            &key,
-            "--tls-ca-cert-file",
-            &self.path("ca.pem"),
-            "--tls-auth-clients",
-            clients,
-        ]);
+        let server = RedisServer::start_with(&texts(&self.settings(name, clients, port)));
         (server, format!("rediss://127.0.0.1:{port}"))
     }
+
+    /// The settings of a server with this certificate.
+    fn settings(&self, name: &str, clients: &str, port: u16) -> Vec<String> {
+        let (certificate, key) = (self.path(&format!("{name}.pem")), self.path(&format!("{name}.key")));
+        let settings = format!(
+            "--tls-port {port} --tls-cert-file {certificate} --tls-key-file {key} --tls-ca-cert-file {} \
+             --tls-auth-clients {clients}",
+            self.path("ca.pem")
+        );
+        settings.split(' ').map(str::to_owned).collect()
+    }
+}
+
+fn texts(settings: &[String]) -> Vec<&str> {
+    settings.iter().map(String::as_str).collect()
 }
 
 /// Answers come from memory, and the log says why.
@@ -99,7 +118,10 @@ fn a_story_over_tls() {
     });
     assert_eq!(server.mark(), Some(213));
     let stranger = Service::start_with(&url, &flags[..2]).expecting_warnings();
-    goes_on_without_the_store(&stranger, "the certificates don't fit; give its CA with --cache-tls-ca");
+    goes_on_without_the_store(
+        &stranger,
+        "it wants a certificate of this client that it trusts; give one with --cache-tls-cert",
+    );
 }
 
 #[test]
@@ -109,9 +131,9 @@ fn a_certificate_of_somebody_else_is_not_trusted() {
     let (_server, url) = authority.serve("server", "no");
     let roots = another.path("ca.pem");
     let service = Service::start_with(&url, &["--cache-tls-ca", &roots]).expecting_warnings();
-    goes_on_without_the_store(&service, "the certificates don't fit; give its CA with --cache-tls-ca");
+    goes_on_without_the_store(&service, "its certificate is not trusted; give the certificate of its CA");
     let service = Service::start(&url).expecting_warnings();
-    goes_on_without_the_store(&service, "the certificates don't fit");
+    goes_on_without_the_store(&service, "its certificate is not trusted");
 }
 
 #[test]
@@ -121,7 +143,123 @@ fn a_certificate_of_the_past_is_not_trusted() {
     let (_server, url) = authority.serve("server", "no");
     let roots = authority.path("ca.pem");
     let service = Service::start_with(&url, &["--cache-tls-ca", &roots]).expecting_warnings();
-    goes_on_without_the_store(&service, "xpired");
+    goes_on_without_the_store(&service, "its certificate has expired");
+}
+
+#[test]
+fn a_certificate_that_is_its_own_authority_is_trusted_when_it_is_given() {
+    for names in [&["127.0.0.1"][..], &[]] {
+        let authority = Authority::of_its_own(names, 3000);
+        let (server, url) = authority.serve("server", "no");
+        let roots = authority.path("ca.pem");
+        undisturbed(|| {
+            server.run("FLUSHALL");
+            let service = Service::start_with(&url, &["--cache-tls-ca", &roots]);
+            assert!(!service.fib_cached(213));
+            service.stop();
+            assert!(Service::start_with(&url, &["--cache-tls-ca", &roots]).fib_cached(213), "{names:?}");
+        });
+        let stranger = Authority::of_its_own(names, 3000);
+        let service = Service::start_with(&url, &["--cache-tls-ca", &stranger.path("ca.pem")]).expecting_warnings();
+        goes_on_without_the_store(&service, "its certificate is not trusted");
+    }
+}
+
+#[test]
+fn a_certificate_that_is_its_own_authority_has_to_be_of_this_host_and_of_today() {
+    let rows = [
+        (&["other.example"][..], 3000, "is for other.example and not for 127.0.0.1"),
+        (&["127.0.0.1"], 2001, "has expired"),
+        (&[], 2001, "has expired"),
+    ];
+    for (names, until, words) in rows {
+        let authority = Authority::of_its_own(names, until);
+        let (_server, url) = authority.serve("server", "no");
+        let service = Service::start_with(&url, &["--cache-tls-ca", &authority.path("ca.pem")]).expecting_warnings();
+        goes_on_without_the_store(&service, words);
+    }
+}
+
+#[test]
+fn a_cluster_and_a_watched_server_are_trusted_by_the_same() {
+    let authority = Authority::of_its_own(&[], 3000);
+    let roots = authority.path("ca.pem");
+    let is_shared = |url: &str| {
+        undisturbed(|| {
+            let service = Service::start_with(url, &["--cache-tls-ca", &roots]).expecting_warnings();
+            service.fib(213);
+            service.stop();
+            assert!(Service::start_with(url, &["--cache-tls-ca", &roots]).fib_cached(213), "{url}");
+        });
+    };
+    let [port, bus, watched, sentinel_port] = free_ports();
+    let mut settings = authority.settings("server", "no", port);
+    let cluster =
+        format!("--cluster-enabled yes --cluster-port {bus} --cluster-announce-ip 127.0.0.1 --tls-cluster yes");
+    settings.extend(cluster.split(' ').map(str::to_owned));
+    let node = RedisServer::start_with(&texts(&settings));
+    node.run("CLUSTER ADDSLOTSRANGE 0 16383");
+    eventually("the cluster is whole", || shown(&mut node.connection()).contains("cluster_state:ok"));
+    is_shared(&format!("rediss-cluster://127.0.0.1:{port}"));
+
+    let _server = RedisServer::start_with(&texts(&authority.settings("server", "no", watched)));
+    let file = authority.file("sentinel.conf");
+    let lines: String = texts(&authority.settings("server", "no", sentinel_port))
+        .chunks(2)
+        .map(|pair| format!("{} {}\n", &pair[0][2..], pair[1]))
+        .collect();
+    let [plain] = free_ports();
+    let monitor =
+        format!("bind 127.0.0.1\nport {plain}\ntls-replication yes\nsentinel monitor main 127.0.0.1 {watched} 1\n");
+    fs::write(&file, lines + &monitor).unwrap();
+    let _sentinel = RedisServer::sentinel(&file, plain);
+    is_shared(&format!("valkeys-sentinel://127.0.0.1:{sentinel_port}/main"));
+}
+
+/// What `CLUSTER INFO` says.
+fn shown(operator: &mut redis::Connection) -> String {
+    redis::cmd("CLUSTER").arg("INFO").query(operator).unwrap()
+}
+
+#[test]
+fn a_file_that_does_not_hold_what_it_should_is_refused_at_the_start() {
+    let authority = Authority::new();
+    authority.sign("client", 3000);
+    authority.sign("other", 3000);
+    let empty = authority.path("empty");
+    fs::write(&empty, "\n").unwrap();
+    let (roots, certificate, key, other) = (
+        authority.path("ca.pem"),
+        authority.path("client.pem"),
+        authority.path("client.key"),
+        authority.path("other.key"),
+    );
+    let no_certificate = |flag: &str| format!("the file of {flag} holds no certificate");
+    let pair = |certificate: &str, key: &str| {
+        ["--cache-tls-cert", certificate, "--cache-tls-key", key].map(str::to_owned).to_vec()
+    };
+    let rows = [
+        (vec!["--cache-tls-ca".into(), empty.clone()], no_certificate("--cache-tls-ca")),
+        (vec!["--cache-tls-ca".into(), key.clone()], no_certificate("--cache-tls-ca")),
+        (pair(&empty, &key), no_certificate("--cache-tls-cert")),
+        (pair(&certificate, &empty), "the file of --cache-tls-key holds no key".into()),
+        (pair(&certificate, &certificate), "the file of --cache-tls-key holds no key".into()),
+        (pair(&certificate, &other), "does not fit the certificate of --cache-tls-cert".into()),
+        (vec!["--cache-password-file".into(), empty.clone()], "--cache-password-file: the file is empty".into()),
+    ];
+    for (flags, words) in rows {
+        for scheme in ["rediss", "rediss-cluster"] {
+            let mut arguments = flags.clone();
+            if !flags.contains(&"--cache-tls-ca".to_owned()) {
+                arguments.extend(["--cache-tls-ca".to_owned(), roots.clone()]);
+            }
+            let output =
+                program().args(["--cache", &format!("{scheme}://127.0.0.1:1")]).args(&arguments).output().unwrap();
+            let told = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(2), "{flags:?}: {told}");
+            assert!(told.contains(&words) && told.lines().count() == 1, "{flags:?}: {told}");
+        }
+    }
 }
 
 #[test]

@@ -26,7 +26,7 @@ use super::{
     file::{INDEX, LOG, Place, Scrutiny, beside, unless_missing},
     inspection,
 };
-use crate::telemetry;
+use crate::telemetry::{self, Trouble};
 
 /// After a failure to open the file, how long its cause is told again without another attempt.
 const PACE: Duration = Duration::from_millis(200);
@@ -37,7 +37,8 @@ const TRIES: usize = 4;
 /// The purpose that the file is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// To use it. It is made when it is not there, and when its path is the default one, garbage is moved aside.
+    /// To use it. It is made when it is not there. When its path is the default one, so is its folder, and garbage is
+    /// moved aside.
     Serve { is_default: bool },
     /// To remove entries from it. It is never made or replaced.
     Repair,
@@ -74,6 +75,7 @@ struct Opened {
 /// The last attempt to open the file, which failed.
 struct Refusal {
     cause: String,
+    trouble: Trouble,
     since: Instant,
     /// The file, when its content is the cause: until it changes, another attempt would fail too.
     condemned: Option<Trace>,
@@ -281,10 +283,10 @@ impl Connections {
             return Err(FileError::Finished);
         }
         match &*lock(&self.refusal) {
-            Some(Refusal { cause, since, condemned })
+            Some(Refusal { cause, trouble, since, condemned })
                 if since.elapsed() < PACE || (condemned.is_some() && *condemned == self.content()) =>
             {
-                Err(FileError::Closed(cause.clone()))
+                Err(FileError::Closed { cause: cause.clone(), trouble: *trouble })
             }
             _ => Ok(()),
         }
@@ -292,7 +294,8 @@ impl Connections {
 
     fn refuse(&self, error: &FileError) {
         let condemned = self.content().filter(|_| error.is_lasting());
-        *lock(&self.refusal) = Some(Refusal { cause: error.to_string(), since: Instant::now(), condemned });
+        let (cause, trouble) = (error.to_string(), error.trouble());
+        *lock(&self.refusal) = Some(Refusal { cause, trouble, since: Instant::now(), condemned });
     }
 
     /// The file as its content is now, if there is one.

@@ -8,17 +8,21 @@ use std::{
 use rusqlite::{ErrorCode, ffi};
 use thiserror::Error;
 
+use crate::telemetry::Trouble;
+
 /// Why the file did not serve.
 #[derive(Debug, Error)]
 pub(in crate::cache) enum FileError {
-    #[error("{0}")]
+    #[error("{}{}", meaning(.0), .0)]
     Sqlite(#[from] rusqlite::Error),
-    #[error("{}: {cause}", path.display())]
+    #[error("{}: {}", path.display(), plain(cause))]
     Path { path: PathBuf, cause: io::Error },
     #[error("no thread can be started for it: {0}")]
     Thread(io::Error),
-    #[error("{} is not a file", .0.display())]
+    #[error("{} is not a file: give the path of one with --cache sqlite:PATH", .0.display())]
     NotAFile(PathBuf),
+    #[error("there is no folder {}: make it, or give the path of a file elsewhere with --cache sqlite:PATH", .0.display())]
+    NoFolder(PathBuf),
     #[error("there is no file {}: give the path of a cache with --cache sqlite:PATH", .0.display())]
     Absent(PathBuf),
     #[error("{} is empty and holds no cache: give the path of another file with --cache sqlite:PATH", .0.display())]
@@ -55,8 +59,24 @@ pub(in crate::cache) enum FileError {
     #[error("it was closed, since the process ends")]
     Finished,
     /// The last attempt to open it failed with this, and the next one is not due.
-    #[error("{0}")]
-    Closed(String),
+    #[error("{cause}")]
+    Closed { cause: String, trouble: Trouble },
+}
+
+/// What an error of SQLite means, in front of its own words.
+fn meaning(error: &rusqlite::Error) -> &'static str {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
+            "give this user the right to write the file and its folder: "
+        }
+        Some(ErrorCode::CannotOpen) => "give this user the right to read and write the file and its folder: ",
+        _ => "",
+    }
+}
+
+/// An error of the system without its number.
+fn plain(error: &io::Error) -> String {
+    error.to_string().split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 impl FileError {
@@ -74,8 +94,24 @@ impl FileError {
         }
     }
 
+    /// What kind of trouble it is.
+    pub(in crate::cache) fn trouble(&self) -> Trouble {
+        match self {
+            Self::Closed { trouble, .. } => *trouble,
+            Self::Sqlite(error) if !meaning(error).is_empty() => Trouble::Denied,
+            Self::Path { cause, .. }
+                if matches!(cause.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) =>
+            {
+                Trouble::Denied
+            }
+            error if error.is_of_others() => Trouble::Busy,
+            error if error.forbids_start() => Trouble::Unfit,
+            _ => Trouble::Broken,
+        }
+    }
+
     /// Whether somebody else has the file, and will leave it.
-    pub(in crate::cache) fn is_of_others(&self) -> bool {
+    pub(super) fn is_of_others(&self) -> bool {
         match self {
             Self::Sqlite(error) => error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy),
             Self::Occupied | Self::LogHeld | Self::LogGone(_) => true,
@@ -91,6 +127,11 @@ impl FileError {
     /// Whether the file is no cache, and will not be one until somebody changes it.
     pub(super) fn is_lasting(&self) -> bool {
         self.is_garbage() || matches!(self, Self::Foreign { .. })
+    }
+
+    /// Whether a file that an operator named can't be right, as a start finds it.
+    pub(super) fn forbids_start(&self) -> bool {
+        self.is_lasting() || matches!(self, Self::NotAFile(_) | Self::NoFolder(_))
     }
 
     pub(super) fn remedy(&self) -> Remedy {

@@ -84,19 +84,36 @@ impl Place {
         Ok(Self { file: fs::canonicalize(&absolute).unwrap_or(absolute), given: path.into() })
     }
 
-    /// The same, with a folder for a file that may be made there.
+    /// The same, with a folder for a file that may be made there. A folder that an operator named is not made: the path
+    /// may be mistyped.
     pub(super) fn made(path: &Path, purpose: Purpose) -> Result<Self, FileError> {
         let place = Self::of(path)?;
-        if let Purpose::Serve { .. } = purpose {
-            fs::create_dir_all(place.folder()).map_err(FileError::at(place.folder()))?;
-        } else if Trace::of(path, Closeness::Inode)?.is_none() {
-            return Err(FileError::Absent(path.into()));
+        match purpose {
+            Purpose::Serve { is_default: true } => {
+                fs::create_dir_all(place.folder()).map_err(FileError::at(place.folder()))?;
+            }
+            Purpose::Serve { is_default: false } => place.has_folder()?,
+            Purpose::Repair | Purpose::Inspect if Trace::of(path, Closeness::Inode)?.is_none() => {
+                return Err(FileError::Absent(path.into()));
+            }
+            Purpose::Repair | Purpose::Inspect => {}
         }
         Ok(place)
     }
 
     pub(super) fn file(&self) -> &Path {
         &self.file
+    }
+
+    fn has_folder(&self) -> Result<(), FileError> {
+        let folder = self.folder();
+        match fs::metadata(folder) {
+            Ok(found) if found.is_dir() => Ok(()),
+            Err(error) if ![io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind()) => {
+                Err(FileError::at(folder)(error))
+            }
+            _ => Err(FileError::NoFolder(folder.into())),
+        }
     }
 
     fn folder(&self) -> &Path {
@@ -220,7 +237,10 @@ impl Place {
             Content::Nothing if !is_made => return Err(FileError::Empty(self.given.clone())),
             // A process that has it open still sees its old content; together they would corrupt it.
             Content::Nothing if scrutiny == Scrutiny::Whole => return Err(FileError::Emptied(self.given.clone())),
-            Content::Nothing => create(&mut connection)?,
+            Content::Nothing => {
+                create(&mut connection)?;
+                telemetry::file_made(&self.given);
+            }
         }
         // One that reads waits for none that writes.
         connection.pragma_update(None, "journal_mode", "WAL")?;

@@ -4,6 +4,7 @@ mod line;
 mod outlet;
 
 use std::{
+    borrow::Cow,
     io::{self, IsTerminal, Write},
     sync::OnceLock,
     time::{Duration, SystemTime},
@@ -140,7 +141,7 @@ impl MakeWriter<'_> for Events {
 
 impl Write for Events {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if !OUTLET.put_event(line) {
+        if !OUTLET.put_event(&in_one_line(line)) {
             metrics::line_dropped();
         }
         Ok(line.len())
@@ -148,5 +149,29 @@ impl Write for Events {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// An event as one line, whatever is in it: a panic's message, say, or what another program said.
+fn in_one_line(event: &[u8]) -> Cow<'_, [u8]> {
+    let text = event.strip_suffix(b"\n").unwrap_or(event);
+    if !text.iter().any(|byte| b"\r\n".contains(byte)) {
+        return event.into();
+    }
+    let line = text.iter().map(|&byte| if b"\r\n".contains(&byte) { b' ' } else { byte });
+    line.chain([b'\n']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line() {
+        let rows: [(&[u8], &[u8]); 3] =
+            [(b"INFO a\n", b"INFO a\n"), (b"ERROR a\r\nb\nc\n", b"ERROR a  b c\n"), (b"\n", b"\n")];
+        for (event, line) in rows {
+            assert_eq!(&*in_one_line(event), line);
+        }
     }
 }

@@ -1,0 +1,326 @@
+//! Connections to a Redis: made, greeted, and told apart from whatever else may be at an address.
+//!
+//! A server that refuses a connection says why and closes it, at times before it was asked anything, so that nothing but
+//! a broken connection is left for who asked. Here its first bytes are overheard.
+
+use std::{
+    collections::HashMap,
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures_util::{FutureExt, future::select_ok};
+use redis::{
+    AsyncConnectionConfig, Cmd, ConnectionAddr, FromRedisValue, IntoConnectionInfo, Pipeline, RedisConnectionInfo,
+    RedisError, RedisFuture, RedisResult, Value,
+    aio::{ConnectionLike, MultiplexedConnection},
+    cluster_async::Connect,
+    make_extension_error,
+};
+use rustls::pki_types::ServerName;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpStream, UnixStream, lookup_host},
+    time::timeout,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{
+    fault::{Fault, code_of},
+    trust,
+    url::{Form, Login, Place},
+};
+
+/// How long an attempt to connect may take, names and passwords included.
+pub(super) const CONNECT: Duration = Duration::from_secs(1);
+
+/// How much of what a server says first is overheard.
+const OVERHEARD: usize = 512;
+
+/// A server, and what it has to be.
+pub(super) struct Target<'a> {
+    pub(super) place: &'a Place,
+    pub(super) tls: Option<&'a TlsConnector>,
+    pub(super) login: &'a Login,
+    pub(super) db: u32,
+    pub(super) form: Form,
+}
+
+/// A connection, open to any number of users at once.
+#[derive(Clone)]
+pub(super) struct Link {
+    connection: MultiplexedConnection,
+    /// It ends with the last clone, whatever is under way then.
+    _driver: Arc<AbortOnDropHandle<()>>,
+    pub(super) is_replica: bool,
+}
+
+/// Connects, and shows the login. The commands of `config` have no part in the greeting, which is bounded by itself.
+///
+/// # Errors
+/// [`Fault`]s, and what the server answers.
+pub(super) async fn dial(target: &Target<'_>, config: AsyncConnectionConfig) -> RedisResult<Link> {
+    let silent = if target.tls.is_some() { Fault::SilentTls(CONNECT) } else { Fault::Silent(CONNECT) };
+    timeout(CONNECT, connect(target, config)).await.unwrap_or_else(|_| Err(silent.into()))
+}
+
+async fn connect(target: &Target<'_>, config: AsyncConnectionConfig) -> RedisResult<Link> {
+    let fault = |error: io::Error| Fault::of_connection(&error);
+    match (target.place, target.tls) {
+        (Place::Socket(path), _) => greet(UnixStream::connect(path).await.map_err(fault)?, target, config).await,
+        (Place::Tcp { host, port }, None) => greet(reach(host, *port).await.map_err(fault)?, target, config).await,
+        (Place::Tcp { host, port }, Some(tls)) => {
+            let stream = secure(tls, host, reach(host, *port).await.map_err(fault)?).await?;
+            greet(stream, target, config).await
+        }
+    }
+}
+
+/// Connects to the first address of a host that takes it.
+async fn reach(host: &str, port: u16) -> io::Result<TcpStream> {
+    let addresses: Vec<_> =
+        lookup_host((host, port)).await?.map(|address| TcpStream::connect(address).boxed()).collect();
+    if addresses.is_empty() {
+        return Err(io::Error::other("its host has no address"));
+    }
+    let (stream, _) = select_ok(addresses).await?;
+    // What is asked is small and waited for.
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+async fn secure(tls: &TlsConnector, host: &str, stream: TcpStream) -> Result<TlsStream<Overheard<TcpStream>>, Fault> {
+    let name = ServerName::try_from(host.to_owned());
+    let name = name.map_err(|_| Fault::Unreachable("its host can't be one of a certificate".into()))?;
+    let (stream, heard) = Overheard::new(stream);
+    tls.connect(name, stream).await.map_err(|error| {
+        let mismatch = error.get_ref().and_then(|error| error.downcast_ref()).and_then(trust::mismatch);
+        mismatch.map_or_else(|| Fault::of_stranger_to_tls(&lock(&heard).bytes), Fault::Certificate)
+    })
+}
+
+/// Shows the login, and asks the server what it is: HELLO needs no right.
+async fn greet<S>(stream: S, target: &Target<'_>, config: AsyncConnectionConfig) -> RedisResult<Link>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (stream, heard) = Overheard::new(stream);
+    // The library is left nothing to greet with, since it drops what it is answered.
+    let silent = RedisConnectionInfo::default().set_skip_set_lib_name();
+    let (connection, driver) = MultiplexedConnection::new_with_config(&silent, stream, config).await?;
+    let driver = Arc::new(AbortOnDropHandle::new(tokio::spawn(driver)));
+    let mut link = Link { connection, _driver: driver, is_replica: false };
+    let mut commands = Pipeline::new();
+    if let Some(password) = &target.login.password {
+        commands.cmd("AUTH").arg(target.login.user.as_ref()).arg(password);
+    }
+    commands.cmd("HELLO").arg(2);
+    if target.db != 0 {
+        commands.cmd("SELECT").arg(target.db);
+    }
+    commands.cmd("CLIENT").arg(&["SETINFO", "LIB-NAME", env!("CARGO_PKG_NAME")]);
+    commands.cmd("CLIENT").arg(&["SETINFO", "LIB-VER", env!("CARGO_PKG_VERSION")]);
+    let answers = link.ask(commands.ignore_errors()).await.map_err(|error| lock(&heard).instead_of(error))?;
+    let mut answers = answers.into_iter();
+    let mut next = || answers.next().unwrap_or(Ok(Value::Nil));
+    if target.login.password.is_some() {
+        next()?;
+    }
+    let hello = Hello::of(next())?;
+    let is_secure = target.tls.is_some();
+    if let Some(fault) = Fault::of_form(target.form, &hello.mode, is_secure, target.place) {
+        return Err(fault.into());
+    }
+    if target.db != 0 {
+        next().map_err(|error| match code_of(&error).as_deref() {
+            Some("ERR") => Fault::NoDatabase(target.db).into(),
+            _ => error,
+        })?;
+    }
+    link.is_replica = hello.is_replica;
+    Ok(link)
+}
+
+/// What a server says that it is.
+#[derive(Default)]
+struct Hello {
+    /// `standalone`, `cluster`, `sentinel`, or empty if it does not say so.
+    mode: String,
+    is_replica: bool,
+}
+
+impl Hello {
+    fn of(answer: RedisResult<Value>) -> RedisResult<Self> {
+        match answer {
+            Ok(answer) => {
+                let mut said = HashMap::<String, Value>::from_redis_value(answer).unwrap_or_default();
+                let mut word =
+                    |name| String::from_redis_value(said.remove(name).unwrap_or(Value::Nil)).unwrap_or_default();
+                Ok(Self { mode: word("mode"), is_replica: matches!(&*word("role"), "replica" | "slave") })
+            }
+            // A proxy may not know the command, or keep it to itself.
+            Err(error) if is_unknown(&error) || code_of(&error).as_deref() == Some("NOPERM") => Ok(Self::default()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn is_unknown(error: &RedisError) -> bool {
+    code_of(error).as_deref() == Some("ERR") && error.detail().is_some_and(|detail| detail.starts_with("unknown"))
+}
+
+impl Link {
+    /// Sends commands whose errors are ignored in one round trip, and gives the answer to each.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub(super) async fn ask(&mut self, commands: &Pipeline) -> RedisResult<Vec<RedisResult<Value>>> {
+        commands.query_async(&mut self.connection).await
+    }
+}
+
+impl ConnectionLike for Link {
+    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
+        self.connection.req_packed_command(command)
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        commands: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        self.connection.req_packed_commands(commands, offset, count)
+    }
+
+    fn get_db(&self) -> i64 {
+        self.connection.get_db()
+    }
+}
+
+/// What the servers of the cluster are trusted by. The library connects to them by itself, and hands nothing through; a
+/// process has one store.
+static CLUSTER_TLS: RwLock<Option<TlsConnector>> = RwLock::new(None);
+
+/// Has connections to servers of a cluster made with this.
+pub(super) fn trust_cluster_by(tls: Option<TlsConnector>) {
+    *CLUSTER_TLS.write().unwrap_or_else(PoisonError::into_inner) = tls;
+}
+
+impl Connect for Link {
+    fn connect_with_config<'a, T>(server: T, config: AsyncConnectionConfig) -> RedisFuture<'a, Self>
+    where
+        T: IntoConnectionInfo + Send + 'a,
+    {
+        async move {
+            let server = server.into_connection_info()?;
+            let place = match server.addr() {
+                ConnectionAddr::Unix(path) => Place::Socket(path.clone()),
+                ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
+                    Place::Tcp { host: host.clone(), port: *port }
+                }
+                _ => return Err(Fault::ClusterChanged.into()),
+            };
+            let settings = server.redis_settings();
+            let some = |text: Option<&str>| text.map(str::to_owned);
+            let login = Login { user: some(settings.username()), password: some(settings.password()) };
+            let tls = CLUSTER_TLS.read().unwrap_or_else(PoisonError::into_inner).clone();
+            let target = Target { place: &place, tls: tls.as_ref(), login: &login, db: 0, form: Form::Cluster };
+            dial(&target, config).await
+        }
+        .boxed()
+    }
+}
+
+/// A stream whose first bytes are kept.
+struct Overheard<S> {
+    stream: S,
+    heard: Arc<Mutex<Heard>>,
+    /// How much is still to be kept.
+    left: usize,
+}
+
+/// What came first of a stream.
+#[derive(Default)]
+struct Heard {
+    bytes: Vec<u8>,
+    /// What ended it.
+    failure: Option<Fault>,
+}
+
+impl Heard {
+    /// What was really said or seen, in place of an error that tells only that the connection is gone or makes no sense.
+    fn instead_of(&self, error: RedisError) -> RedisError {
+        if let Some(failure) = &self.failure {
+            return failure.clone().into();
+        }
+        if let Some(stranger) = Fault::of_stranger(&self.bytes) {
+            return stranger.into();
+        }
+        let line = String::from_utf8_lossy(&self.bytes);
+        match line.strip_prefix('-').and_then(|line| line.lines().next()?.split_once(' ')) {
+            Some((code, text)) => make_extension_error(code.into(), Some(text.into())),
+            None => error,
+        }
+    }
+}
+
+fn lock(heard: &Mutex<Heard>) -> MutexGuard<'_, Heard> {
+    // Whole between any two of its changes.
+    heard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<S: AsyncRead + Unpin> Overheard<S> {
+    fn new(stream: S) -> (Self, Arc<Mutex<Heard>>) {
+        let heard = Arc::<Mutex<Heard>>::default();
+        (Self { stream, heard: Arc::clone(&heard), left: OVERHEARD }, heard)
+    }
+
+    /// Hears what has come already: whoever can't write any more does not read either.
+    fn listen(&mut self, context: &mut Context<'_>) {
+        let mut room = [0; OVERHEARD];
+        let _ = Pin::new(self).poll_read(context, &mut ReadBuf::new(&mut room));
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Overheard<S> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = room.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, room);
+        if self.left > 0 {
+            let new = room.filled().get(before..).unwrap_or_default();
+            let new = &new[..new.len().min(self.left)];
+            let mut heard = lock(&self.heard);
+            heard.bytes.extend_from_slice(new);
+            if let Poll::Ready(Err(error)) = &read {
+                let mismatch = error.get_ref().and_then(|error| error.downcast_ref()).and_then(trust::mismatch);
+                heard.failure = mismatch.map(Fault::Certificate);
+            }
+            drop(heard);
+            self.left -= new.len();
+        }
+        read
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Overheard<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        if matches!(written, Poll::Ready(Err(_))) {
+            self.listen(context);
+        }
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

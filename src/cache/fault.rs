@@ -1,0 +1,305 @@
+//! Why a Redis does not do what it should, in plain words: what it says, and what is seen of a server, or of whatever is
+//! at its address, that does not come to say anything.
+//!
+//! The words of the client library stay here. Each message is one line, names one thing to do where there is one, and
+//! holds no secret.
+
+use std::{error::Error as _, io, sync::Arc, time::Duration};
+
+use redis::{ErrorKind, RedisError};
+use thiserror::Error;
+
+use super::{
+    trust,
+    url::{Form, Place},
+};
+use crate::telemetry::Trouble;
+
+/// How much of what a stranger says is repeated.
+const REPEATED: usize = 60;
+
+/// What is seen of a server without its saying so.
+#[derive(Clone, Debug, Error)]
+pub(super) enum Fault {
+    #[error("{0}")]
+    Unreachable(String),
+    #[error("its socket may not be used by this user; give the user the right to write it")]
+    Forbidden,
+    #[error("no connection within {0:?}")]
+    Silent(Duration),
+    #[error("no TLS handshake within {0:?}; if it speaks no TLS, write redis:// in place of rediss://")]
+    SilentTls(Duration),
+    #[error("it closes the connection at once; if it speaks TLS, write rediss:// in place of redis://")]
+    Closed,
+    #[error(
+        "it closes the connection before the TLS handshake; if it speaks no TLS, write redis:// in place of rediss://"
+    )]
+    ClosedTls,
+    #[error("it speaks TLS; write rediss:// in place of redis://")]
+    SpeaksTls,
+    #[error("it speaks no TLS; write redis:// in place of rediss://")]
+    SpeaksNoTls,
+    #[error("it is no Redis: it says {0:?}; write the address of a Redis")]
+    Stranger(String),
+    #[error("{0}")]
+    Certificate(String),
+    #[error("it is a server of a cluster; write {0}-cluster://{1}")]
+    InCluster(&'static str, String),
+    #[error("it is a sentinel; write {0}-sentinel://{1}/NAME, with the name of the primary that it watches")]
+    IsSentinel(&'static str, String),
+    #[error("it is no server of a cluster; write {0}://{1}")]
+    InNoCluster(&'static str, String),
+    #[error("it is no sentinel; write {0}://{1}")]
+    IsNoSentinel(&'static str, String),
+    #[error("it has no database {0}; write the number of one that it has, as in redis://HOST:PORT/0")]
+    NoDatabase(u32),
+    #[error("it watches no primary of the name {0}; write redis-sentinel://HOST:PORT/NAME with one that it watches")]
+    NoPrimary(String),
+    #[error(
+        "it asks for a password of its own; write redis-sentinel://HOST:PORT/NAME?sentinel-password=PASSWORD, with \
+         sentinel-user=USER& before it if it asks for a user"
+    )]
+    SentinelPassword,
+    #[error("the primary is changing: {0} is a replica still")]
+    Replica(Place),
+    #[error("the cluster has changed meanwhile; try again")]
+    ClusterChanged,
+    /// What came from one of several servers.
+    #[error("{whose} {place}: {told}")]
+    Of { whose: &'static str, place: Place, told: String, trouble: Trouble },
+}
+
+impl Fault {
+    fn trouble(&self) -> Trouble {
+        match self {
+            Self::Unreachable(_) | Self::Silent(_) | Self::SilentTls(_) | Self::Closed | Self::ClosedTls => {
+                Trouble::Broken
+            }
+            Self::Replica(_) | Self::ClusterChanged => Trouble::Busy,
+            Self::Certificate(_) | Self::Forbidden | Self::SentinelPassword => Trouble::Denied,
+            Self::SpeaksTls
+            | Self::SpeaksNoTls
+            | Self::Stranger(_)
+            | Self::InCluster(..)
+            | Self::IsSentinel(..)
+            | Self::InNoCluster(..)
+            | Self::IsNoSentinel(..)
+            | Self::NoDatabase(_)
+            | Self::NoPrimary(_) => Trouble::Unfit,
+            Self::Of { trouble, .. } => *trouble,
+        }
+    }
+
+    /// That a server, which the URL takes for one of this form, is of another.
+    pub(super) fn of_form(form: Form, mode: &str, is_secure: bool, place: &Place) -> Option<Self> {
+        let scheme = if is_secure { "rediss" } else { "redis" };
+        let address = match place {
+            Place::Tcp { .. } => place.to_string(),
+            Place::Socket(_) => "HOST:PORT".into(),
+        };
+        match (form, mode) {
+            (Form::Single, "cluster") => Some(Self::InCluster(scheme, address)),
+            (Form::Single | Form::Cluster, "sentinel") => Some(Self::IsSentinel(scheme, address)),
+            (Form::Cluster, "standalone") => Some(Self::InNoCluster(scheme, address)),
+            (Form::Sentinels, "standalone" | "cluster") => Some(Self::IsNoSentinel(scheme, address)),
+            _ => None,
+        }
+    }
+
+    /// That a connection could not be made, or was lost.
+    pub(super) fn of_connection(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => Self::Unreachable("nothing listens at its address".into()),
+            io::ErrorKind::NotFound => Self::Unreachable("there is no such socket".into()),
+            io::ErrorKind::PermissionDenied => Self::Forbidden,
+            // The texts of the system are plain, but for its own number.
+            _ => {
+                let text = error.to_string();
+                if text.starts_with("failed to lookup") {
+                    return Self::Unreachable("the name of its host leads nowhere".into());
+                }
+                let text = text.split(" (os error").next().unwrap_or_default();
+                Self::Unreachable(format!("it can't be reached: {}", one_line(text)))
+            }
+        }
+    }
+
+    /// What the first bytes tell of something that speaks otherwise than expected. `None` when they are Redis's.
+    pub(super) fn of_stranger(heard: &[u8]) -> Option<Self> {
+        match heard {
+            [] => Some(Self::Closed),
+            // An alert of TLS.
+            [0x15, 3, ..] => Some(Self::SpeaksTls),
+            [b'+' | b'-' | b':' | b'$' | b'*', ..] => None,
+            _ => Some(Self::Stranger(beginning(heard))),
+        }
+    }
+
+    /// The same for what was to speak TLS.
+    pub(super) fn of_stranger_to_tls(heard: &[u8]) -> Self {
+        match heard {
+            [] => Self::ClosedTls,
+            // Records of TLS.
+            [0x14..=0x17, 3, ..] => Self::Unreachable("the TLS handshake fails; allow TLS 1.2 or 1.3 there".into()),
+            [b'+' | b'-' | b':' | b'$' | b'*', ..] => Self::SpeaksNoTls,
+            _ => Self::Stranger(beginning(heard)),
+        }
+    }
+}
+
+impl From<Fault> for RedisError {
+    fn from(fault: Fault) -> Self {
+        io::Error::other(fault).into()
+    }
+}
+
+/// Names the server, of several, that an error comes from.
+pub(super) fn of(whose: &'static str, place: &Place, error: &RedisError) -> RedisError {
+    Fault::Of { whose, place: place.clone(), told: told(error), trouble: trouble(error) }.into()
+}
+
+/// The code of what the server answered, be it to one command or to the first that failed of several.
+pub(super) fn code_of(error: &RedisError) -> Option<String> {
+    answer_in(error).map(|(code, _)| code)
+}
+
+/// What the server answered: its code, and its text.
+fn answer_in(error: &RedisError) -> Option<(String, String)> {
+    let failed = error.clone().into_server_errors()?;
+    failed.first().map(|(_, error)| (error.code().to_owned(), one_line(error.details().unwrap_or_default())))
+}
+
+/// An error of another kind inside of one of the library.
+fn inner<E: std::error::Error + 'static>(error: &RedisError) -> Option<&E> {
+    let cause: &Arc<dyn std::error::Error + Send + Sync> = error.source()?.downcast_ref()?;
+    cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref()
+}
+
+/// What kind of trouble an error is.
+pub(super) fn trouble(error: &RedisError) -> Trouble {
+    if let Some(fault) = inner::<Fault>(error) {
+        return fault.trouble();
+    }
+    if inner(error).and_then(trust::mismatch).is_some() {
+        return Trouble::Denied;
+    }
+    let Some((code, text)) = answer_in(error) else { return Trouble::Broken };
+    match &*code {
+        "OOM" | "READONLY" | "MISCONF" | "NOREPLICAS" => Trouble::RefusesWrites,
+        "LOADING" | "BUSY" | "CLUSTERDOWN" | "MASTERDOWN" | "TRYAGAIN" | "MOVED" | "ASK" => Trouble::Busy,
+        "NOAUTH" | "WRONGPASS" | "NOPERM" | "DENIED" => Trouble::Denied,
+        "ERR" if is_needless(&text) => Trouble::Denied,
+        "ERR" if is_crowded(&text) => Trouble::Busy,
+        _ => Trouble::Other,
+    }
+}
+
+/// An error in plain words, in one line.
+pub(super) fn told(error: &RedisError) -> String {
+    if let Some(fault) = inner::<Fault>(error) {
+        return fault.to_string();
+    }
+    if let Some(mismatch) = inner(error).and_then(trust::mismatch) {
+        return mismatch;
+    }
+    let Some((code, text)) = answer_in(error) else {
+        let told = match error.kind() {
+            ErrorKind::Parse | ErrorKind::UnexpectedReturnType => "its answers make no sense",
+            ErrorKind::ClusterConnectionNotFound => "a server of the cluster can't be reached",
+            _ => "the connection broke",
+        };
+        return told.into();
+    };
+    match explanation(&code, &text) {
+        // It says how to mend it in many words, of which not all apply.
+        Some(explanation) if matches!(&*code, "DENIED" | "NOAUTH") => explanation.into(),
+        Some(explanation) => format!("{explanation} ({code} {text})"),
+        None => format!("it answers {code} {text}"),
+    }
+}
+
+/// What a refusal means, for an operator who has never met its code.
+fn explanation(code: &str, text: &str) -> Option<&'static str> {
+    Some(match code {
+        "OOM" => "it is full and evicts nothing; raise its maxmemory or set maxmemory-policy allkeys-lfu",
+        "READONLY" => "it is a replica, which can't be written",
+        "MISCONF" => "it can't save to its own disk, and is not written until it can",
+        "NOREPLICAS" => "too few of its replicas are connected",
+        "LOADING" => "it is still loading its data",
+        "BUSY" => "it is busy with a script",
+        "CLUSTERDOWN" | "MASTERDOWN" | "TRYAGAIN" | "MOVED" | "ASK" => "its primary is changing",
+        "NOAUTH" => "it asks for a password; give one with --cache-password-file",
+        "WRONGPASS" => "it does not take this user and password",
+        "NOPERM" => "the user lacks a right; docs/operating.md has the rule with all of them",
+        "DENIED" => {
+            "it is in protected mode and takes connections from its own machine alone; set a password for it, and give it \
+             with --cache-password-file"
+        }
+        "ERR" if is_needless(text) => "it has no password; leave out the one that is given",
+        "ERR" if is_crowded(text) => "it has as many clients as it takes; raise its maxclients",
+        _ => return None,
+    })
+}
+
+fn is_needless(text: &str) -> bool {
+    text.contains("without any password configured")
+}
+
+fn is_crowded(text: &str) -> bool {
+    text.contains("max number of clients")
+}
+
+/// The first words of what was heard.
+fn beginning(heard: &[u8]) -> String {
+    let line = heard.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    one_line(&String::from_utf8_lossy(line)).chars().take(REPEATED).collect()
+}
+
+fn one_line(text: &str) -> String {
+    text.split(char::is_control).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::make_extension_error;
+
+    use super::*;
+
+    #[test]
+    fn what_a_server_says_is_one_line_without_words_of_the_library() {
+        let errors = [
+            (ErrorKind::Parse, "parsing failed: expected\none of `:`").into(),
+            (ErrorKind::InvalidClientConfig, "wrong").into(),
+            (ErrorKind::ClusterConnectionNotFound, "no node").into(),
+            io::Error::new(io::ErrorKind::BrokenPipe, "driver unexpectedly terminated").into(),
+            make_extension_error("ERR".into(), Some("two\r\nlines".into())),
+            Fault::of_stranger(b"HTTP/1.1 400 Bad Request\r\nServer: x\r\n").unwrap().into(),
+        ];
+        for error in errors {
+            let told = told(&error);
+            for word in ["\n", "\r", "Invalid", "Parse", "Response", "driver", "NotFound"] {
+                assert!(!told.contains(word), "{told}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_server_says_is_kept_behind_what_it_means() {
+        let error = make_extension_error("OOM".into(), Some("command not allowed".into()));
+        assert!(told(&error).ends_with("allkeys-lfu (OOM command not allowed)"), "{}", told(&error));
+        assert_eq!(trouble(&error), Trouble::RefusesWrites);
+        let error = make_extension_error("WEIRD".into(), Some("thing".into()));
+        assert_eq!((told(&error), trouble(&error)), ("it answers WEIRD thing".into(), Trouble::Other));
+    }
+
+    #[test]
+    fn a_fault_outlives_its_way_through_the_library() {
+        let error = RedisError::from(Fault::NoDatabase(99));
+        assert!(told(&error).contains("no database 99"), "{}", told(&error));
+        assert_eq!(trouble(&error), Trouble::Unfit);
+        let place = Place::Tcp { host: "::1".into(), port: 1 };
+        let error = of("the sentinel", &place, &error);
+        assert!(told(&error).starts_with("the sentinel [::1]:1: it has no database"), "{}", told(&error));
+        assert_eq!(trouble(&error), Trouble::Unfit);
+    }
+}

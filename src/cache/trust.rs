@@ -1,0 +1,216 @@
+//! What a store is shown, and what it is trusted by.
+
+use std::sync::Arc;
+
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    client::{
+        WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+        verify_server_name,
+    },
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
+    server::ParsedCertificate,
+};
+use thiserror::Error;
+use tokio_rustls::TlsConnector;
+
+/// What a client shows, and how it is sure of the server.
+#[derive(Clone, Default)]
+pub struct Access {
+    /// In place of the one in the URL.
+    pub password: Option<String>,
+    /// The certificates to trust in place of the system's, in PEM.
+    pub roots: Option<Vec<u8>>,
+    /// The client's own certificate and its key, in PEM.
+    pub identity: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+/// A file that does not hold what its setting asks for.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum AccessError {
+    /// The file with the password has none.
+    #[error("the file is empty: it has to hold the password")]
+    Password,
+    /// A file of certificates has none.
+    #[error("the file of {0} holds no certificate: it has to hold PEM, with a line -----BEGIN CERTIFICATE-----")]
+    Certificate(&'static str),
+    /// A file for a key has none.
+    #[error("the file of --cache-tls-key holds no key: it has to hold PEM, with a line -----BEGIN PRIVATE KEY-----")]
+    Key,
+    /// The key belongs to another certificate, or is of a kind that can't be used.
+    #[error(
+        "the key of --cache-tls-key does not fit the certificate of --cache-tls-cert: give the two that belong together"
+    )]
+    Pair,
+    /// Nothing is trusted.
+    #[error("this system has no certificates to trust a server by: give those of its CA with --cache-tls-ca FILE")]
+    System,
+}
+
+impl Access {
+    /// Whether there is anything to show or to be sure by.
+    #[must_use]
+    pub fn is_given(&self) -> bool {
+        self.password.is_some() || self.names_certificates()
+    }
+
+    pub(super) fn names_certificates(&self) -> bool {
+        self.roots.is_some() || self.identity.is_some()
+    }
+
+    /// What connects with TLS.
+    pub(super) fn connector(&self) -> Result<TlsConnector, AccessError> {
+        let roots = match &self.roots {
+            Some(pem) => certificates(pem, "--cache-tls-ca")?,
+            None => rustls_native_certs::load_native_certs().certs,
+        };
+        let verifier = Verifier::new(roots, self.roots.is_some())?;
+        let provider = Arc::new(ring::default_provider());
+        // The versions are those that the provider has by default.
+        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let config = config.map_err(|_| AccessError::System)?;
+        let config = config.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
+        let config = match &self.identity {
+            Some((certificate, key)) => {
+                let certificate = certificates(certificate, "--cache-tls-cert")?;
+                let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| AccessError::Key)?;
+                config.with_client_auth_cert(certificate, key).map_err(|_| AccessError::Pair)?
+            }
+            None => config.with_no_client_auth(),
+        };
+        Ok(TlsConnector::from(Arc::new(config)))
+    }
+}
+
+/// The certificates of a file, at least one.
+fn certificates(pem: &[u8], flag: &'static str) -> Result<Vec<CertificateDer<'static>>, AccessError> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    found.ok().filter(|found| !found.is_empty()).ok_or(AccessError::Certificate(flag))
+}
+
+/// Trusts a server that a root has vouched for; and one that shows a root itself, byte for byte, as OpenSSL does: `openssl
+/// req -x509` makes certificates that are their own CA, which webpki takes for no server's.
+///
+/// Such a server is known by its certificate. If that names hosts, it has to name this one; the dates count in any case.
+#[derive(Debug)]
+struct Verifier {
+    webpki: Arc<WebPkiServerVerifier>,
+    /// Those that were given; the system's are for others to sign with.
+    given: Vec<CertificateDer<'static>>,
+}
+
+impl Verifier {
+    fn new(roots: Vec<CertificateDer<'static>>, are_given: bool) -> Result<Self, AccessError> {
+        let mut store = RootCertStore::empty();
+        let (_, unreadable) = store.add_parsable_certificates(roots.iter().cloned());
+        if are_given && unreadable > 0 {
+            return Err(AccessError::Certificate("--cache-tls-ca"));
+        }
+        let provider = Arc::new(ring::default_provider());
+        let webpki = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider).build();
+        let given = if are_given { roots } else { Vec::new() };
+        Ok(Self { webpki: webpki.map_err(|_| AccessError::System)?, given })
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verified = self.webpki.verify_server_cert(certificate, intermediates, name, ocsp_response, now);
+        if !self.given.iter().any(|given| given.as_ref() == certificate.as_ref()) {
+            return verified;
+        }
+        let verified = match verified {
+            // The dates are right: webpki looks at them before.
+            Err(error) if is_of_an_authority(&error) => {
+                verify_server_name(&ParsedCertificate::try_from(certificate)?, name)
+                    .map(|()| ServerCertVerified::assertion())
+            }
+            verified => verified,
+        };
+        match verified {
+            Err(Error::InvalidCertificate(CertificateError::NotValidForNameContext { presented, .. }))
+                if presented.is_empty() =>
+            {
+                Ok(ServerCertVerified::assertion())
+            }
+            verified => verified,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.webpki.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.webpki.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.webpki.supported_verify_schemes()
+    }
+}
+
+/// Whether a certificate was refused because it is that of an authority, and for nothing else so far.
+fn is_of_an_authority(error: &Error) -> bool {
+    let Error::InvalidCertificate(CertificateError::Other(cause)) = error else { return false };
+    matches!(cause.0.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
+}
+
+/// What is wrong between the certificates of the two sides, in plain words. `None` when it is something else.
+pub(super) fn mismatch(error: &Error) -> Option<String> {
+    const CA: &str = "give the certificate of its CA, or its own if nobody else signed it, with --cache-tls-ca FILE";
+    let text = match error {
+        Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
+            "its certificate has expired; give it a new one".into()
+        }
+        Error::InvalidCertificate(CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. }) => {
+            "its certificate is not valid yet; set the clocks of both machines".into()
+        }
+        Error::InvalidCertificate(CertificateError::NotValidForNameContext { expected, presented }) => {
+            let host = expected.to_str();
+            // A name comes as `DnsName("a.example")` or `IpAddress(127.0.0.1)`.
+            let bare = |name: &String| name.split_once('(').map_or(&**name, |(_, name)| name).replace(['"', ')'], "");
+            let names: Vec<String> = presented.iter().map(bare).collect();
+            match &*names.join(", ") {
+                "" => format!("its certificate names no host; give it one with the subjectAltName {host}"),
+                names => format!("its certificate is for {names} and not for {host}; write a host that it names"),
+            }
+        }
+        Error::InvalidCertificate(_) => format!("its certificate is not trusted; {CA}"),
+        // Which of them a server chooses differs.
+        Error::AlertReceived(
+            AlertDescription::AccessDenied
+            | AlertDescription::BadCertificate
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateRequired
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::HandshakeFailure
+            | AlertDescription::UnknownCA
+            | AlertDescription::UnsupportedCertificate,
+        ) => "it wants a certificate of this client that it trusts; give one with --cache-tls-cert FILE and \
+              --cache-tls-key FILE"
+            .into(),
+        _ => return None,
+    };
+    Some(text)
+}
