@@ -110,6 +110,7 @@ fn frames_and_settings() -> Vec<Row> {
 
 fn flow() -> Vec<Row> {
     let window = |stream: u32, bytes: u32| frame(WINDOW_UPDATE, 0, stream, &bytes.to_be_bytes());
+    let data = frame(DATA, 0, 1, &[b' '; 16_384]);
     vec![
         ("6.9", "a window that grows", [window(0, 1), get(&[])].concat(), &[Answer(200)]),
         ("6.9", "a window that grows by nothing", window(0, 0), &[GoAway(PROTOCOL_ERROR)]),
@@ -131,8 +132,9 @@ fn flow() -> Vec<Row> {
         (
             "6.9.1",
             "more data than the window",
-            [post("100000"), frame(DATA, 0, 1, &[b' '; 16_384]).repeat(5)].concat(),
-            &[GoAway(FLOW_CONTROL_ERROR), Reset(FLOW_CONTROL_ERROR)],
+            [post("81920"), data.repeat(4), frame(DATA, END_STREAM, 1, &[b' '; 16_384])].concat(),
+            // Some of it may be read, and the window be larger, before all of it has come. Then it is an empty body.
+            &[GoAway(FLOW_CONTROL_ERROR), Reset(FLOW_CONTROL_ERROR), Answer(400)],
         ),
     ]
 }

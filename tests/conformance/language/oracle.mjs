@@ -8,6 +8,8 @@ Error.stackTraceLimit = 0;
 
 const MAX_N = 10_000_000;
 const MAX_INT = 2_147_483_647;
+// Four times those of F(10,000,000).
+const DIGITS_PER_REQUEST = 8_359_508;
 
 // Of the pieces of the response that the specification leaves to the service, phipi's are taken: see `allowed.mjs`.
 export class Oracle {
@@ -131,6 +133,7 @@ function roots(questions) {
   return {
     fib: ({ n }) => fibonacci(inRange('n', n, 0, MAX_N), questions),
     pi: ({ terms }) => approximation(inRange('terms', terms, 0, MAX_INT), questions),
+    limits: { maxN: MAX_N, maxTerms: MAX_INT, digitsPerRequest: DIGITS_PER_REQUEST },
     piConvergence: ({ terms, points }) => {
       const counts = spaced(inRange('terms', terms, 1, MAX_INT), inRange('points', points, 1, 1_000));
       return events(counts.map((count) => ({ piConvergence: approximation(count, questions) })));
