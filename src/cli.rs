@@ -13,7 +13,7 @@ use std::{
 use axum::http::HeaderValue;
 use clap::{
     Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
-    builder::Resettable,
+    builder::{NonEmptyStringValueParser, Resettable},
     error::{ContextKind, ContextValue},
 };
 use thiserror::Error;
@@ -133,6 +133,7 @@ pub struct Serve {
 
     /// The largest index served, 0 to 1,000,000,000
     #[arg(long, env = "PHIPI_MAX_N", value_name = "N", default_value = "10000000", value_parser = index)]
+    #[arg(allow_negative_numbers = true)]
     pub max_n: Index,
 
     /// An origin whose pages may call, such as `https://example.org`; repeatable
@@ -147,6 +148,7 @@ pub struct Serve {
     ///
     /// Meanwhile /readyz says no, so that load balancers send their requests elsewhere.
     #[arg(long, env = "PHIPI_DRAIN_DELAY", value_name = "SECONDS", default_value = "0", value_parser = seconds)]
+    #[arg(allow_negative_numbers = true)]
     pub drain_delay: Duration,
 
     /// How the log on stderr looks
@@ -171,6 +173,7 @@ pub struct Store {
     /// redis-sentinel://HOST:PORT,HOST:PORT/NAME; rediss://, rediss-cluster:// and rediss-sentinel:// are the same with
     /// TLS, and all of them may begin with valkey. A user and a password go before the host, as in `redis://user:password@host`.
     #[arg(long, env = "PHIPI_CACHE", value_name = "URL", hide_env_values = true)]
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     cache: Option<String>,
 
     /// What every key in the store begins with
@@ -239,21 +242,28 @@ impl Store {
     /// What Redis is shown, and is trusted by.
     fn access(&self) -> Result<Access, Wrong> {
         let text = |(flag, path): (&'static str, &Option<PathBuf>)| {
-            let content = path.as_ref().map(|path| fs::read(path).map_err(|error| (path, error)));
-            content.transpose().map_err(|(path, error)| Wrong::File { flag, path: path.clone(), error })
+            // The path is not repeated: it may be a password that was given in its place.
+            path.as_ref().map(fs::read).transpose().map_err(|error| Wrong::File { flag, error })
         };
-        let password = text(("--cache-password-file", &self.cache_password_file))?;
-        let certificate = text(("--cache-tls-cert", &self.cache_tls_cert))?;
-        let key = text(("--cache-tls-key", &self.cache_tls_key))?;
+        let password = text(("--cache-password-file (PHIPI_CACHE_PASSWORD_FILE)", &self.cache_password_file))?;
+        let certificate = text(("--cache-tls-cert (PHIPI_CACHE_TLS_CERT)", &self.cache_tls_cert))?;
+        let key = text(("--cache-tls-key (PHIPI_CACHE_TLS_KEY)", &self.cache_tls_key))?;
         if certificate.is_some() != key.is_some() {
             return Err(Wrong::Pair);
         }
         // Editors end a file with a line's end.
         let password = password.map(|text| String::from_utf8_lossy(&text).trim_end_matches(['\r', '\n']).to_owned());
         if password.as_ref().is_some_and(String::is_empty) {
-            return Err(Wrong::Location { setting: "--cache-password-file", error: AccessError::Password.into() });
+            return Err(Wrong::Location {
+                setting: "--cache-password-file (PHIPI_CACHE_PASSWORD_FILE)",
+                error: AccessError::Password.into(),
+            });
         }
-        Ok(Access { password, roots: text(("--cache-tls-ca", &self.cache_tls_ca))?, identity: certificate.zip(key) })
+        Ok(Access {
+            password,
+            roots: text(("--cache-tls-ca (PHIPI_CACHE_TLS_CA)", &self.cache_tls_ca))?,
+            identity: certificate.zip(key),
+        })
     }
 }
 
@@ -323,12 +333,10 @@ pub enum Wrong {
     )]
     Pair,
     /// A file that is named can't be read.
-    #[error("can't read {}, the file of {flag}: {error}", path.display())]
+    #[error("can't read the file of {flag}: {error}; give the path of a file that this user may read")]
     File {
         /// The setting.
         flag: &'static str,
-        /// The file.
-        path: PathBuf,
         /// Why.
         error: io::Error,
     },
@@ -347,7 +355,8 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap:
         // Those of serving are none of another command's, however wrong their variables are.
         cli = cli.mut_args(|setting| setting.env(Resettable::Reset));
     }
-    let matches = cli.try_get_matches_from_mut(&arguments).map_err(|error| blamed(error, &cli, &arguments))?;
+    let matches =
+        cli.try_get_matches_from_mut(&arguments).map_err(|error| discreet(blamed(error, &cli, &arguments)))?;
     Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut cli))
 }
 
@@ -362,18 +371,18 @@ fn without_empty_variables(command: clap::Command) -> clap::Command {
         .mut_subcommands(without_empty_variables)
 }
 
-/// Where the name of a command stands, if nothing but settings and their values come before it.
+/// Where the name of a command stands, or what is taken for one: nothing but settings and their values come before it.
 fn place_of_command(cli: &clap::Command, arguments: &[OsString]) -> Option<usize> {
     let mut at = 1;
     loop {
         let argument = arguments.get(at)?.to_str()?;
-        if cli.find_subcommand(argument).is_some() {
+        if !argument.starts_with('-') {
             return Some(at);
         }
         let name = argument.strip_prefix("--")?;
         let (name, has_value) = name.split_once('=').map_or((name, false), |(name, _)| (name, true));
-        settings(cli).find(|setting| setting.get_long() == Some(name))?;
-        at += if has_value { 1 } else { 2 };
+        let setting = settings(cli).find(|setting| setting.get_long() == Some(name))?;
+        at += if has_value || !setting.get_action().takes_values() { 1 } else { 2 };
     }
 }
 
@@ -393,6 +402,19 @@ fn blamed(mut error: clap::Error, cli: &clap::Command, arguments: &[OsString]) -
     });
     if !is_written && env::var_os(&variable).is_some() {
         error.insert(ContextKind::InvalidArg, ContextValue::String(variable));
+    }
+    error
+}
+
+/// An error that does not repeat what looks like a URL, which may hold a password.
+fn discreet(mut error: clap::Error) -> clap::Error {
+    for kind in [ContextKind::InvalidArg, ContextKind::InvalidSubcommand, ContextKind::InvalidValue] {
+        if let Some(ContextValue::String(text)) = error.get(kind)
+            && (text.contains("://") || text.contains('@'))
+        {
+            let instead = "a URL: that of a store goes behind --cache, and an origin behind --cors-origin";
+            error.insert(kind, ContextValue::String(instead.into()));
+        }
     }
     error
 }

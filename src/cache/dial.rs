@@ -54,8 +54,8 @@ pub(super) struct Target<'a> {
 #[derive(Clone)]
 pub(super) struct Link {
     connection: MultiplexedConnection,
-    /// It ends with the last clone, whatever is under way then.
-    _driver: Arc<AbortOnDropHandle<()>>,
+    /// It ends with the last clone, whatever is under way then. The library drives what it has connected itself.
+    _driver: Option<Arc<AbortOnDropHandle<()>>>,
     pub(super) is_replica: bool,
 }
 
@@ -112,7 +112,7 @@ where
     // The library is left nothing to greet with, since it drops what it is answered.
     let silent = RedisConnectionInfo::default().set_skip_set_lib_name();
     let (connection, driver) = MultiplexedConnection::new_with_config(&silent, stream, config).await?;
-    let driver = Arc::new(AbortOnDropHandle::new(tokio::spawn(driver)));
+    let driver = Some(Arc::new(AbortOnDropHandle::new(tokio::spawn(driver))));
     let mut link = Link { connection, _driver: driver, is_replica: false };
     let mut commands = Pipeline::new();
     if let Some(password) = &target.login.password {
@@ -217,6 +217,12 @@ impl Connect for Link {
         T: IntoConnectionInfo + Send + 'a,
     {
         async move {
+            let tls = CLUSTER_TLS.read().unwrap_or_else(PoisonError::into_inner).clone();
+            if tls.is_none() {
+                // The greeting of one of the nodes has told what they are.
+                let connection = MultiplexedConnection::connect_with_config(server, config).await?;
+                return Ok(Self { connection, _driver: None, is_replica: false });
+            }
             let server = server.into_connection_info()?;
             let place = match server.addr() {
                 ConnectionAddr::Unix(path) => Place::Socket(path.clone()),
@@ -228,7 +234,6 @@ impl Connect for Link {
             let settings = server.redis_settings();
             let some = |text: Option<&str>| text.map(str::to_owned);
             let login = Login { user: some(settings.username()), password: some(settings.password()) };
-            let tls = CLUSTER_TLS.read().unwrap_or_else(PoisonError::into_inner).clone();
             let target = Target { place: &place, tls: tls.as_ref(), login: &login, db: 0, form: Form::Cluster };
             dial(&target, config).await
         }

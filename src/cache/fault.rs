@@ -27,17 +27,17 @@ pub(super) enum Fault {
     Forbidden,
     #[error("no connection within {0:?}")]
     Silent(Duration),
-    #[error("no TLS handshake within {0:?}; if it speaks no TLS, write redis:// in place of rediss://")]
+    #[error("no TLS handshake within {0:?}; if it speaks no TLS, leave out the s of the scheme, as in redis://")]
     SilentTls(Duration),
-    #[error("it closes the connection at once; if it speaks TLS, write rediss:// in place of redis://")]
+    #[error("it closes the connection at once; if it speaks TLS, add an s to the scheme, as in rediss://")]
     Closed,
     #[error(
-        "it closes the connection before the TLS handshake; if it speaks no TLS, write redis:// in place of rediss://"
+        "it closes the connection before the TLS handshake; if it speaks no TLS, leave out the s of the scheme, as in redis://"
     )]
     ClosedTls,
-    #[error("it speaks TLS; write rediss:// in place of redis://")]
+    #[error("it speaks TLS; add an s to the scheme, as in rediss://")]
     SpeaksTls,
-    #[error("it speaks no TLS; write redis:// in place of rediss://")]
+    #[error("it speaks no TLS; leave out the s of the scheme, as in redis://")]
     SpeaksNoTls,
     #[error("it is no Redis: it says {0:?}; write the address of a Redis")]
     Stranger(String),
@@ -149,7 +149,14 @@ impl Fault {
 
 impl From<Fault> for RedisError {
     fn from(fault: Fault) -> Self {
-        io::Error::other(fault).into()
+        // The library tries other servers of a cluster by the kind of an error.
+        let kind = match fault {
+            Fault::Unreachable(_) => io::ErrorKind::ConnectionRefused,
+            Fault::Silent(_) | Fault::SilentTls(_) => io::ErrorKind::TimedOut,
+            Fault::Closed | Fault::ClosedTls => io::ErrorKind::ConnectionReset,
+            _ => io::ErrorKind::Other,
+        };
+        io::Error::new(kind, fault).into()
     }
 }
 

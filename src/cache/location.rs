@@ -71,7 +71,9 @@ impl Location {
         let local = match text.strip_prefix("sqlite:") {
             _ if text == "memory:" => Self::Memory { is_default: false },
             None => return Err(LocationError::Scheme),
-            Some(path) if path.is_empty() || path.starts_with(":memory:") => return Err(LocationError::Path),
+            Some(path) if path.is_empty() || path.ends_with('/') || path.starts_with(":memory:") => {
+                return Err(LocationError::Path);
+            }
             Some(path) if path.starts_with('~') => return Err(LocationError::Home),
             Some(path) => Self::Sqlite { path: path.into(), is_default: false },
         };
@@ -148,6 +150,8 @@ mod tests {
             ("redis://", "redis://HOST:PORT/DB"),
             ("redis://:secret@host:port", "redis://HOST:PORT/DB"),
             ("redis-cluster://", "name the host"),
+            ("redis://secret@host", "redis://:PASSWORD@HOST:PORT"),
+            ("sqlite:/tmp/secret/", "sqlite:/var"),
             ("redis://:secret/@host", "percent-encoded"),
             ("redis://:#secret@host", "percent-encoded"),
             ("redis://:secret#word", "is written %23"),

@@ -11,6 +11,7 @@ use redis::{
     cluster::ClusterClient,
     cluster_async::ClusterConnection,
     cluster_routing::{RoutingInfo, SingleNodeRoutingInfo},
+    io::tcp::TcpSettings,
 };
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -62,6 +63,9 @@ impl Server {
         }
         if access.password.is_some() {
             url.login.password.clone_from(&access.password);
+        }
+        if url.login.user.is_some() && url.login.password.is_none() {
+            return Err(UrlError::Password.into());
         }
         let tls = url.is_secure.then(|| access.connector()).transpose()?;
         let cluster = (url.form == Form::Cluster).then(|| cluster_of(&url)).transpose()?.map(Box::new);
@@ -156,7 +160,8 @@ fn cluster_of(url: &Url) -> Result<ClusterClient, LocationError> {
         .retries(RETRIES)
         .min_retry_wait(1)
         .max_retry_wait(RETRY_MS)
-        .connection_timeout(CONNECT);
+        .connection_timeout(CONNECT)
+        .tcp_settings(TcpSettings::default().set_nodelay(true));
     if let Some(user) = &url.login.user {
         cluster = cluster.username(user.clone());
     }

@@ -31,6 +31,12 @@ pub enum UrlError {
         "nothing may follow a # in the URL of Redis; in a password # is written %23, as in redis://:p%23ss@HOST:PORT"
     )]
     Fragment,
+    /// A user without a password.
+    #[error(
+        "a user needs a password, here or by --cache-password-file: write redis://USER:PASSWORD@HOST:PORT, or \
+         redis://:PASSWORD@HOST:PORT for a password alone"
+    )]
+    Password,
     /// There is no host, or it can't be one.
     #[error("name the host, and its port from 1 to 65535 unless it is the usual one: write redis://HOST:PORT/DB")]
     Host,

@@ -31,6 +31,10 @@ pub(super) fn router(leaving: CancellationToken, evaluator: Arc<Evaluator>, is_l
         .route("/livez", get(async || "alive\n"))
         .route("/readyz", get(async move || readiness(leaving.is_cancelled(), evaluator.condition())))
         .route("/metrics", get(metrics))
+        .fallback(async || {
+            Refusal::new(StatusCode::NOT_FOUND, "there are /livez, /readyz and /metrics here, and nothing else")
+                .into_problem()
+        })
         .layer(from_fn_with_state(is_local, admit))
 }
 

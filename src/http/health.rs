@@ -1,6 +1,6 @@
 //! Asks a running process whether it is ready, as a load balancer does.
 
-use std::time::Duration;
+use std::{error, io::ErrorKind, time::Duration};
 
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{Request, StatusCode, body::Bytes, client::conn::http1::handshake, header::HOST};
@@ -20,16 +20,17 @@ const ANSWER_BYTES: usize = 64 * 1024;
 pub enum Unhealthy {
     /// What was asked for is no address.
     #[error(
-        "{0} is not the address of a process: write IP:PORT, HOST:PORT or http://HOST:PORT, that of its --admin-listen"
+        "this is not the address of a process: write IP:PORT, HOST:PORT or http://HOST:PORT, that of its --admin-listen \
+         (PHIPI_ADMIN_LISTEN)"
     )]
-    Address(String),
+    Address,
     /// Nobody answers.
-    #[error("http://{authority}/readyz does not answer: {cause}; is phipi running, and this its --admin-listen?")]
+    #[error("http://{authority}/readyz does not answer: {cause}; is phipi running, and is this its --admin-listen?")]
     Silent {
         /// Who was asked.
         authority: String,
         /// Why.
-        cause: Box<dyn std::error::Error + Send + Sync>,
+        cause: String,
     },
     /// The answer says so, or is not that of phipi.
     #[error("http://{authority} is not ready: it answers {status}: {answer}")]
@@ -48,9 +49,9 @@ pub enum Unhealthy {
 /// # Errors
 /// When it is not, or nobody can tell.
 pub async fn health(target: &str) -> Result<String, Unhealthy> {
-    let authority = authority(target).ok_or_else(|| Unhealthy::Address(target.to_owned()))?;
+    let authority = authority(target).ok_or(Unhealthy::Address)?;
     let asked = timeout(PATIENCE, ask(authority)).await;
-    let answered = asked.unwrap_or_else(|_| Err(format!("there is no answer within {} s", PATIENCE.as_secs()).into()));
+    let answered = asked.unwrap_or_else(|_| Err(format!("there is no answer within {} s", PATIENCE.as_secs())));
     let (status, answer) = answered.map_err(|cause| Unhealthy::Silent { authority: authority.to_owned(), cause })?;
     let is_readiness = serde_json::from_str(&answer).is_ok_and(|value: serde_json::Value| value["status"] == "ready");
     if status == StatusCode::OK && is_readiness {
@@ -70,8 +71,19 @@ fn authority(target: &str) -> Option<&str> {
     (is_host && port.parse::<u16>().is_ok_and(|port| port != 0)).then_some(target)
 }
 
-async fn ask(authority: &str) -> Result<(StatusCode, String), Box<dyn std::error::Error + Send + Sync>> {
-    let socket = TcpStream::connect(authority).await?;
+/// The status and the answer, or why there is none.
+async fn ask(authority: &str) -> Result<(StatusCode, String), String> {
+    let socket = TcpStream::connect(authority).await.map_err(|error| match error.kind() {
+        ErrorKind::ConnectionRefused => "nothing listens there".to_owned(),
+        _ => error.to_string(),
+    })?;
+    exchange(authority, socket).await.map_err(|_| "what listens there does not speak HTTP".to_owned())
+}
+
+async fn exchange(
+    authority: &str,
+    socket: TcpStream,
+) -> Result<(StatusCode, String), Box<dyn error::Error + Send + Sync>> {
     let (mut sender, connection) = handshake(TokioIo::new(socket)).await?;
     let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
     let request = Request::get("/readyz").header(HOST, authority).body(Empty::<Bytes>::new())?;

@@ -151,6 +151,38 @@ fn variables_that_are_empty_are_not_set_and_those_that_are_wrong_are_named() {
     assert!(status == Some(2) && said.contains("PHIPI_CACHE_TLS_KEY"), "{said}");
 }
 
+/// No refusal repeats what may be a password.
+#[test]
+fn a_url_in_the_wrong_place_is_not_repeated() {
+    for arguments in [
+        &["check", "redis://:hunter2@h"][..],
+        &["redis://:hunter2@h"],
+        &["--cache", "redis://u:p", "hunter2@h"],
+        &["--cache", "redis://h", "--cache-password-file", "hunter2"],
+        &["health", "http://user:hunter2@127.0.0.1:8001"],
+    ] {
+        let said = refused(arguments);
+        assert!(!said.contains("hunter2"), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn what_is_no_command_or_setting_is_told_as_such() {
+    for (arguments, hint) in [
+        (&["--cache", "memory:", "wram", "--fib", "7"][..], "'warm'"),
+        (&["--listen", "127.0.0.1:8000", "127.0.0.1:8001"], "unrecognized subcommand '127.0.0.1:8001'"),
+        (&["--json", "check", "--cache", "sqlite:/nowhere/file"], "there is no file /nowhere/file"),
+        (&["--max-n", "-1"], "not a whole number from 0 to 1000000000"),
+        (&["--drain-delay", "-1"], "not a whole number from 0 to 3600"),
+        (&["--cache", ""], "'--cache <URL>'"),
+        (&["check", "--cache", ""], "'--cache <URL>'"),
+        (&["--cache", "redis://bob@h"], "redis://USER:PASSWORD@HOST:PORT"),
+    ] {
+        let said = refused(arguments);
+        assert!(said.contains(hint), "{arguments:?}: {said}");
+    }
+}
+
 #[test]
 fn help_fits_its_terminal_and_is_short_on_request() {
     let (short, long) = (printed(&["-h"]), printed(&["--help"]));

@@ -55,7 +55,8 @@ fn the_text_is_what_prometheus_reads() {
     assert_eq!(status, 200);
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let (name, value) = line.rsplit_once(' ').unwrap();
-        assert!(name.starts_with("phipi_") && value.parse::<f64>().is_ok(), "{line}");
+        let is_known = ["phipi_", "process_"].iter().any(|prefix| name.starts_with(prefix));
+        assert!(is_known && value.parse::<f64>().is_ok(), "{line}");
         let family = name.split('{').next().unwrap();
         let family =
             ["_bucket", "_sum", "_count"].into_iter().find_map(|part| family.strip_suffix(part)).unwrap_or(family);
@@ -63,6 +64,8 @@ fn the_text_is_what_prometheus_reads() {
             assert!(text.contains(&format!("# {comment} {family} ")), "{family} has no {comment}");
         }
     }
+    assert!(text.contains(&format!("phipi_build_info{{version=\"{}\"}} 1\n", env!("CARGO_PKG_VERSION"))));
+    assert!(text.contains("\nprocess_resident_memory_bytes ") && text.contains("\nprocess_open_fds "));
     for family in [
         "phipi_cache_lookups_total",
         "phipi_cache_store_failures_total",

@@ -167,7 +167,12 @@ fn tls_on_one_side_alone_is_told() {
         "no",
     ]);
     let flags = ["--cache-tls-ca", &*certificate];
-    is_told(&format!("rediss://127.0.0.1:{plain}"), &flags, "WARN", "if it speaks no TLS, write redis://");
+    is_told(
+        &format!("rediss://127.0.0.1:{plain}"),
+        &flags,
+        "WARN",
+        "if it speaks no TLS, leave out the s of the scheme",
+    );
     is_told(&format!("redis://127.0.0.1:{secure}"), &[], "", "rediss://");
 }
 
