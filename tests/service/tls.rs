@@ -245,7 +245,7 @@ fn a_file_that_does_not_hold_what_it_should_is_refused_at_the_start() {
         (pair(&certificate, &empty), "the file of --cache-tls-key holds no key".into()),
         (pair(&certificate, &certificate), "the file of --cache-tls-key holds no key".into()),
         (pair(&certificate, &other), "does not fit the certificate of --cache-tls-cert".into()),
-        (vec!["--cache-password-file".into(), empty.clone()], "--cache-password-file: the file is empty".into()),
+        (vec!["--cache-password-file".into(), empty.clone()], "(PHIPI_CACHE_PASSWORD_FILE): the file is empty".into()),
     ];
     for (flags, words) in rows {
         for scheme in ["rediss", "rediss-cluster"] {
