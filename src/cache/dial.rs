@@ -54,8 +54,8 @@ pub(super) struct Target<'a> {
 #[derive(Clone)]
 pub(super) struct Link {
     connection: MultiplexedConnection,
-    /// It ends with the last clone, whatever is under way then. The library drives what it has connected itself.
-    _driver: Option<Arc<AbortOnDropHandle<()>>>,
+    /// It ends with the last clone, whatever is under way then.
+    _driver: Arc<AbortOnDropHandle<()>>,
     pub(super) is_replica: bool,
 }
 
@@ -88,7 +88,7 @@ async fn reach(host: &str, port: u16) -> io::Result<TcpStream> {
         return Err(io::Error::other("its host has no address"));
     }
     let (stream, _) = select_ok(addresses).await?;
-    // What is asked is small and waited for.
+    // Commands are small, and each is waited for.
     stream.set_nodelay(true)?;
     Ok(stream)
 }
@@ -112,7 +112,7 @@ where
     // The library is left nothing to greet with, since it drops what it is answered.
     let silent = RedisConnectionInfo::default().set_skip_set_lib_name();
     let (connection, driver) = MultiplexedConnection::new_with_config(&silent, stream, config).await?;
-    let driver = Some(Arc::new(AbortOnDropHandle::new(tokio::spawn(driver))));
+    let driver = Arc::new(AbortOnDropHandle::new(tokio::spawn(driver)));
     let mut link = Link { connection, _driver: driver, is_replica: false };
     let mut commands = Pipeline::new();
     if let Some(password) = &target.login.password {
@@ -145,7 +145,7 @@ where
     Ok(link)
 }
 
-/// What a server says that it is.
+/// A server's description of itself.
 #[derive(Default)]
 struct Hello {
     /// `standalone`, `cluster`, `sentinel`, or empty if it does not say so.
@@ -202,7 +202,7 @@ impl ConnectionLike for Link {
     }
 }
 
-/// What the servers of the cluster are trusted by. The library connects to them by itself, and hands nothing through; a
+/// The TLS connector for the servers of the cluster. The library connects to them by itself, and hands nothing through; a
 /// process has one store.
 static CLUSTER_TLS: RwLock<Option<TlsConnector>> = RwLock::new(None);
 
@@ -217,12 +217,6 @@ impl Connect for Link {
         T: IntoConnectionInfo + Send + 'a,
     {
         async move {
-            let tls = CLUSTER_TLS.read().unwrap_or_else(PoisonError::into_inner).clone();
-            if tls.is_none() {
-                // The greeting of one of the nodes has told what they are.
-                let connection = MultiplexedConnection::connect_with_config(server, config).await?;
-                return Ok(Self { connection, _driver: None, is_replica: false });
-            }
             let server = server.into_connection_info()?;
             let place = match server.addr() {
                 ConnectionAddr::Unix(path) => Place::Socket(path.clone()),
@@ -234,6 +228,7 @@ impl Connect for Link {
             let settings = server.redis_settings();
             let some = |text: Option<&str>| text.map(str::to_owned);
             let login = Login { user: some(settings.username()), password: some(settings.password()) };
+            let tls = CLUSTER_TLS.read().unwrap_or_else(PoisonError::into_inner).clone();
             let target = Target { place: &place, tls: tls.as_ref(), login: &login, db: 0, form: Form::Cluster };
             dial(&target, config).await
         }
@@ -249,16 +244,16 @@ struct Overheard<S> {
     left: usize,
 }
 
-/// What came first of a stream.
+/// The first bytes of a stream.
 #[derive(Default)]
 struct Heard {
     bytes: Vec<u8>,
-    /// What ended it.
+    /// The fault that ended it.
     failure: Option<Fault>,
 }
 
 impl Heard {
-    /// What was really said or seen, in place of an error that tells only that the connection is gone or makes no sense.
+    /// The cause that was heard or seen, in place of an error that tells only that the connection is gone or makes no sense.
     fn instead_of(&self, error: RedisError) -> RedisError {
         if let Some(failure) = &self.failure {
             return failure.clone().into();

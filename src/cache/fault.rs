@@ -10,7 +10,7 @@ use redis::{ErrorKind, RedisError};
 use thiserror::Error;
 
 use super::{
-    trust,
+    plain, trust,
     url::{Form, Place},
 };
 use crate::telemetry::Trouble;
@@ -18,7 +18,7 @@ use crate::telemetry::Trouble;
 /// How much of what a stranger says is repeated.
 const REPEATED: usize = 60;
 
-/// What is seen of a server without its saying so.
+/// A trouble that is seen from outside, without an answer that tells it.
 #[derive(Clone, Debug, Error)]
 pub(super) enum Fault {
     #[error("{0}")]
@@ -64,7 +64,7 @@ pub(super) enum Fault {
     Replica(Place),
     #[error("the cluster has changed meanwhile; try again")]
     ClusterChanged,
-    /// What came from one of several servers.
+    /// The trouble of one of several servers.
     #[error("{whose} {place}: {told}")]
     Of { whose: &'static str, place: Place, told: String, trouble: Trouble },
 }
@@ -114,17 +114,15 @@ impl Fault {
             io::ErrorKind::PermissionDenied => Self::Forbidden,
             // The texts of the system are plain, but for its own number.
             _ => {
-                let text = error.to_string();
-                if text.starts_with("failed to lookup") {
+                if error.to_string().starts_with("failed to lookup") {
                     return Self::Unreachable("the name of its host leads nowhere".into());
                 }
-                let text = text.split(" (os error").next().unwrap_or_default();
-                Self::Unreachable(format!("it can't be reached: {}", one_line(text)))
+                Self::Unreachable(format!("it can't be reached: {}", one_line(&plain(error))))
             }
         }
     }
 
-    /// What the first bytes tell of something that speaks otherwise than expected. `None` when they are Redis's.
+    /// Tells by the first bytes that something else than a Redis speaks. `None` when they are Redis's.
     pub(super) fn of_stranger(heard: &[u8]) -> Option<Self> {
         match heard {
             [] => Some(Self::Closed),
@@ -170,7 +168,7 @@ pub(super) fn code_of(error: &RedisError) -> Option<String> {
     answer_in(error).map(|(code, _)| code)
 }
 
-/// What the server answered: its code, and its text.
+/// The server's answer: its code, and its text.
 fn answer_in(error: &RedisError) -> Option<(String, String)> {
     let failed = error.clone().into_server_errors()?;
     failed.first().map(|(_, error)| (error.code().to_owned(), one_line(error.details().unwrap_or_default())))
@@ -182,7 +180,7 @@ fn inner<E: std::error::Error + 'static>(error: &RedisError) -> Option<&E> {
     cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref()
 }
 
-/// What kind of trouble an error is.
+/// The kind of trouble that an error is.
 pub(super) fn trouble(error: &RedisError) -> Trouble {
     if let Some(fault) = inner::<Fault>(error) {
         return fault.trouble();
@@ -193,8 +191,9 @@ pub(super) fn trouble(error: &RedisError) -> Trouble {
     let Some((code, text)) = answer_in(error) else { return Trouble::Broken };
     match &*code {
         "OOM" | "READONLY" | "MISCONF" | "NOREPLICAS" => Trouble::RefusesWrites,
-        "LOADING" | "BUSY" | "CLUSTERDOWN" | "MASTERDOWN" | "TRYAGAIN" | "MOVED" | "ASK" => Trouble::Busy,
+        "LOADING" | "BUSY" | "CLUSTERDOWN" | "MASTERDOWN" | "TRYAGAIN" => Trouble::Busy,
         "NOAUTH" | "WRONGPASS" | "NOPERM" | "DENIED" => Trouble::Denied,
+        // A command is left with MOVED when its node is away: that is about this command, and not about the others.
         "ERR" if is_needless(&text) => Trouble::Denied,
         "ERR" if is_crowded(&text) => Trouble::Busy,
         _ => Trouble::Other,
@@ -225,7 +224,7 @@ pub(super) fn told(error: &RedisError) -> String {
     }
 }
 
-/// What a refusal means, for an operator who has never met its code.
+/// The meaning of a refusal, for an operator who has never met its code.
 fn explanation(code: &str, text: &str) -> Option<&'static str> {
     Some(match code {
         "OOM" => "it is full and evicts nothing; raise its maxmemory or set maxmemory-policy allkeys-lfu",
@@ -271,6 +270,7 @@ mod tests {
     use redis::make_extension_error;
 
     use super::*;
+    use crate::cache::store::StoreError;
 
     #[test]
     fn what_a_server_says_is_one_line_without_words_of_the_library() {
@@ -297,6 +297,18 @@ mod tests {
         assert_eq!(trouble(&error), Trouble::RefusesWrites);
         let error = make_extension_error("WEIRD".into(), Some("thing".into()));
         assert_eq!((told(&error), trouble(&error)), ("it answers WEIRD thing".into(), Trouble::Other));
+    }
+
+    #[test]
+    fn a_command_whose_node_is_away_holds_up_no_other() {
+        for code in ["MOVED", "ASK"] {
+            let error = make_extension_error(code.into(), Some("413 127.0.0.1:7000".into()));
+            assert!(StoreError::from(error).may_be_of_one_record(), "{code}");
+        }
+        let refused = Fault::of_connection(&io::ErrorKind::ConnectionRefused.into());
+        let refused = RedisError::from(refused);
+        assert!(refused.is_connection_dropped(), "the library asks another node");
+        assert!(StoreError::from(refused).may_be_of_one_record());
     }
 
     #[test]

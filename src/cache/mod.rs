@@ -441,3 +441,8 @@ fn record<K: Display, V>(prefix: &str, retention: fn(&K) -> Retention, fact: &Fa
 fn name(prefix: &str, key: &impl Display) -> String {
     format!("{prefix}{key}")
 }
+
+/// An error of the system in its own words, without its number.
+fn plain(error: &io::Error) -> String {
+    error.to_string().split(" (os error").next().unwrap_or_default().to_owned()
+}

@@ -11,7 +11,6 @@ use redis::{
     cluster::ClusterClient,
     cluster_async::ClusterConnection,
     cluster_routing::{RoutingInfo, SingleNodeRoutingInfo},
-    io::tcp::TcpSettings,
 };
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -160,8 +159,7 @@ fn cluster_of(url: &Url) -> Result<ClusterClient, LocationError> {
         .retries(RETRIES)
         .min_retry_wait(1)
         .max_retry_wait(RETRY_MS)
-        .connection_timeout(CONNECT)
-        .tcp_settings(TcpSettings::default().set_nodelay(true));
+        .connection_timeout(CONNECT);
     if let Some(user) = &url.login.user {
         cluster = cluster.username(user.clone());
     }

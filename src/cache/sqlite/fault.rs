@@ -8,7 +8,7 @@ use std::{
 use rusqlite::{ErrorCode, ffi};
 use thiserror::Error;
 
-use crate::telemetry::Trouble;
+use crate::{cache::plain, telemetry::Trouble};
 
 /// Why the file did not serve.
 #[derive(Debug, Error)]
@@ -63,7 +63,7 @@ pub(in crate::cache) enum FileError {
     Closed { cause: String, trouble: Trouble },
 }
 
-/// What an error of SQLite means, in front of its own words.
+/// The meaning of an error of SQLite, in front of its own words.
 fn meaning(error: &rusqlite::Error) -> &'static str {
     match error.sqlite_error_code() {
         Some(ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
@@ -72,11 +72,6 @@ fn meaning(error: &rusqlite::Error) -> &'static str {
         Some(ErrorCode::CannotOpen) => "give this user the right to read and write the file and its folder: ",
         _ => "",
     }
-}
-
-/// An error of the system without its number.
-fn plain(error: &io::Error) -> String {
-    error.to_string().split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 impl FileError {
@@ -94,7 +89,7 @@ impl FileError {
         }
     }
 
-    /// What kind of trouble it is.
+    /// The kind of trouble that it is.
     pub(in crate::cache) fn trouble(&self) -> Trouble {
         match self {
             Self::Closed { trouble, .. } => *trouble,
