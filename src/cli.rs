@@ -323,7 +323,7 @@ pub enum Wrong {
     Location {
         /// The flag or the variable.
         setting: &'static str,
-        /// What is wrong with it.
+        /// The mistake, with what would be right.
         error: LocationError,
     },
     /// A certificate without its key, or a key without its certificate.
@@ -406,9 +406,9 @@ fn blamed(mut error: clap::Error, cli: &clap::Command, arguments: &[OsString]) -
     error
 }
 
-/// An error that does not repeat what looks like a URL, which may hold a password.
+/// An error that does not repeat a URL where none is expected, since it may hold a password.
 fn discreet(mut error: clap::Error) -> clap::Error {
-    for kind in [ContextKind::InvalidArg, ContextKind::InvalidSubcommand, ContextKind::InvalidValue] {
+    for kind in [ContextKind::InvalidArg, ContextKind::InvalidSubcommand] {
         if let Some(ContextValue::String(text)) = error.get(kind)
             && (text.contains("://") || text.contains('@'))
         {

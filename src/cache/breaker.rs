@@ -43,7 +43,7 @@ struct Cause {
     stops_everything: bool,
 }
 
-/// What is told of a store before anything has come of a visit.
+/// The trouble of a store that no visit has reached yet.
 const NOT_REACHED: &str = "it has not been reached yet";
 
 impl Breaker {

@@ -80,7 +80,7 @@ impl Location {
         if access.is_given() { Err(LocationError::Needless) } else { Ok(local) }
     }
 
-    /// What an operator may want to know of it at the start, if anything.
+    /// Advice for an operator at the start, if there is any.
     #[must_use]
     pub fn advice(&self) -> Option<&'static str> {
         match self {

@@ -103,7 +103,7 @@ impl StoreError {
         }
     }
 
-    /// What kind of trouble it is, as the metrics count it.
+    /// The kind of trouble that it is, as the metrics count it.
     pub(super) fn trouble(&self) -> Trouble {
         match self {
             Self::Late(_) => Trouble::Late,

@@ -1,4 +1,4 @@
-//! What a store is shown, and what it is trusted by.
+//! The credentials that a store is shown, and the certificates that it is trusted by.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use rustls::{
 use thiserror::Error;
 use tokio_rustls::TlsConnector;
 
-/// What a client shows, and how it is sure of the server.
+/// The credentials of a client, and the certificates by which it trusts a server.
 #[derive(Clone, Default)]
 pub struct Access {
     /// In place of the one in the URL.
@@ -60,7 +60,7 @@ impl Access {
         self.roots.is_some() || self.identity.is_some()
     }
 
-    /// What connects with TLS.
+    /// A connector for TLS.
     pub(super) fn connector(&self) -> Result<TlsConnector, AccessError> {
         let roots = match &self.roots {
             Some(pem) => certificates(pem, "--cache-tls-ca")?,
@@ -175,7 +175,7 @@ fn is_of_an_authority(error: &Error) -> bool {
     matches!(cause.0.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
 }
 
-/// What is wrong between the certificates of the two sides, in plain words. `None` when it is something else.
+/// The mismatch between the certificates of the two sides, in plain words. `None` when the error is another one.
 pub(super) fn mismatch(error: &Error) -> Option<String> {
     const CA: &str = "give the certificate of its CA, or its own if nobody else signed it, with --cache-tls-ca FILE";
     let text = match error {

@@ -11,7 +11,7 @@ use thiserror::Error;
 const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
 
-/// What is wrong with a URL, and what would be right.
+/// A URL that can't be right, with what would be.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum UrlError {
     /// A character in the user or the password means something else.
@@ -79,7 +79,7 @@ pub enum UrlError {
     Parameter,
 }
 
-/// What a URL leads to.
+/// The form of the store that a URL leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     /// One server, by its address or its socket.
@@ -125,7 +125,7 @@ pub(super) fn is_known(text: &str) -> bool {
     text.split_once("://").is_some_and(|(scheme, _)| form_of(scheme).is_some())
 }
 
-/// What a scheme stands for, and whether with TLS. Valkey's are those of Redis with another name.
+/// The form that a scheme stands for, and whether it is with TLS. Valkey's are those of Redis with another name.
 fn form_of(scheme: &str) -> Option<(Form, bool)> {
     let rest = scheme.strip_prefix("redis").or_else(|| scheme.strip_prefix("valkey"))?;
     let (is_secure, rest) = rest.strip_prefix('s').map_or((false, rest), |rest| (true, rest));
@@ -161,7 +161,7 @@ impl Url {
         Ok(url)
     }
 
-    /// What follows the scheme of a socket: `/PATH?db=…&user=…&pass=…`.
+    /// Reads the rest of the URL of a socket: `/PATH?db=…&user=…&pass=…`.
     fn read_socket(&mut self, rest: &str) -> Result<(), UrlError> {
         let (path, query) = split_end(rest)?;
         let path = decoded(path).ok().filter(|path| path.starts_with('/')).ok_or(UrlError::Socket)?;
@@ -177,7 +177,7 @@ impl Url {
         Ok(())
     }
 
-    /// What follows any other scheme: `USER:PASSWORD@HOST:PORT,HOST:PORT/PATH?…`. An @ can't be in a host or a database:
+    /// Reads the rest of any other URL: `USER:PASSWORD@HOST:PORT,HOST:PORT/PATH?…`. An @ can't be in a host or a database:
     /// the last one ends the password.
     fn read_hosts(&mut self, rest: &str) -> Result<(), UrlError> {
         let (login, rest) = rest.rsplit_once('@').map_or(("", rest), |(login, rest)| (login, rest));

@@ -36,7 +36,7 @@ pub(super) const ADMIN_BYTES: usize = 4 * 1024 * 1024;
 /// The share of a connection in each direction: the head and the body of a usual request, and its plan and answer.
 pub(super) const SHARE_BYTES: usize = 16 * 1024;
 
-/// What the connections of a listener have in common.
+/// The budgets and the turn that the connections of a listener share.
 #[derive(Debug)]
 pub(super) struct Gate {
     budgets: Budgets,

@@ -18,7 +18,7 @@ const ANSWER_BYTES: usize = 64 * 1024;
 /// Why a process is not ready.
 #[derive(Debug, Error)]
 pub enum Unhealthy {
-    /// What was asked for is no address.
+    /// The argument is no address.
     #[error(
         "this is not the address of a process: write IP:PORT, HOST:PORT or http://HOST:PORT, that of its --admin-listen \
          (PHIPI_ADMIN_LISTEN)"
@@ -27,7 +27,7 @@ pub enum Unhealthy {
     /// Nobody answers.
     #[error("http://{authority}/readyz does not answer: {cause}; is phipi running, and is this its --admin-listen?")]
     Silent {
-        /// Who was asked.
+        /// The host and the port that were asked.
         authority: String,
         /// Why.
         cause: String,
@@ -35,16 +35,16 @@ pub enum Unhealthy {
     /// The answer says so, or is not that of phipi.
     #[error("http://{authority} is not ready: it answers {status}: {answer}")]
     NotReady {
-        /// Who was asked.
+        /// The host and the port that were asked.
         authority: String,
-        /// What it answered.
+        /// The status of the answer.
         status: StatusCode,
-        /// What it said, on one line.
+        /// The text of the answer, on one line.
         answer: String,
     },
 }
 
-/// What `/readyz` of the process says whose operator's listener is at `target`, when it is ready: one line of JSON.
+/// The answer of `/readyz`, one line of JSON, of the process whose operator's listener is at `target`, when it is ready.
 ///
 /// # Errors
 /// When it is not, or nobody can tell.

@@ -100,7 +100,7 @@ impl Account {
     /// Of what was refused.
     pub const REFUSED: Self = Self { kind: Kind::Refused, cached: false, spent: None };
 
-    /// What it took in all and in its parts, in milliseconds, as the header `Server-Timing` has it. An answer that was
+    /// The time that it took in all and in its parts, in milliseconds, as the header `Server-Timing` has it. An answer that was
     /// sent before has no parts, and says so.
     #[must_use]
     pub fn server_timing(&self, total: Duration) -> Vec<u8> {

@@ -173,7 +173,7 @@ fn the_paths_and_links_lead_somewhere() {
     }
 }
 
-/// What a heading is linked by.
+/// The anchor that a heading is linked by.
 fn anchor(heading: &str) -> String {
     let kept = heading.trim().chars().filter(|one| one.is_alphanumeric() || matches!(one, ' ' | '-' | '_'));
     kept.collect::<String>().to_lowercase().replace(' ', "-")

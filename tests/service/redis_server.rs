@@ -36,7 +36,7 @@ impl Make {
         })
     }
 
-    /// What a URL of it begins with.
+    /// The beginning of a URL of it.
     pub fn scheme(self) -> &'static str {
         if self == Self::Valkey9 { "valkey" } else { "redis" }
     }

@@ -1,4 +1,4 @@
-//! What is at the address of the store is not what the URL says, or turns phipi away: the log says so in plain words,
+//! Something else than the URL says is at the address of the store, or it turns phipi away: the log says so in plain words,
 //! in one line, and `/readyz` tells that nothing can be read or written.
 
 use std::{
@@ -109,7 +109,7 @@ fn what_is_no_redis_is_told_by_what_it_says() {
     is_told("redis+unix:///nowhere/redis.sock", &[], "WARN", "there is no such socket");
 }
 
-/// What Redis says to other machines alone.
+/// The answer that Redis gives to other machines alone.
 const PROTECTED: &str = "-DENIED Redis is running in protected mode because protected mode is enabled and no password is set \
                          for the default user. In this mode connections are only accepted from the loopback interface. \
                          Alternatively you can just disable it.\r\n";

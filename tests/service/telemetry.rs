@@ -293,7 +293,7 @@ fn clients_are_told_what_took_how_long() {
     let timing = |answer: Response<Body>| {
         let text = answer.headers()["server-timing"].to_str().unwrap().to_owned();
         let entries = text.split(", ").map(|entry| {
-            // What was sent again has no duration of its own.
+            // An answer that is sent again has no duration of its own.
             let (name, duration) = if entry == "kept" { (entry, "0") } else { entry.split_once(";dur=").unwrap() };
             assert!(duration.parse::<f64>().unwrap() >= 0.0, "{text}");
             name.to_owned()

@@ -216,7 +216,7 @@ fn a_cluster_and_a_watched_server_are_trusted_by_the_same() {
     is_shared(&format!("valkeys-sentinel://127.0.0.1:{sentinel_port}/main"));
 }
 
-/// What `CLUSTER INFO` says.
+/// The answer to `CLUSTER INFO`.
 fn shown(operator: &mut redis::Connection) -> String {
     redis::cmd("CLUSTER").arg("INFO").query(operator).unwrap()
 }

@@ -1,4 +1,4 @@
-// What the checks of both pages have in common: the browser, the address, and what is held against every visit.
+// The checks of both pages share this: the browser, the address, and what is held against every visit.
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";

@@ -110,10 +110,11 @@ fn in_one_line(text: &str) -> String {
 
 /// Whether the log has an event.
 fn has(level: Level, metadata: &Metadata<'_>) -> bool {
-    // Libraries tell what clients send: that of HTTP/2 has a warning for each of some frames.
-    let is_of_a_client = metadata.target().starts_with("h2::") || *metadata.level() > Level::INFO;
-    let is_ours = metadata.target().starts_with(env!("CARGO_PKG_NAME"));
-    metadata.is_event() && *metadata.level() <= level && (is_ours || !is_of_a_client)
+    let (target, of_event) = (metadata.target(), *metadata.level());
+    let is_ours = target.starts_with(env!("CARGO_PKG_NAME"));
+    // Libraries tell what clients send, in events below INFO; that of HTTP/2 in a warning for each of some frames too.
+    let is_of_clients = !is_ours && (of_event > Level::INFO || target.starts_with("h2::"));
+    metadata.is_event() && of_event <= level && !is_of_clients
 }
 
 /// Writes the line of a request.
