@@ -27,6 +27,7 @@ pub(super) struct Breaker {
 
 #[derive(Debug, Default)]
 struct State {
+    /// When the store failed last, or did less than it should.
     last_failure: Option<Instant>,
     /// When the first visit began that failed and that no success has followed.
     failing_since: Option<Instant>,
@@ -99,8 +100,8 @@ impl Breaker {
         }
     }
 
-    /// Notes that a visit takes longer than it should, though something may still come of it.
-    pub(super) fn note_slowness(&self) {
+    /// Notes that the store does less than it should, though it has not failed: it takes too long, or loses what it had.
+    pub(super) fn put_on_probation(&self) {
         self.state().last_failure = Some(Instant::now());
     }
 

@@ -1,8 +1,8 @@
 //! Couriers: each carries one lane of the write-behind queue to the store, and tries again until it is there.
 //!
 //! After a failure a courier offers the same again, since most connections break by chance; after another one it offers
-//! one record at a time, another one each time, until the store takes something. So no record holds up the others. Before a mark is raised again, the store is asked how far it holds what the mark vouches
-//! for: it may have come back empty.
+//! one record at a time, another one each time, until the store takes something. So no record holds up the others. Before
+//! a mark is raised again, the store is asked how far it holds what the mark vouches for: it may have come back empty.
 
 use std::{
     collections::HashSet,
@@ -36,9 +36,9 @@ const BATCH_BYTES: usize = LARGE_BYTES;
 /// Between attempts: soon after a blip, and no more often than a probe while the store is away.
 const DELAYS: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(200)];
 
-/// How long an attempt may take, the first and the last of a row: nobody waits any more, and a store that is slow
-/// beyond its budget is still better written late than never.
-const ATTEMPTS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
+/// How long a visit may take, at least and at most: nobody waits any more, and a store that is slow beyond its budget is
+/// still better written late than never.
+const LIMITS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
 
 /// Makes the records that a mark vouches for, from the mark that the store has to the one that it shall have, or as far
 /// as so many bytes of them go; with the mark that they bear. `None` when they can't be made.
@@ -130,6 +130,30 @@ impl Drop for Losses<'_> {
     }
 }
 
+/// What a courier has learnt from its deliveries.
+struct Pace {
+    /// How long a visit may take.
+    limit: Duration,
+    /// How many deliveries in a row have failed.
+    failures: u32,
+}
+
+impl Pace {
+    const START: Self = Self { limit: LIMITS[0], failures: 0 };
+
+    /// Learns from a delivery. A visit may take several times as long as the last delivery that came to something, which
+    /// may have taken fewer round trips: so a store that is slow, but takes everything, does not seem to fail in between.
+    fn learn(&mut self, took: Duration, delivery: &Result<Outcome, StoreError>) {
+        self.failures += 1;
+        match delivery {
+            Ok(_) => *self = Self { limit: (4 * took).clamp(LIMITS[0], LIMITS[1]), failures: 0 },
+            Err(error) if error.trouble() == Trouble::Late => self.limit = LIMITS[1].min(2 * self.limit),
+            // A refusal says nothing of how long a visit may take.
+            Err(_) => {}
+        }
+    }
+}
+
 struct Courier {
     lane: Lane,
     outbox: Arc<Outbox>,
@@ -141,18 +165,12 @@ struct Courier {
 
 impl Courier {
     async fn run(self) {
-        let (mut delay, mut limit, mut failures) = (DELAYS[0], ATTEMPTS[0], 0);
-        while let Some(batch) = self.next(failures).await {
+        let (mut delay, mut pace) = (DELAYS[0], Pace::START);
+        while let Some(batch) = self.next(&pace).await {
             let began = Instant::now();
-            let delivery = self.deliver(&batch, limit).await;
-            match &delivery {
-                Ok(_) => limit = (2 * began.elapsed()).clamp(ATTEMPTS[0], ATTEMPTS[1]),
-                // A refusal says nothing of how long an attempt may take.
-                Err(error) if error.trouble() == Trouble::Late => limit = ATTEMPTS[1].min(2 * limit),
-                Err(_) => {}
-            }
-            failures = if delivery.is_ok() { 0 } else { failures + 1 };
-            if self.settle(batch, delivery, failures).await {
+            let delivery = self.deliver(&batch, pace.limit).await;
+            pace.learn(began.elapsed(), &delivery);
+            if self.settle(batch, delivery, &pace).await {
                 delay = DELAYS[0];
             } else {
                 sleep(delay).await;
@@ -163,13 +181,13 @@ impl Courier {
 
     /// The next delivery; after failures in a row a single record, unless an operator has to mend something, which no record
     /// is to blame for. When the last attempt failed and nothing else waits, the store is touched until it takes that.
-    async fn next(&self, failures: u32) -> Option<Batch> {
+    async fn next(&self, pace: &Pace) -> Option<Batch> {
         while self.breaker.is_failing() {
-            let bytes = if failures < 2 || self.breaker.needs_operator() { BATCH_BYTES } else { 0 };
+            let bytes = if pace.failures < 2 || self.breaker.needs_operator() { BATCH_BYTES } else { 0 };
             if let Ok(batch) = timeout(DELAYS[1], self.outbox.next(self.lane, bytes)).await {
                 return batch;
             }
-            self.takes_writes().await;
+            self.takes_writes(pace.limit).await;
         }
         self.outbox.next(self.lane, BATCH_BYTES).await
     }
@@ -178,15 +196,15 @@ impl Courier {
     ///
     /// After failures in a row an error of a single record may be the fault of the record: the store has refused it if it
     /// takes another write.
-    async fn settle(&self, batch: Batch, delivery: Result<Outcome, StoreError>, failures: u32) -> bool {
-        let is_suspect = failures > 1 && batch.is_one_record();
+    async fn settle(&self, batch: Batch, delivery: Result<Outcome, StoreError>, pace: &Pace) -> bool {
+        let is_suspect = pace.failures > 1 && batch.is_one_record();
         match delivery {
             Ok(outcome) => {
                 let is_whole = outcome.refused.is_empty() && matches!(outcome.raised, Raised::Whole | Raised::InPart);
                 self.outbox.delivered(batch, outcome);
                 is_whole
             }
-            Err(error) if is_suspect && error.may_be_of_one_record() && self.takes_writes().await => {
+            Err(error) if is_suspect && error.may_be_of_one_record() && self.takes_writes(pace.limit).await => {
                 let refused = batch.records().into_iter().map(|record| record.name).zip([error]).collect();
                 self.outbox.delivered(batch, Outcome { refused, raised: Raised::Whole });
                 false
@@ -199,9 +217,9 @@ impl Courier {
     }
 
     /// Whether the store takes a write that changes nothing. The breaker hears of it.
-    async fn takes_writes(&self) -> bool {
+    async fn takes_writes(&self, limit: Duration) -> bool {
         let began = Instant::now();
-        let touched = within(ATTEMPTS[0], self.shared.store.touch()).await;
+        let touched = within(limit, self.shared.store.touch()).await;
         self.breaker.note(began, &touched);
         touched.is_ok()
     }
@@ -215,7 +233,7 @@ impl Courier {
         if let Some(Raise { top, base }) = batch.raise() {
             let (seen, bytes) = match base {
                 Some(Base { mark, raises }) if raises == self.raises.load(Ordering::Acquire) => (mark, usize::MAX),
-                Some(_) | None => match self.mark().await {
+                Some(_) | None => match self.mark(limit).await {
                     Ok(mark) => (mark, BATCH_BYTES),
                     Err(error) if records.is_empty() && error.trouble() != Trouble::Denied => return Err(error),
                     // Entries can be written all the same.
@@ -258,7 +276,7 @@ impl Courier {
             if let Ok(written) = timeout(budget, &mut attempt).await {
                 break written;
             }
-            self.breaker.note_slowness();
+            self.breaker.put_on_probation();
         };
         self.breaker.note(began, &written);
         written
@@ -288,17 +306,19 @@ impl Courier {
         }
         let is_same_store = ascent.seen.generation.is_none_or(|seen| seen == generation);
         if !is_same_store || !self.shared.store.raise(ascent.mark, generation).await? {
+            // Whatever lost this may lose more, and each answer that notices has a ladder written.
+            self.breaker.put_on_probation();
             return Ok(Raised::Void);
         }
         self.raises.fetch_add(1, Ordering::Release);
         Ok(ascent.raised)
     }
 
-    /// The mark as it is now.
-    async fn mark(&self) -> Result<MarkSnapshot, StoreError> {
+    /// The mark as it is now. Whoever can't read it can't raise it; to read it says nothing of writing. A right to read
+    /// that is missing does not stop writes.
+    async fn mark(&self, limit: Duration) -> Result<MarkSnapshot, StoreError> {
         let began = Instant::now();
-        let reading = within(ATTEMPTS[0], self.shared.store.read(Vec::new(), 0)).await;
-        // A right to read that is missing does not stop writes.
+        let reading = within(limit, self.shared.store.read(Vec::new(), 0)).await;
         if reading.as_ref().is_err_and(|error| error.trouble() != Trouble::Denied) {
             self.breaker.note(began, &reading);
         }
@@ -316,4 +336,24 @@ struct Ascent {
     rungs: HashSet<String>,
     /// How far this leads.
     raised: Raised,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_visit_may_take_several_times_as_long_as_one_that_came_to_something() {
+        let (mut pace, trip) = (Pace::START, Duration::from_millis(600));
+        pace.learn(LIMITS[0], &Err(StoreError::Late(LIMITS[0])));
+        assert!(pace.failures == 1 && pace.limit >= 3 * trip, "the mark is read, and written with two round trips");
+        pace.learn(trip, &Ok(Outcome::default()));
+        assert!(pace.failures == 0 && pace.limit >= 3 * trip, "a delivery of one round trip does not say that all are");
+        pace.learn(Duration::ZERO, &Ok(Outcome::default()));
+        assert_eq!(pace.limit, LIMITS[0], "a store that is fast again is expected to be");
+        for _ in 0..10 {
+            pace.learn(pace.limit, &Err(StoreError::Late(pace.limit)));
+        }
+        assert_eq!(pace.limit, LIMITS[1]);
+    }
 }
