@@ -60,7 +60,7 @@ impl Decimal {
         &self.limbs
     }
 
-    /// How many decimal digits the number has; 0 has one.
+    /// The number of decimal digits; 0 has one.
     #[must_use]
     pub fn digit_count(&self) -> usize {
         match self.limbs.split_last() {
@@ -69,7 +69,7 @@ impl Decimal {
         }
     }
 
-    /// The first `digits` digits, or all when there are fewer. Time and memory: linear in what is returned.
+    /// The first `digits` digits, or all when there are fewer. Time and memory: linear in the result.
     #[must_use]
     pub fn leading(&self, digits: usize) -> String {
         // The top limb may hold a single digit: one limb more than the digits would fill is always enough.
@@ -80,7 +80,7 @@ impl Decimal {
     }
 
     /// The last `digits` digits with their leading zeros, or all when there are fewer. Time and memory: linear in
-    /// what is returned.
+    /// the result.
     #[must_use]
     pub fn trailing(&self, digits: usize) -> String {
         let digits = digits.min(self.digit_count());
@@ -145,7 +145,7 @@ impl fmt::Display for Decimal {
     }
 }
 
-/// How many digits a limb has, without leading zeros.
+/// The digit count of a limb, without leading zeros.
 fn digits_of(limb: u64) -> usize {
     limb.checked_ilog10().map_or(1, |log| log as usize + 1)
 }

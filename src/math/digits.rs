@@ -18,7 +18,7 @@ const ZEROS: u64 = 0x3030_3030_3030_3030;
 /// Limbs whose digits are not worth a second thread: some 20 µs of work.
 const PARALLEL_LIMBS: usize = 1 << 13;
 
-/// Limbs at a time: so many that the compiler makes a loop of vectors of them, and not as many copies of its body.
+/// Limbs at a time: enough that the compiler makes a loop of vectors of them, and not as many copies of its body.
 const BLOCK: usize = 64;
 
 /// The digits of a limb.

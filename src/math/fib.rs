@@ -55,10 +55,10 @@ pub(super) fn fibonacci(n: Index) -> Decimal {
     evaluate(n, Kernel::best(), &mut |_| ())
 }
 
-/// F(n), exact, with the kernel for all that is long, and not proven: for comparing kernels. What is shown to anyone
-/// comes from [`proven`]. `progress` is told what part of the work is done, from 0 to 1:
-/// after each doubling, and in the long ones again and again, some tens of milliseconds apart. It is called on the
-/// caller's thread.
+/// F(n), exact, with the kernel for all that is long, and not proven: for comparing kernels. Values that are served
+/// come from [`proven`]. `progress` is called with the part of the work that is done, from 0 to 1: after each
+/// doubling, and in the long ones again and again, some tens of milliseconds apart. It is called on the caller's
+/// thread.
 ///
 /// Fast doubling: from A = F(k) and B = F(k−1) follow F(2k) = A(A+2B), F(2k−1) = A²+B² and F(2k+1) as their sum
 /// (D. E. Knuth, TAOCP 1, 1.2.8, exercise 27 and its kin), so nothing is ever subtracted. The last doubling needs but
@@ -91,7 +91,7 @@ pub fn evaluate(n: Index, kernel: Kernel, progress: &mut dyn FnMut(f64)) -> Deci
 /// F(n), exact, with the fastest kernel, and proven: `None` if it failed its proof, which only a fault of the machine or
 /// of this program explains. Values of one or two limbs come off a table and need no proof.
 ///
-/// `progress` is told as [`evaluate`] says. The proof takes between one and three hundredths of the time.
+/// `progress` is called as by [`evaluate`]. The proof takes between one and three hundredths of the time.
 #[must_use]
 pub fn proven(n: Index, prime: &Prime, progress: &mut dyn FnMut(f64)) -> Option<Decimal> {
     let value = evaluate(n, Kernel::best(), progress);
@@ -111,7 +111,7 @@ pub(super) fn pair(k: u32) -> [Decimal; 2] {
     pair.map(Decimal::from_limbs)
 }
 
-/// The pair for the leading bits of k ≥ 1, off the table, and how many bits are left.
+/// The pair for the leading bits of k ≥ 1, off the table, and the number of bits left.
 fn start(k: u32) -> (ShortPair, u32) {
     let mut doublings = 0;
     while k >> doublings > LAST_OF_TWO_LIMBS {
@@ -121,7 +121,7 @@ fn start(k: u32) -> (ShortPair, u32) {
     (ShortPair::new(TWO_LIMBS[first], TWO_LIMBS[first - 1], limb_count(Index(k))), doublings)
 }
 
-/// Takes in the next bits of k as long as the pair is short, and gives how many are left.
+/// Takes in the next bits of k as long as the pair is short, and returns the number left.
 fn double_short(pair: &mut ShortPair, k: u32, mut doublings: u32) -> u32 {
     while doublings > 0 && pair.is_short() {
         doublings -= 1;
@@ -161,8 +161,8 @@ fn double_long(
 const LOG10_PHI: u128 = 16_557_706_725_197_925_994_019_937_059;
 const LOG10_SQRT_5: u128 = 27_689_054_548_065_073_289_135_761_812;
 
-/// How many decimal digits F(n) has, in constant time: ⌊n·log10 φ − log10 √5⌋ + 1, since F(n) is φ^n/√5 but for a
-/// relative error of φ^−2n.
+/// The digit count of F(n), in constant time: ⌊n·log10 φ − log10 √5⌋ + 1, since F(n) is φ^n/√5 but for a relative
+/// error of φ^−2n.
 ///
 /// The fraction is known to n·2^−96 < 2^−66, and φ^−2n < 2^−122 beyond one limb. Over all n ≤ 10^9 the fraction never
 /// comes closer to a whole number than 2^−32 (test `no_length_is_in_doubt`), so the floor is never in doubt.
@@ -175,7 +175,7 @@ pub fn digit_count(n: Index) -> usize {
     }
 }
 
-/// How many limbs F(n) has, in constant time; F(0) has none.
+/// The limb count of F(n), in constant time; F(0) has none.
 #[must_use]
 pub fn limb_count(n: Index) -> usize {
     if n.0 == 0 { 0 } else { digit_count(n).div_ceil(LIMB_DIGITS) }

@@ -5,7 +5,7 @@
 //! - [`multiply`]: their products, short and long;
 //! - [`ntt`]: products by number-theoretic transforms, with kernels for the processor's vectors;
 //! - [`parallel`]: the threads of the pool that the caller runs in;
-//! - [`fib`]: F(n) by fast doubling, and how long it is before it is known;
+//! - [`fib`]: F(n) by fast doubling, and its length before it is known;
 //! - [`rung`]: pairs of neighbours (F(128r), F(128r+1)), from which any F(m) near by follows in linear time;
 //! - [`residue`]: the proof of a value modulo a secret prime;
 //! - [`double_double`]: 106-bit floating point;

@@ -18,7 +18,7 @@ const RECIPROCAL: u64 = low_word((1 << 123) / BASE as u128);
 const WORD_QUOTIENT: u64 = low_word((1 << 64) / BASE as u128);
 const WORD_REMAINDER: u64 = low_word((1 << 64) % BASE as u128);
 
-/// a·x + b·y for x, y of at most two limbs, in linear time: how a rung yields its values.
+/// a·x + b·y for x, y of at most two limbs, in linear time: reads values off a rung.
 pub(super) fn combination(a: &[u64], x: [u64; 2], b: &[u64], y: [u64; 2]) -> Vec<u64> {
     let limb = |limbs: &[u64], at: usize| limbs.get(at).copied().unwrap_or(0);
     let length = a.len().max(b.len());
@@ -45,7 +45,7 @@ const fn doubled(length: usize) -> usize {
 
 /// Two neighbours A = F(k) and B = F(k−1), doubled in place. B is not longer than A.
 pub(super) struct ShortPair {
-    /// A, B, and twice room for what is computed of them, in quarters.
+    /// A, B, and twice room for the results from them, in quarters.
     memory: Vec<u64>,
     /// Limbs of A; the top one is not 0.
     length: usize,

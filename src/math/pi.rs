@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use super::double_double::DoubleDouble;
 
-/// How many terms of the series are summed: 0 to [`Terms::MAX`].
+/// The number of terms that are summed: 0 to [`Terms::MAX`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Terms(u32);
 
@@ -25,14 +25,14 @@ impl Terms {
     }
 }
 
-/// So many terms are summed one by one; from there on the formula of Euler and Maclaurin is exact enough.
+/// This many terms are summed one by one; from there on the formula of Euler and Maclaurin is exact enough.
 const DIRECT: u32 = 100;
 
 /// The Bernoulli numbers B₂ to B₁₆ as fractions.
 const BERNOULLI: [(f64, f64); 8] =
     [(1.0, 6.0), (-1.0, 30.0), (1.0, 42.0), (-1.0, 30.0), (5.0, 66.0), (-691.0, 2730.0), (7.0, 6.0), (-3617.0, 510.0)];
 
-/// What the evaluation starts from.
+/// Precomputed parts of every evaluation.
 struct Series {
     /// S(0) to S(100).
     sums: [DoubleDouble; DIRECT as usize + 1],

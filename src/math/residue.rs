@@ -52,7 +52,7 @@ impl Prime {
         modulus
     }
 
-    /// Whether `value` is F(n), but for the chance that the module tells of. Time: one pass over the limbs.
+    /// Whether `value` is F(n), but for the chance in the docs of the module. Time: one pass over the limbs.
     #[must_use]
     pub fn proves(&self, n: Index, value: &Decimal) -> bool {
         self.of_decimal(value) == self.of_fibonacci(n)

@@ -50,10 +50,10 @@ const BASE_INVERSE: f64 = 1.0 / float(BASE);
 
 const _: () = assert!(E0_BY_BASE < 0.49 && E1 < 1 << 37);
 
-/// 3·2⁵¹: what is added to it is rounded to an integer, in the low bits.
+/// 3·2⁵¹: a number added to it is rounded to an integer, in the low bits.
 const INTEGERS: f64 = 6_755_399_441_055_744.0;
 
-/// The work on so many coefficients, in the points of [`super::progress`] (measured).
+/// The work on `count` coefficients, in the points of [`super::progress`] (measured).
 pub(super) const fn work(count: usize) -> usize {
     count / 2
 }
@@ -66,7 +66,7 @@ pub(super) fn limbs<F: Field>(
     threads: Parallel,
     progress: &mut Progress<'_>,
 ) -> Vec<u64> {
-    // Two more for what is pending after the last coefficient.
+    // Two more for the overflow after the last coefficient.
     let mut limbs = vec![0; count + 2];
     let (mut coefficients, rest) = limbs.split_at_mut(count);
     let (mut from, mut pending) = (0, Pending::default());
@@ -85,7 +85,7 @@ pub(super) fn limbs<F: Field>(
     limbs
 }
 
-/// What the limbs so far add to the next two. The sum is not negative.
+/// The overflow of the limbs so far into the next two. The sum is not negative.
 #[derive(Clone, Copy, Default)]
 struct Pending {
     /// To the next limb: below 1.2·B.
@@ -95,7 +95,7 @@ struct Pending {
 }
 
 impl Pending {
-    /// Adds what is pending to the limbs that follow, and gives what is pending after them: `next` was, before.
+    /// Adds the overflow to the limbs that follow, and returns that after them, with `next` added to it.
     ///
     /// There are at least two limbs, so that only a carry gets beyond them.
     fn add_to(self, limbs: &mut [u64], next: Self) -> Self {
@@ -113,7 +113,7 @@ impl Pending {
     }
 }
 
-/// The limbs of consecutive coefficients, and what they add to those that follow.
+/// The limbs of consecutive coefficients, and their overflow into the next ones.
 fn segment<F: Field>(garner: &Garner<F>, remainders: [&Packs<F>; 3], limbs: &mut [u64], threads: Parallel) -> Pending {
     if limbs.len() < PARALLEL_LIMBS || !threads.is_enabled() {
         return garner.field().run(Sequence { garner: *garner, remainders, limbs });
@@ -161,7 +161,7 @@ struct Digits {
     second: [u64; CHUNK + 1],
     /// c₂ of coefficient i − 2.
     third: [u64; CHUNK + 2],
-    /// What the chunks so far add.
+    /// The overflow of the chunks so far.
     pending: Pending,
 }
 
@@ -239,7 +239,7 @@ fn nearest(x: f64) -> (f64, u64) {
     (shifted - INTEGERS, shifted.to_bits().wrapping_sub(INTEGERS.to_bits()))
 }
 
-/// How often B is in a sum below 3·B.
+/// ⌊sum/B⌋ for a sum below 3·B.
 #[inline(always)]
 fn multiples_of_base(sum: u64) -> u64 {
     u64::from(sum >= BASE) + u64::from(sum >= 2 * BASE)

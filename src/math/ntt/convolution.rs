@@ -3,7 +3,7 @@
 //! [`Ring::combine`] takes two factors to one or two results that are polynomials in them, as a [`Rule`] says, modulo
 //! xᴺ-like polynomials of the [`super::plan`]. It does not transform whole vectors one after the other. The recursion
 //! goes depth first, with both factors side by side, and at each leaf down, through the rule, and up without leaving
-//! the registers: what is larger than a cache is read and written only once on the way down and once on the way up per
+//! the registers: a block larger than a cache is read and written only once on the way down and once on the way up per
 //! level, and the values of the transform are never stored at all.
 
 use std::marker::PhantomData;

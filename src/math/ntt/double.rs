@@ -1,4 +1,4 @@
-//! What the kernels in doubles share.
+//! Shared by the kernels in doubles.
 
 /// 3·2⁵¹: added to a number below 2⁵¹ in magnitude it leaves no bit for a fraction, and taken away again it leaves the
 /// integer next to the number.

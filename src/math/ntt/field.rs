@@ -1,4 +1,4 @@
-//! A prime field, eight elements at a time: what a kernel has to provide.
+//! A prime field, eight elements at a time: the interface of a kernel.
 //!
 //! # Representation
 //!

@@ -8,8 +8,8 @@
 //! | module | holds |
 //! |---|---|
 //! | [`prime`] | the three primes and their roots of unity |
-//! | [`field`] | what a kernel provides, and the proof that its arithmetic is exact |
-//! | [`avx512`], [`avx2`], [`portable`] | the kernels ([`double`]: what the first two share) |
+//! | [`field`] | the interface of a kernel, and the proof that its arithmetic is exact |
+//! | [`avx512`], [`avx2`], [`portable`] | the kernels ([`double`]: shared by the first two) |
 //! | [`roots`] | the tree of rings and the roots that go with it |
 //! | [`transform`] | butterflies and passes, and their bounds |
 //! | [`plan`] | the lengths, and the largest coefficient |
@@ -19,7 +19,7 @@
 //! | [`remainder`] | from three remainders to one number |
 //! | [`carry`] | from numbers to limbs |
 //! | [`limbs`] | the padded input |
-//! | [`progress`] | what is told while all that goes on |
+//! | [`progress`] | reports while all that goes on |
 //!
 //! Unsafe code is in the kernels alone.
 
@@ -130,7 +130,7 @@ impl fmt::Display for Kernel {
 /// Products of limbs with one kernel. Roots and buffers are kept from product to product.
 ///
 /// The limbs of both factors are least significant first, and each below 10¹⁸; the results have no leading zeros.
-/// `progress` is told what part of the product is done, as [`Progress`] says.
+/// `progress` is called with the part of the product that is done, by [`Progress`].
 pub(super) trait Multiplier {
     /// a·(a + 2b) and a² + b².
     fn doubling(&mut self, a: &[u64], b: &[u64], progress: &mut dyn FnMut(f64)) -> [Vec<u64>; 2];
@@ -217,8 +217,8 @@ impl<F: Field> Transforms<F> {
     }
 }
 
-/// Coefficients for which the primes are worth a thread each. Two primes at a time would not share the caches: what is
-/// longer is shared prime by prime.
+/// Coefficients for which the primes are worth a thread each. Two primes at a time would not share the caches: longer
+/// products are shared prime by prime.
 const PARALLEL_PRIMES: Range<usize> = 1 << 12..1 << 15;
 
 impl<F: Field> Multiplier for Transforms<F> {
@@ -317,7 +317,7 @@ mod tests {
         assert_eq!(multiplier.odd(a, b, &mut |_| ()), odd, "{what}");
     }
 
-    /// Factors on both sides of each change of length, of up to so many limbs.
+    /// Factors on both sides of each change of length, of up to `limit` limbs.
     fn boundaries(limit: usize) -> impl Iterator<Item = usize> {
         let fits = |limbs: usize| Length::for_points(2 * limbs - 1);
         (1..limit)

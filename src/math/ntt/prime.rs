@@ -1,6 +1,6 @@
 //! The three primes, and exact arithmetic modulo them for constants.
 //!
-//! All three are a little above 2⁴⁸ and of the form c·2²⁶ + 1. What that buys:
+//! All three are a little above 2⁴⁸ and of the form c·2²⁶ + 1, so that
 //!
 //! - their product exceeds 2¹⁴⁴, which holds every coefficient of every product that is asked for (see
 //!   [`super::plan`]);
@@ -9,7 +9,7 @@
 //!   reduction (see [`super::field`]);
 //! - a double has five bits to spare above p, so that sums need few reductions.
 //!
-//! What is here runs at compile time or a few dozen times per product; it may be slow.
+//! This module runs at compile time or a few dozen times per product; it may be slow.
 
 /// log₂ of the largest order of a root of unity modulo each of the primes.
 pub(super) const MAX_ORDER_LOG2: usize = 26;
@@ -34,7 +34,7 @@ pub(super) const P2: u64 = (1 << 48) + 36 * (1 << 26) + 1;
 /// 2⁴⁸ + 54·2²⁶ + 1, with the primitive root 3.
 pub(super) const P3: u64 = (1 << 48) + 54 * (1 << 26) + 1;
 
-/// Which way a transform goes, and so which of a root and its inverse it takes.
+/// The direction of a transform: it decides between a root and its inverse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Direction {
     /// From coefficients to values.

@@ -24,7 +24,7 @@ const P2_MOD_P3: u64 = inverse(P2, P3);
 /// The mixed-radix digits k₁, k₂, k₃ of eight coefficients.
 pub(super) type MixedRadix = [[u64; LANES]; 3];
 
-/// What the remainders have to be multiplied by, and the inverses of the primes.
+/// The multipliers of the remainders, and the inverses of the primes.
 #[derive(Clone, Copy)]
 pub(super) struct Garner<F: Field> {
     fields: [F; 3],

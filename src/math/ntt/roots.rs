@@ -63,7 +63,7 @@ impl<F: Field> Roots<F> {
         word(&self.nodes, j)
     }
 
-    /// w(j), w(2j), w(2j + 1): what a radix-4 butterfly at node j needs.
+    /// w(j), w(2j), w(2j + 1), for a radix-4 butterfly at node j.
     #[inline(always)]
     pub(super) fn radix4(&self, j: usize) -> [F::Word; 3] {
         [self.node(j), self.node(2 * j), self.node(2 * j + 1)]

@@ -1,8 +1,8 @@
-//! What is computed at the points of a transform: the doubling formulas.
+//! The doubling formulas, which are computed at the points of a transform.
 
 use super::field::Field;
 
-/// What is computed from the values a and b of the two factors at each point.
+/// A formula in the values a and b of the two factors at each point.
 ///
 /// The arguments are at most 0.51 p in magnitude; results may be up to 2.8 p. No coefficient may be a sum of terms
 /// above [`super::plan::MAX_TERM`].
@@ -13,7 +13,7 @@ pub(super) trait Rule: Copy + Send + Sync {
     /// The first result.
     fn first<F: Field>(field: F, a: F::Vector, b: F::Vector) -> F::Vector;
 
-    /// The second result; nobody asks for it where there is none.
+    /// The second result; not called where there is none.
     #[inline(always)]
     fn second<F: Field>(field: F, a: F::Vector, b: F::Vector) -> F::Vector {
         Self::first(field, a, b)

@@ -19,7 +19,7 @@ pub(super) struct Tail<F: Field> {
     powers: [F::Word; MAX_PARTS],
     /// wⁱ/2.
     half_powers: [F::Word; MAX_PARTS],
-    /// −(L/M)/2: what brings h to the factor L.
+    /// −(L/M)/2: it brings h to the factor L.
     scale: F::Word,
 }
 
