@@ -11,8 +11,8 @@ use std::{
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-/// Work on so many limbs is done at once, where it is asked for. Numbers of 128 limbs (n ≈ 11,000) are evaluated in
-/// some 20 µs, about what handing work to another thread and back takes; an async thread may be held that long.
+/// Work up to this size runs inline on the caller's thread. Numbers of 128 limbs (n ≈ 11,000) are evaluated in some
+/// 20 µs, about as long as a handoff to another thread and back; an async thread may be held that long.
 const INLINE_LIMBS: usize = 128;
 
 /// Numbers that may wait or be worked on, in limbs: 64 MiB of results.
@@ -57,13 +57,13 @@ impl Workers {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|number| format!("worker-{number}"))
-            // The panic is logged where it happens; the one who waits learns of it by the closed channel.
+            // The panic is logged where it happens; the caller learns of it by the closed channel.
             .panic_handler(|_| {})
             .build()?;
         Ok(Self { pool, waiting: Arc::default(), queue: Arc::new(Semaphore::new(QUEUE_LIMBS.max(4 * longest))) })
     }
 
-    /// Admits work on so many limbs in all. Short work is always admitted.
+    /// Admits work on `limbs` limbs in all. Short work is always admitted.
     ///
     /// # Errors
     /// [`Overloaded`] when too much is waiting already.
@@ -76,7 +76,7 @@ impl Workers {
         Ok(Admission { _place: Some(place) })
     }
 
-    /// Does `work` on numbers of so many limbs: at once when they are few, else on a thread of the pool when its turn
+    /// Does `work` on numbers of `limbs` limbs: inline when they are few, else on a thread of the pool when its turn
     /// comes. Work that has begun is finished even if nobody waits for it any more. Giant work has to
     /// [make way](MakeWay::now) every now and then.
     ///
@@ -93,7 +93,7 @@ impl Workers {
         let (done, result) = oneshot::channel();
         let waiting = Arc::clone(&self.waiting);
         if limbs > GIANT_LIMBS {
-            // Nobody may be waiting any more, here and below: then the result is dropped.
+            // The caller may have gone, here and below: then the result is dropped.
             self.pool.spawn_fifo(move || drop(done.send(work(&MakeWay(Some(waiting))))));
         } else {
             self.waiting.push(Box::new(move || drop(done.send(work(&MakeWay(None))))));
@@ -103,7 +103,7 @@ impl Workers {
     }
 }
 
-/// What waits and is not giant. The pool is told once for each, and takes the first that is left.
+/// The queue of work that is not giant. The pool is told once for each job, and takes the first left.
 #[derive(Default)]
 struct Waiting(Mutex<VecDeque<Job>>);
 
@@ -123,7 +123,7 @@ impl Waiting {
     }
 }
 
-/// How giant work lets the rest go first.
+/// The yield point of giant work.
 pub struct MakeWay(Option<Arc<Waiting>>);
 
 impl MakeWay {

@@ -72,7 +72,7 @@ fn list(out: &mut fmt::Formatter<'_>, title: &str, keys: &[String]) -> fmt::Resu
 }
 
 /// Reads every entry of the store at `location` under `prefix` and proves it; with `repair` the bad ones are removed.
-/// Entries that are unknown are left alone. `progress` hears how many were read so far.
+/// Unknown entries are left alone. `progress` is called with the number read so far.
 ///
 /// It may run beside processes that serve. Time: one pass over all bytes.
 ///

@@ -1,4 +1,4 @@
-//! What the cache keeps for the evaluator: keys, values, and what proves one to belong to the other.
+//! The evaluator's entries in the cache: keys, values, and the proof that one belongs to the other.
 
 use std::{fmt, sync::Arc};
 
@@ -67,7 +67,7 @@ impl Key {
         }
     }
 
-    /// What may make its entry go. The ladder is pinned: each rung stands for 128 values.
+    /// The eviction class of its entry. The ladder is pinned: each rung stands for 128 values.
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "as the cache asks it")]
     pub(super) fn retention(&self) -> Retention {
         match self {
@@ -77,7 +77,7 @@ impl Key {
         }
     }
 
-    /// What a question asks the cache for; `None` for F(0) and F(1), which are the definition.
+    /// The lookup that answers a question; `None` for F(0) and F(1), which are the definition.
     pub(super) fn want(question: Question) -> Option<Want<Self>> {
         Some(match question {
             Question::Fib(n) if n.get() <= 1 => return None,
@@ -121,7 +121,7 @@ impl Value {
         }
     }
 
-    /// About how many bytes it takes in memory beyond its own size.
+    /// Approximate bytes that it takes in memory beyond its own size.
     pub(super) fn weight(&self) -> usize {
         /// The counters of an `Arc`, the parts of two vectors, and what an allocator adds to each of the three.
         const HEADERS: usize = 128;
@@ -132,7 +132,7 @@ impl Value {
         }
     }
 
-    /// What the cache is to keep under `key`.
+    /// The fact to cache under `key`.
     pub(super) fn fact(self, key: Key) -> Fact<Key, Self> {
         let bytes = match &self {
             Self::Rung(rung) => rung.to_bytes(),

@@ -20,10 +20,10 @@ use crate::{
     workers::{MakeWay, Overloaded, Panicked},
 };
 
-/// Up to so many limbs (n ≈ 86,000) a value is short: it is evaluated in a few hundred microseconds at most.
+/// A value of up to this many limbs (n ≈ 86,000) is short: evaluated in a few hundred microseconds at most.
 const SHORT_LIMBS: usize = 1_000;
 
-/// An evaluated value and what is to be kept of it.
+/// An evaluated value and the fact to cache for it.
 pub(super) struct Evaluated {
     pub(super) value: Value,
     pub(super) fact: Fact<Key, Value>,
@@ -52,7 +52,7 @@ impl Evaluator {
         join_all(jobs).await.into_iter().flatten().chain(refused).collect()
     }
 
-    /// Evaluates a group as one job; when there are others it is not done in place, however short.
+    /// Evaluates a group as one job; when there are others it does not run inline, however short.
     async fn evaluate_group(
         &self,
         group: Vec<Question>,
@@ -105,7 +105,7 @@ fn evaluated(question: Question, prime: &Prime, way: &MakeWay) -> Result<Evaluat
     Ok(Evaluated { value, fact })
 }
 
-/// F(n) by its rung, which is what is kept.
+/// F(n) by its rung, which is cached.
 fn by_rung(n: Index, prime: &Prime) -> Option<(Value, Fact<Key, Value>)> {
     let rung = Rung::proven(Rung::number_for(n), prime)?;
     let value = rung.read_proven(n, prime)?;

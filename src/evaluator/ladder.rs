@@ -1,4 +1,4 @@
-//! The ladder: how every F(m), m ≤ n, is kept once F(n) was answered.
+//! The ladder: it keeps every F(m), m ≤ n, once F(n) was answered.
 //!
 //! The cache raises the mark; here are the rungs that the mark vouches for.
 
@@ -12,8 +12,8 @@ use crate::{
     workers::{MakeWay, Workers},
 };
 
-/// Makes the rungs above one mark, up to the one of another index or as far as so many bytes go: those that memory has
-/// are taken from there, and the others are evaluated, from the first that it lacks.
+/// Builds the rungs above `mark`, up to that of `top` or about `bytes` of them: first those that memory has, then,
+/// from the first that it lacks, evaluated ones.
 pub(super) fn growth(workers: Arc<Workers>, prime: Prime) -> Growth<Key, Value> {
     Box::new(move |mark, top, bytes, memory| {
         let workers = Arc::clone(&workers);
@@ -35,8 +35,8 @@ pub(super) fn growth(workers: Arc<Workers>, prime: Prime) -> Growth<Key, Value> 
     })
 }
 
-/// The numbers of the rungs above a mark, up to the one of `top` or as far as so many bytes go, and one at least; and
-/// the index that they bear.
+/// The numbers of the rungs above `mark`, up to that of `top` or as many as fit `bytes`, but at least one; and the
+/// mark that they bear.
 fn step(mark: Option<u32>, top: u32, bytes: usize) -> (Range<u32>, u32) {
     let first = mark.map_or(0, |mark| mark / Rung::SPACING + 1);
     let end = top / Rung::SPACING + 1;

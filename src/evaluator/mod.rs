@@ -55,7 +55,7 @@ pub struct Evaluator {
     tasks: TaskTracker,
 }
 
-/// What a lookup saw, for the flight that follows from it.
+/// The result of a lookup, for the flight that follows.
 struct Seen {
     sight: Sight,
     /// Questions whose entry was there, though the mark had not reached it.
@@ -120,7 +120,7 @@ impl Evaluator {
         index.ok_or_else(|| self.not_an_index(n.to_string()))
     }
 
-    /// The error of an index that is none.
+    /// The error of a value that is no index.
     #[must_use]
     pub fn not_an_index(&self, given: String) -> OutOfRange {
         OutOfRange { argument: "n", largest: self.max_n.get(), given }
@@ -135,7 +135,7 @@ impl Evaluator {
         valid.ok_or_else(|| self.not_terms(terms.to_string()))
     }
 
-    /// The error of a number of terms that is none.
+    /// The error of a value that is no term count.
     #[must_use]
     pub fn not_terms(&self, given: String) -> OutOfRange {
         OutOfRange { argument: "terms", largest: Terms::MAX.get(), given }
@@ -143,8 +143,8 @@ impl Evaluator {
 
     /// Answers all questions of a request, as of one lookup.
     ///
-    /// It waits for the store no longer than the budgets of the cache. What has to be evaluated is evaluated once,
-    /// however many requests ask, and is kept even if the one who asked goes away.
+    /// It waits for the store no longer than the budgets of the cache. Evaluation is single-flight: each value is made
+    /// once, however many requests ask, and is kept even if its client goes away.
     pub async fn answer(self: &Arc<Self>, questions: BTreeSet<Question>) -> Answers {
         within(Step::Answer, pin!(self.answer_all(questions))).await
     }
@@ -185,7 +185,7 @@ impl Evaluator {
             answers.found.insert(question, Answer { value, cached: false });
         }
         let kept = match flight {
-            // If it panicked, the tickets told.
+            // If it panicked, the tickets report it.
             Some(flight) => flight.await.unwrap_or_default(),
             None => Duration::ZERO,
         };
@@ -195,7 +195,7 @@ impl Evaluator {
         answers
     }
 
-    /// Prints a value, or at most so many digits of it, where long work may be done.
+    /// Prints a value, or at most `digits` of it, where long work may be done.
     ///
     /// # Errors
     /// When printing panics.
@@ -209,22 +209,22 @@ impl Evaluator {
         Ok(self.workers.run(limbs, move |_| print(&value)).await?)
     }
 
-    /// How the store is.
+    /// The state of the store.
     #[must_use]
     pub fn condition(&self) -> Condition {
         self.cache.condition()
     }
 
-    /// Waits for everything that outlived its request, and for the store to take what is new, until it has taken nothing
-    /// for `patience`; then closes the cache. Nobody may ask afterwards.
+    /// Waits for everything that outlived its request, and for the store to take new entries, until it has taken none
+    /// for `patience`; then closes the cache. It must be the last call.
     pub async fn drain(&self, patience: Duration) {
         self.tasks.close();
         self.tasks.wait().await;
         self.cache.drain(patience).await;
     }
 
-    /// The answer, if this process has evaluated and kept it since a lookup. What it remembers from before is no reason
-    /// to leave out what the lookup did not find: the store has to be given it again.
+    /// The answer, if this process has evaluated and kept it since a lookup. A value remembered from before does not
+    /// count: the lookup did not find it in the store, which has to be given it again.
     fn kept_since(&self, question: Question, lookup: &Sight) -> Option<Value> {
         let value = self.cache.kept_since(&Key::want(question)?.key, lookup)?;
         Some(value.answer(question))
@@ -243,10 +243,10 @@ impl Evaluator {
         asked.into_iter().zip(answers).collect()
     }
 
-    /// Evaluates what a request leads, keeps all of it at once, and only then lands it: who hears an answer may rely
-    /// on its being cached. Who joins waits for all of it, so that a request has one round trip to write.
+    /// Evaluates the questions that a request leads, keeps all values at once, and only then lands them: a client may
+    /// rely on an answer being cached. A request that joins waits for all, so that one round trip writes them.
     ///
-    /// `top` is an index that the ladder has to reach in any case. Gives how long it took to keep it.
+    /// `top` is an index that the ladder has to reach in any case. Returns the time that keeping it took.
     async fn fly(self: Arc<Self>, mut lead: Lead<Question, Outcome>, mut top: Option<u32>, seen: Seen) -> Duration {
         let (mut facts, mut landing) = (HashMap::new(), Vec::new());
         let evaluation = pin!(self.evaluate(lead.keys().copied().collect()));

@@ -1,4 +1,4 @@
-//! What can be asked, and what the answers are.
+//! Questions and their answers.
 
 use std::{
     collections::HashMap,
@@ -24,12 +24,12 @@ use crate::{
 pub enum Question {
     /// F(n).
     Fib(Index),
-    /// √(6·Σ 1/i²) over so many terms.
+    /// √(6·Σ 1/i²) over this many terms.
     Pi(Terms),
 }
 
 impl Question {
-    /// How much work it is, in limbs: as long as its value, and one for an approximation.
+    /// The work in limbs: the length of its value, and one for an approximation.
     pub(super) fn limbs(self) -> usize {
         match self {
             Self::Fib(n) => fib::limb_count(n),
@@ -37,7 +37,7 @@ impl Question {
         }
     }
 
-    /// About how many bytes its value takes, in memory or on its way from the store.
+    /// Approximate bytes of its value, in memory or on its way from the store.
     #[must_use]
     pub fn bytes(self) -> usize {
         self.limbs() * LIMB_BYTES
@@ -95,7 +95,7 @@ pub struct OutOfRange {
     pub argument: &'static str,
     /// The largest value that it may have.
     pub largest: u32,
-    /// What was given instead.
+    /// The value that was given.
     pub given: String,
 }
 
@@ -103,7 +103,7 @@ pub struct OutOfRange {
 #[derive(Debug, Default)]
 pub struct Answers {
     pub(super) found: HashMap<Question, Answer<Result<Value, Failure>>>,
-    /// What they took.
+    /// The time spent on them.
     pub spent: Spent,
 }
 
@@ -142,7 +142,7 @@ impl Answers {
         }
     }
 
-    /// Whether all answers were cached. What is known by definition is.
+    /// Whether all answers were cached, as those by definition are.
     #[must_use]
     pub fn are_cached(&self) -> bool {
         self.found.values().all(|answer| answer.cached && answer.value.is_ok())

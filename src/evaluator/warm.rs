@@ -14,10 +14,10 @@ use crate::{
     math::{fib::Index, rung::Rung},
 };
 
-/// How long the store may take nothing before the rest is given up: nobody waits for an answer.
+/// Gives up the rest after this long without a write: no client waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What was there, and what is there now.
+/// The outcome of warming a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Warmth {
     /// Whether all of it had been there before.
@@ -33,14 +33,14 @@ pub enum WarmError {
     /// A value could not be evaluated.
     #[error(transparent)]
     Failure(#[from] Failure),
-    /// It did not take what is new.
+    /// It did not take the new entries.
     #[error("the store does not hold it: {0}")]
     NotStored(String),
 }
 
 impl Evaluator {
     /// Sees to it that the store at `location`, which is this evaluator's, holds the ladder up to `n`, and beyond the
-    /// ladder F(n) too. Nobody may ask this evaluator afterwards.
+    /// ladder F(n) too. It must be the last call.
     ///
     /// # Errors
     /// When the store can't be reached, or does not hold it in the end.
