@@ -4,7 +4,7 @@ use std::hash::Hash;
 
 use moka::{Equivalent, policy::EvictionPolicy, sync::Cache};
 
-/// How a cache is divided, and what it evicts.
+/// The division of a cache, and its eviction.
 pub(super) struct Division {
     /// The weight up to which an entry is small, in bytes.
     pub(super) small: usize,

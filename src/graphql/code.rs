@@ -4,18 +4,18 @@ use async_graphql::{ErrorExtensionValues, Pos, ServerError};
 
 use crate::evaluator::{Failure, OutOfRange};
 
-/// What kind of error it is, as `extensions.code` tells.
+/// The kind of an error, as in `extensions.code`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
-    /// An argument or a variable is not what it must be.
+    /// An argument or a variable is invalid.
     BadUserInput,
     /// The document is not GraphQL.
     ParseFailed,
     /// The document does not fit the schema.
     ValidationFailed,
-    /// The document does not tell which operation to run.
+    /// The document leaves open which operation to run.
     OperationResolutionFailure,
-    /// The request is not what the transport asks for.
+    /// The request does not fit the transport.
     BadRequest,
     /// The document or its operation is more than one request may ask for.
     QueryTooComplex,
@@ -48,12 +48,12 @@ impl Code {
     }
 }
 
-/// An error for a client: a code, and what to do about it.
+/// An error for a client: a code, and a remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// The kind.
     pub code: Code,
-    /// What is wrong and what is right.
+    /// The mistake and its remedy.
     pub message: String,
 }
 
@@ -120,7 +120,7 @@ impl Refusal {
         Self { code, errors }
     }
 
-    /// A refusal for what stands at one place of the document.
+    /// A refusal of a part of the document, by its place.
     pub(super) fn at(pos: Pos, code: Code, message: impl Into<String>) -> Self {
         Self::new(code, vec![ServerError::new(message, Some(pos))])
     }

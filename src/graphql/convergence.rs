@@ -1,4 +1,4 @@
-//! The subscription: how the approximations of π converge.
+//! The subscription: the convergence of the approximations of π.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use crate::{
     math::pi::Terms,
 };
 
-/// How many approximations there may be.
+/// The most approximations of an operation.
 const MOST_POINTS: u32 = 1_000;
 
-/// How many there are when not told.
+/// The number of them by default.
 const DEFAULT_POINTS: i64 = 50;
 
 pub(super) struct Convergence;
@@ -37,7 +37,7 @@ impl Convergence {
         let evaluator = Arc::clone(context.data_unchecked::<Arc<Evaluator>>());
         let largest = in_range("terms", terms, Terms::MAX.get())?;
         let counts = spaced(largest, in_range("points", points, MOST_POINTS)?).filter_map(Terms::new);
-        // One after the other, as they are taken: who takes none costs nothing.
+        // Lazily, one after the other: a client that takes none costs nothing.
         Ok(stream::iter(counts).then(move |terms| approximation(Arc::clone(&evaluator), terms)))
     }
 }
@@ -55,7 +55,7 @@ fn in_range(argument: &str, value: i64, largest: u32) -> Result<u32> {
     })
 }
 
-/// Up to so many different numbers from 1 to `largest`, each about as many times the one before; the last is `largest`.
+/// Up to `points` numbers from 1 to `largest` at about equal ratios, each different; the last is `largest`.
 fn spaced(largest: u32, points: u32) -> impl Iterator<Item = u32> {
     let steps = f64::from(points.saturating_sub(1).max(1));
     let number = move |point: u32| {

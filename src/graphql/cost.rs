@@ -1,4 +1,4 @@
-//! What operations cost, in digits of Fibonacci numbers, and what a request may spend. (An approximation of π takes
+//! The cost of operations, in digits of Fibonacci numbers, and the budget of a request. (An approximation of π takes
 //! nanoseconds and has 17 digits: the bound on aliases is enough for it.)
 
 use std::{collections::BTreeSet, ops::Add};
@@ -17,19 +17,19 @@ use crate::{
     math::fib::{self, Index},
 };
 
-/// How many digits `leading` and `trailing` give by default.
+/// The digits that `leading` and `trailing` give by default.
 pub(super) const DEFAULT_DIGITS: i64 = 20;
 
-/// A request may ask for so many of the longest answers.
+/// The most answers of the longest value in a request.
 const LONGEST_ANSWERS: usize = 4;
 
 /// No request of GraphQL may ask for more digits: 64 MB of text, and a second of two cores.
 const MOST_DIGITS: usize = 64_000_000;
 
-/// A request may ask for so many values of the schema: two of the introspections that clients send.
+/// The most values of the schema in a request: two of the introspections that clients send.
 const SCHEMA_VALUES: usize = 50_000;
 
-/// What an operation costs, exactly.
+/// The exact cost of an operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
     /// Digits to evaluate or to look up, over the distinct indices.
@@ -69,7 +69,7 @@ const RESPONSE_TEXT_BYTES: usize = 128;
 /// The memory of a value of the schema: its description is the longest of it.
 const SCHEMA_VALUE_BYTES: usize = 256;
 
-/// The size of a field with this key, without its digits and what it tells of the schema.
+/// The size of a field with this key, without its digits and its values of the schema.
 pub(super) fn of_field(key: &str) -> Size {
     Size { execution: FIELD_BYTES, text: key.len() + FIELD_TEXT_BYTES }
 }
@@ -93,12 +93,12 @@ pub(super) fn of_errors(bytes: usize) -> Size {
     Size { execution: bytes, text: bytes }
 }
 
-/// How many digits a request may evaluate, and how many it may render, where indices go up to `max_n`.
+/// The most digits that a request may evaluate, and may render, where indices go up to `max_n`.
 pub(super) fn digits_per_request(max_n: Index) -> usize {
     (LONGEST_ANSWERS * fib::digit_count(max_n)).min(MOST_DIGITS)
 }
 
-/// What is left to the operations of a request.
+/// The rest for the operations of a request.
 pub(super) struct Budget {
     limit: usize,
     spent: Cost,
@@ -118,7 +118,7 @@ impl Budget {
         Size { execution: self.spent.evaluate / 2, text: self.spent.render }
     }
 
-    /// What the plan costs, if that is left. What an operation before it asks too is not evaluated again.
+    /// Charges the cost of the plan. A question that an operation before it asks too costs nothing to evaluate.
     ///
     /// # Errors
     /// The cost and the budget that it exceeds.
@@ -163,7 +163,7 @@ fn digits(question: Question) -> usize {
     }
 }
 
-/// How many digits the answer to a question holds, with these fields selected of it, in normal form.
+/// The digits that the answer to a question holds, with these fields selected of it, in normal form.
 pub(super) fn rendered(question: Question, selections: &SelectionSet) -> usize {
     let all = digits(question);
     let of_field = |selection: &Selection| {

@@ -36,10 +36,10 @@ fn registered_texts() -> Division {
     Division { small: 4 * 1024, capacity: REGISTERED_BYTES as u64, policy: EvictionPolicy::lru() }
 }
 
-/// About what it takes to keep an entry beside its key and value: nodes of the map and of the order of eviction.
+/// Approximate overhead of an entry beside its key and value: nodes of the map and of the order of eviction.
 const OVERHEAD_BYTES: usize = 300;
 
-/// The documents that came lately.
+/// Recently used documents.
 pub(super) struct Documents {
     model: Model,
     parsed: Classes<Arc<str>, Document>,
@@ -101,7 +101,7 @@ impl Documents {
         let hash = hash_of(named)?;
         match &request.document {
             None => {
-                // The words that clients of the protocol look for.
+                // Clients of the protocol look for these words.
                 let unknown = || Fault::new(Code::PersistedQueryNotFound, "PersistedQueryNotFound");
                 self.parsed(&self.registered.get(&hash).ok_or_else(unknown)?)
             }

@@ -1,9 +1,9 @@
-//! Bounds what a document may cost to read, while it is parsed and after: everything later, validation included, may
-//! take time quadratic in what passes here.
+//! Bounds the cost of reading a document, while it is parsed and after: everything later, validation included, may
+//! take time quadratic in its size.
 //!
-//! Both passes are linear in the document. The first sees tokens, the second what was parsed, where a fragment
+//! Both passes are linear in the document. The first sees tokens, the second the parsed document, where a fragment
 //! counts as often as it is spread: its size is reckoned once and remembered, so that a bomb of fragments, which is
-//! short and spreads to billions of fields, is told at a glance.
+//! short and spreads to billions of fields, is detected at a glance.
 
 use std::collections::HashMap;
 
@@ -21,8 +21,8 @@ const BYTES: usize = 128 * 1024;
 /// 2,500, the introspection of GraphiQL 300. Some 200 ns each to parse.
 const TOKENS: usize = 4_000;
 
-/// How deep brackets of any kind may be nested, and selections, in which a spread counts as a level. The introspection
-/// of GraphiQL has 16 levels; the library refuses 32.
+/// The deepest nesting of brackets of any kind, and of selections, in which a spread counts as a level. The
+/// introspection of GraphiQL has 16 levels; the library refuses 32.
 const NESTING: usize = 24;
 
 /// The most directives.
@@ -35,7 +35,7 @@ const SELECTIONS: usize = 1_000;
 /// The most aliases of an operation, counted likewise.
 const ALIASES: usize = 100;
 
-/// Counts what the lexer reads of a document.
+/// Counts the tokens that the lexer reads.
 pub(super) struct Meter {
     tokens: usize,
     directives: usize,
@@ -89,12 +89,12 @@ fn within(what: &str, count: usize, limit: usize) -> Result<(), Fault> {
     if count <= limit {
         return Ok(());
     }
-    // What is beyond all counting is not told by its number.
+    // A saturated count is not shown as a number.
     let count = if count == usize::MAX { "more than can be counted".into() } else { count.to_string() };
     Err(Fault::new(Code::QueryTooComplex, format!("a document has at most {limit} {what}, but this one has {count}")))
 }
 
-/// What a selection spreads to.
+/// The spread size of a selection.
 #[derive(Clone, Copy, Default)]
 struct Size {
     selections: usize,

@@ -73,7 +73,7 @@ pub(super) fn is_introspection(field: &Field) -> bool {
     matches!(field.name.node.as_str(), "__schema" | "__type" | "limits")
 }
 
-/// How many values these fields have at most, in normal form. Every list is taken for the longest of its name.
+/// The most values that these fields have, in normal form. Every list is taken for the longest of its name.
 pub(super) fn values(selections: &SelectionSet) -> usize {
     let of_field = |selection: &Selection| match selection {
         Selection::Field(field) => {

@@ -195,7 +195,7 @@ impl<'a> Lexer<'a> {
         Ok(())
     }
 
-    /// A string on one line. What its escapes stand for is told by [`super::strings`].
+    /// A string on one line. [`super::strings`] reads its escapes.
     fn string(&mut self) -> Result<Kind, Refusal> {
         let mut end = self.at + 1;
         loop {

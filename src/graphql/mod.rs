@@ -1,11 +1,11 @@
 //! The GraphQL schema and its execution. It knows of no transport.
 //!
 //! A request goes one way: its [`documents`] are read by the [`parser`] and held against the limits of the [`guard`] and the
-//! rules of [`validation`], once for each text; an [`operation`] is chosen and its variables are coerced; the [`plan`] says
-//! what it asks, and its [`cost`] is weighed; then the transport, which holds the memory of all requests, says whether there
-//! is room for the [`Prepared`] request; then all questions of the request go to the evaluator together, so that it sees the
-//! cache as it was at one lookup; and with the answers at hand the library executes the plan, whose outcome is the
-//! [`response`].
+//! rules of [`validation`], once for each text; an [`operation`] is chosen and its variables are coerced; the [`plan`]
+//! holds its questions, and its [`cost`] is weighed; then the transport, which holds the memory of all requests, says
+//! whether there is room for the [`Prepared`] request; then all questions of the request go to the evaluator together,
+//! so that it sees the cache as it was at one lookup; and with the answers at hand the library executes the plan,
+//! whose outcome is the [`response`].
 
 mod classes;
 mod code;
@@ -72,7 +72,7 @@ pub const MEMORY: [(&str, usize); 2] = [
 /// The schema, ready to execute requests.
 pub struct Api {
     documents: Documents,
-    /// Executes what was validated before.
+    /// Executes validated operations.
     schema: Schema,
     evaluator: Arc<Evaluator>,
     /// The turn of large requests, which are read and executed one at a time.
@@ -89,7 +89,7 @@ const SHORT_EXECUTION: usize = 128 * 1024;
 pub struct Execution {
     /// To each operation, in order.
     pub responses: Vec<Response>,
-    /// What is told of them.
+    /// The account of them.
     pub account: Account,
 }
 
@@ -102,7 +102,7 @@ pub struct Prepared {
 /// A plan that the budget has admitted.
 struct Admitted {
     plan: Plan,
-    /// What it costs, if the client asked.
+    /// Its cost, if the client asked.
     cost: Option<Cost>,
 }
 
@@ -114,7 +114,7 @@ impl Api {
         Self { documents: Documents::new(), schema, evaluator, turn: Semaphore::new(1) }
     }
 
-    /// Prepares the operations of one request, which share its budget. With `tells_cost` their responses say what they
+    /// Prepares the operations of one request, which share its budget. With `tells_cost` their responses hold their
     /// cost. Nothing is evaluated, and nothing that the client asks for is awaited.
     pub async fn prepare(&self, requests: Vec<Request>, tells_cost: bool) -> Prepared {
         let bytes = requests.iter().filter_map(|request| request.document.as_ref()).map(String::len).sum();
@@ -247,7 +247,7 @@ fn has_no_source(response: &async_graphql::Response) -> bool {
     !response.errors.is_empty() && response.errors.iter().all(is_of_arguments)
 }
 
-/// What is told of operations that ask these questions.
+/// The account of operations that ask these questions.
 fn account_of(questions: &BTreeSet<Question>) -> Account {
     let asks_fib = questions.iter().any(|question| matches!(question, Question::Fib(_)));
     let asks_pi = questions.iter().any(|question| matches!(question, Question::Pi(_)));

@@ -1,4 +1,4 @@
-//! The schema as its SDL declares it, with what every schema has beside: for those who look types up by their names.
+//! The schema as its SDL declares it, with the parts that every schema has: its types can be looked up by name.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! Which operation of a document is executed, with which variables.
+//! Chooses the operation of a document, and coerces its variables.
 
 use async_graphql::{
     Number, Positioned, Value, Variables,

@@ -1,7 +1,7 @@
 //! The parser: the grammar of executable documents by the letter (September 2025, section 2), one function a rule.
 //!
-//! It makes the library's types out of the tokens of the [`lexer`](super::lexer), and says what it found where it
-//! expected something else. It descends into itself only behind an opening bracket, whose depth is bounded.
+//! It makes the library's types out of the tokens of the [`lexer`](super::lexer); its errors name the token found and
+//! the one expected. It descends into itself only behind an opening bracket, whose depth is bounded.
 
 use async_graphql::{
     Name, Pos, Positioned,
@@ -69,7 +69,7 @@ enum Variables {
 
 struct Parser<'a> {
     lexer: Lexer<'a>,
-    /// The token that is looked at. No string has the text of another token, for it has its quotes.
+    /// The current token. No string has the text of another token, for it has its quotes.
     token: Token<'a>,
 }
 
@@ -95,7 +95,7 @@ impl<'a> Parser<'a> {
         if self.is(text) { Ok(self.advance()?.pos) } else { Err(self.unexpected(&format!("`{text}`"))) }
     }
 
-    /// The refusal of the token that is looked at.
+    /// The refusal of the current token.
     fn unexpected(&self, expected: &str) -> Refusal {
         syntax_error(expected, self.token, self.token.pos)
     }
@@ -163,7 +163,7 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    /// A description, which is for those who read documents.
+    /// A description, which is for readers of documents.
     fn description(&mut self) -> Result<bool, Refusal> {
         let is_string = matches!(self.token.kind, Kind::String | Kind::BlockString);
         if is_string {

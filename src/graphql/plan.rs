@@ -1,7 +1,7 @@
-//! What an operation asks, known before anything runs.
+//! The questions of an operation, known before anything runs.
 //!
 //! An operation is brought to its normal form: each field once, in the order in which fields are first met, with
-//! neither fragments nor directives nor variables. From it follows what is to be evaluated and what it costs, exactly.
+//! neither fragments nor directives nor variables. From it follow the questions to evaluate and their exact cost.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -32,13 +32,13 @@ pub(super) struct Plan {
     pub(super) shape: Shape,
     /// The errors of fields that have no argument to run with, which are null in the answer.
     pub(super) errors: Vec<ServerError>,
-    /// What it asks, each question once.
+    /// Its questions, each once.
     pub(super) questions: BTreeSet<Question>,
-    /// How many digits its answer has.
+    /// The digits that its answer has.
     pub(super) digits: usize,
     /// Whether its answers come one after the other.
     pub(super) is_subscription: bool,
-    /// How many values of the schema it asks for, at most.
+    /// The most values of the schema that it asks for.
     pub(super) introspected: usize,
     /// The memory that it takes, without that of values and their digits.
     pub(super) size: Size,
@@ -107,7 +107,7 @@ impl Plan {
     }
 }
 
-/// What a root field asks; nothing when its argument is out of range, which its resolver tells.
+/// The question of a root field; none when its argument is out of range, which its resolver reports.
 fn question(field: &Field, evaluator: &Evaluator) -> Option<Question> {
     match field.name.node.as_str() {
         "fib" => evaluator.index(int(field, "n")?).ok().map(Question::Fib),
@@ -149,7 +149,7 @@ struct Normalization<'a> {
 }
 
 impl<'a> Normalization<'a> {
-    /// The normal form of what is selected by any of these, for one object of a type. The guard bounds it, and validation
+    /// The normal form of all selections of these sets, for one object of a type. The guard bounds it, and validation
     /// has made sure that fields of one key are the same.
     ///
     /// # Errors

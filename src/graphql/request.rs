@@ -1,4 +1,4 @@
-//! A request as it comes in JSON, whatever carries it.
+//! A request as it comes in JSON, over any transport.
 
 use std::{fmt, marker::PhantomData, slice};
 
@@ -10,10 +10,10 @@ use serde::{
 
 use super::code::{Code, Fault};
 
-/// How many operations a batch may have.
+/// The most operations in a batch.
 const BATCH: usize = 10;
 
-/// How many variables a request may give values to: as many as the longest document may define.
+/// The most variables that a request may give values to: as many as the longest document may define.
 const VARIABLES: usize = 1_000;
 
 /// One operation to execute.
@@ -21,9 +21,9 @@ const VARIABLES: usize = 1_000;
 pub struct Request {
     /// The text of the document; without it the document is one that was registered.
     pub document: Option<String>,
-    /// Which of the document's operations to execute; not needed when there is one.
+    /// The name of the operation to execute; not needed when there is one.
     pub operation_name: Option<String>,
-    /// The values of the operation's variables. A list or an object, which no argument takes, has lost what was in it.
+    /// The values of the operation's variables. A list or an object, which no argument takes, has lost its contents.
     pub variables: Variables,
     /// The name under which the document is or will be registered.
     pub persisted: Option<PersistedQuery>,
@@ -39,7 +39,7 @@ pub struct PersistedQuery {
     pub sha256_hash: String,
 }
 
-/// What one body holds.
+/// The content of one body.
 #[derive(Debug, PartialEq)]
 pub enum Batch {
     /// A request.
@@ -108,7 +108,7 @@ impl Batch {
     }
 }
 
-/// For those that carry a request within something else.
+/// For transports that carry a request within something else.
 impl<'de> Deserialize<'de> for Request {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Object::<Members>::deserialize(deserializer).map(|Object(members)| members.into())
@@ -205,7 +205,7 @@ impl<'de> Visitor<'de> for GivenVisitor {
     }
 }
 
-/// The value of a variable, without what is in a list or an object.
+/// The value of a variable, without the contents of a list or an object.
 struct Scalar(Value);
 
 impl<'de> Deserialize<'de> for Scalar {

@@ -11,13 +11,13 @@ use super::{
     plan::Shape,
 };
 
-/// From this length on text is sent from where it is, and not copied.
+/// Text of this length or more is sent without being copied.
 const LONG_BYTES: usize = 16 * 1024;
 
 /// The answer to an operation.
 pub struct Response {
     pub(super) outcome: Outcome,
-    /// What it costs, if the client asked.
+    /// Its cost, if the client asked.
     pub(super) cost: Option<Cost>,
 }
 
@@ -122,7 +122,7 @@ impl Text {
                     self.raw(if k == 0 { "\"" } else { ",\"" });
                     self.raw(key);
                     self.raw("\":");
-                    // The library leaves out what it would make null.
+                    // The library leaves out fields that would be null.
                     self.value(fields.get(key).unwrap_or(&Value::Null), below);
                 }
                 self.raw("}");

@@ -8,13 +8,13 @@ use async_graphql::{
     parser::types::{Directive, ExecutableDocument, Field, Selection, SelectionSet},
 };
 
-/// What is selected for one object: for each key of the answer its fields, in the order in which keys are first met.
+/// The selections for one object: for each key of the answer its fields, in the order in which keys are first met.
 pub(super) type ByKey<'a> = IndexMap<&'a Name, Vec<&'a Positioned<Field>>>;
 
-/// Sorts what any of these sets selects, fragments included. What its directives exclude is left out.
+/// Sorts the fields that these sets select, fragments included, without those that directives exclude.
 ///
 /// # Errors
-/// When a directive can't tell whether it does.
+/// When the condition of a directive has no value.
 pub(super) fn by_key<'a, E>(
     document: &'a ExecutableDocument,
     sets: &[&'a SelectionSet],
@@ -27,7 +27,7 @@ pub(super) fn by_key<'a, E>(
     Ok(fields)
 }
 
-/// The same, whatever directives exclude.
+/// The same, with fields that directives exclude.
 pub(super) fn all_by_key<'a>(document: &'a ExecutableDocument, sets: &[&'a SelectionSet]) -> ByKey<'a> {
     let Ok(fields) = by_key::<Infallible>(document, sets, &|_| Ok(true));
     fields
@@ -59,7 +59,7 @@ fn collect<'a, E>(
     Ok(())
 }
 
-/// What is selected below fields of one key.
+/// The selections below fields of one key.
 pub(super) fn below<'a>(same: &[&'a Positioned<Field>]) -> Vec<&'a SelectionSet> {
     same.iter().map(|field| &field.node.selection_set.node).collect()
 }

@@ -1,6 +1,6 @@
 //! The values of strings (September 2025, section 2.9.4).
 
-/// The value of a string on one line, given what is between its quotes.
+/// The value of a string on one line, given the text between its quotes.
 ///
 /// # Errors
 /// The byte at which an escape begins that stands for no character.
@@ -57,8 +57,8 @@ fn hex(digits: &str) -> Option<u32> {
     if digits.is_empty() { None } else { digits.chars().try_fold(0, append) }
 }
 
-/// The value of a block string, given what is between its quotes: without the indentation that its lines have in common,
-/// and without blank lines at its begin and end (`BlockStringValue` in the specification).
+/// The value of a block string, given the text between its quotes: without the common indentation of its lines, and
+/// without blank lines at its begin and end (`BlockStringValue` in the specification).
 pub(super) fn block_value(content: &str) -> String {
     let content = content.replace(r#"\""""#, r#"""""#).replace("\r\n", "\n").replace('\r', "\n");
     let indentation = |line: &str| line.len() - line.trim_start_matches([' ', '\t']).len();

@@ -131,7 +131,7 @@ impl Fibonacci {
 }
 
 impl Fibonacci {
-    /// At most so many digits, printed where long work may be done.
+    /// At most `digits` digits, printed where long work may be done.
     async fn text(
         &self,
         context: &Context<'_>,

@@ -6,7 +6,7 @@ use super::{Walk, variables::Place};
 use crate::graphql::parser::Argument;
 
 impl<'a> Walk<'a, '_> {
-    /// Visits the arguments of what is called `of`, given those that it takes; `None` when it is unknown.
+    /// Visits the arguments of the field or directive `of`, given those that it takes; `None` when it is unknown.
     pub(super) fn arguments(
         &mut self,
         pos: Pos,
@@ -48,8 +48,8 @@ impl<'a> Walk<'a, '_> {
         }
     }
 
-    /// Required Arguments: an argument that takes no null and has no default is given. (A null that is given is told by
-    /// Values of Correct Type.)
+    /// Required Arguments: an argument that takes no null and has no default is given. (A null that is given is the
+    /// business of Values of Correct Type.)
     fn required_arguments(
         &mut self,
         pos: Pos,

@@ -1,8 +1,8 @@
 //! Validation: the rules of section 5 of the specification (September 2025), each a function of its name, in a file for
 //! each of the section's parts.
 //!
-//! A [`Walk`] visits every definition once and holds what it meets against the rules that need no more than that. What
-//! it learns of the uses of variables and fragments is then held against the rules for whole operations.
+//! A [`Walk`] visits every definition once and checks each node against the rules that need no more than that. The
+//! uses of variables and fragments that it collects are then checked against the rules for whole operations.
 
 mod arguments;
 mod directives;
@@ -31,10 +31,10 @@ use super::{
     parser::Definitions,
 };
 
-/// The most errors that are told of a document.
+/// The most errors that are reported of a document.
 const ERRORS: usize = 10;
 
-/// The most errors that are collected before the first [`ERRORS`] of them are told.
+/// The most errors that are collected before the first [`ERRORS`] of them are reported.
 const KEPT_ERRORS: usize = 1_000;
 
 /// The document of these definitions.
@@ -174,7 +174,7 @@ impl<'a> Walk<'a, '_> {
         self.selections(&operation.node.selection_set.node, root);
     }
 
-    /// Visits what is selected of a type; when it is `None`, there is no such type, and that was told.
+    /// Visits the selections of a type; when it is `None`, there is no such type, which was reported.
     fn selections(&mut self, set: &'a SelectionSet, parent: Option<&'a TypeDefinition>) {
         for selection in &set.items {
             match &selection.node {

@@ -22,8 +22,8 @@ impl<'a> Walk<'a, '_> {
     }
 }
 
-/// Single Root Field: a subscription has one field, which is none of the introspection, and it can't depend on a
-/// variable whether it has it.
+/// Single Root Field: a subscription has one field, which is none of the introspection, and no variable decides
+/// whether it has it.
 pub(super) fn single_root_field(
     document: &ExecutableDocument,
     operation: &Positioned<OperationDefinition>,
@@ -43,7 +43,7 @@ pub(super) fn single_root_field(
     }
 }
 
-/// The place of a @skip or @include at the root, in fragments too. The guard bounds what they spread to.
+/// The place of a @skip or @include at the root, in fragments too. The guard bounds the spreads.
 fn condition_within(document: &ExecutableDocument, set: &SelectionSet) -> Option<Pos> {
     set.items.iter().find_map(|selection| {
         let mut directives = selection.node.directives().iter();

@@ -79,7 +79,7 @@ fn fits(model: &Model, value: &Value, kind: &Type) -> bool {
                     kind.values.iter().any(|value| value.node.value.node == *name)
                 }
                 (Some(TypeKind::Enum(_)), _) => false,
-                // A scalar of the schema's own takes what its resolvers take, and another type is told elsewhere.
+                // A custom scalar takes what its resolvers take, and another type is reported elsewhere.
                 _ => true,
             },
         },

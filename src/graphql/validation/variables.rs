@@ -15,7 +15,7 @@ use crate::graphql::model::{Model, name_of};
 pub(super) struct Use<'a> {
     pub(super) variable: &'a Name,
     pub(super) pos: Pos,
-    /// `None` when it is unknown, which is told elsewhere.
+    /// `None` when it is unknown, which is reported elsewhere.
     pub(super) place: Option<Place<'a>>,
 }
 
@@ -86,8 +86,8 @@ pub(super) fn must_be_used(operation: &OperationDefinition, uses: &[&Uses], erro
     }
 }
 
-/// All Variable Usages Are Allowed: a variable is of a type that its place takes. One that can be of no variable is told
-/// once, where it is defined.
+/// All Variable Usages Are Allowed: a variable is of a type that its place takes. A type that no variable can have is
+/// reported once, at its definition.
 pub(super) fn usages_are_allowed(operation: &OperationDefinition, uses: &[&Uses], model: &Model, errors: &mut Errors) {
     let definitions = operation.variable_definitions.iter().map(|definition| &definition.node);
     let definitions = definitions.filter(|definition| is_input_type(model, name_of(&definition.var_type.node)));
