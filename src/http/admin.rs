@@ -51,7 +51,7 @@ async fn admit(State(is_local): State<bool>, request: Request, next: Next) -> Re
 /// Whether a host is an address, or a name that is never looked up beyond this machine (RFC 6761, section 6.3).
 ///
 /// A page in a browser of this machine may come from a name that leads to 127.0.0.1 meanwhile (DNS rebinding). The
-/// browser takes what it reads there for its own, and the name in `Host` alone tells it from an operator.
+/// browser takes all that it reads there for its own, and the name in `Host` alone tells it from an operator.
 fn is_local_host(host: &str) -> bool {
     let is_localhost = host.rsplit('.').next().is_some_and(|last| last.eq_ignore_ascii_case("localhost"));
     is_localhost || host.parse::<Ipv4Addr>().is_ok() || address_in_brackets(host).is_some()
@@ -63,7 +63,7 @@ fn readiness(is_draining: bool, condition: Condition) -> (StatusCode, Json<Value
     (status, Json(json!({"status": word, "store": store(condition)})))
 }
 
-/// What there is to say of the store.
+/// The status of the store, as JSON.
 fn store(Condition { location, reads, writes }: Condition) -> Value {
     let is_well = reads.is_none() && writes.is_none();
     let word = |trouble: Option<String>| trouble.unwrap_or_else(|| "ok".into());

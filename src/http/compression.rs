@@ -16,7 +16,7 @@ use crate::workers::{Panicked, Workers};
 /// Answers up to this length are not compressed: they fit one packet in any case.
 pub(super) const SHORT_BYTES: usize = 1024;
 
-/// Compressed at a time, some milliseconds of work.
+/// Bytes compressed at a time, some milliseconds of work.
 const PIECE_BYTES: usize = 128 * 1024;
 
 /// The level of gzip, of 9. Digits compress to 0.47 at all levels from here on.
@@ -41,7 +41,7 @@ pub(super) fn bytes(coding: Coding, text: usize) -> usize {
     }
 }
 
-/// All of an answer, compressed. What is one piece of work is done at once, so that no encoder waits for its turn.
+/// All of an answer, compressed. One piece of work runs inline, so that no encoder waits for its turn.
 ///
 /// # Errors
 /// When the work panics.
@@ -103,7 +103,7 @@ impl Encoder {
         })
     }
 
-    /// Takes a piece in, and gives what is ready.
+    /// Takes a piece in, and returns the output so far.
     fn encode(&mut self, piece: &[u8]) -> Bytes {
         match self {
             Self::Gzip(encoder) => taken(&encoder.write_all(piece), encoder.get_mut()),
@@ -111,7 +111,7 @@ impl Encoder {
         }
     }
 
-    /// What is left.
+    /// The rest.
     fn finish(self) -> Bytes {
         match self {
             Self::Gzip(encoder) => encoder.finish().unwrap_or_default().into(),
@@ -120,7 +120,7 @@ impl Encoder {
     }
 }
 
-/// What was written to memory, which never fails.
+/// The bytes written to memory, which never fails.
 fn taken(written: &io::Result<()>, output: &mut Vec<u8>) -> Bytes {
     debug_assert!(written.is_ok(), "memory takes what is written");
     std::mem::take(output).into()

@@ -1,4 +1,4 @@
-//! Which pages of other origins may call from a browser (the CORS protocol of the Fetch standard). Never with
+//! Admits pages of other origins that call from a browser (the CORS protocol of the Fetch standard). Never with
 //! credentials: the API is public and read-only.
 
 use axum::{
@@ -12,13 +12,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-/// How long a browser may remember what a preflight allowed, in seconds: a day, which browsers cap at less.
+/// The seconds for which a browser may cache a preflight: a day, which browsers cap at less.
 const PREFLIGHT_AGE: HeaderValue = HeaderValue::from_static("86400");
 
-/// The origins that may read in a browser's Resource Timing how long an answer took, `Server-Timing` included.
+/// The origins that may read the timing of an answer in a browser (Resource Timing), `Server-Timing` included.
 const TIMING_ALLOW_ORIGIN: HeaderName = HeaderName::from_static("timing-allow-origin");
 
-/// All, which is what a star means without credentials.
+/// All, as a star means without credentials.
 const ALL: HeaderValue = HeaderValue::from_static("*");
 
 /// All, and the one that the star leaves out.
@@ -41,7 +41,7 @@ impl Origins {
         origins.contains(origin) || headers.get(HOST).is_some_and(|host| is_at(origin.as_bytes(), host.as_bytes()))
     }
 
-    /// Says who may read an answer to a request from `origin`.
+    /// Lets `origin` read an answer, if it may.
     pub(super) fn allow(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
         let allowed = match self {
             Self::Any => Some(ALL),
@@ -63,12 +63,12 @@ fn is_at(origin: &[u8], host: &[u8]) -> bool {
     authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
 }
 
-/// Whether a browser asks first what it may send.
+/// Whether a browser asks for permission to send.
 pub(super) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
     method == Method::OPTIONS && headers.contains_key(ORIGIN) && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// What it may send: all that it can.
+/// Permits all that a browser can send.
 pub(super) fn preflight() -> Response {
     let head = [
         (ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET,POST")),

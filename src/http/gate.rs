@@ -1,7 +1,7 @@
 //! The gate: every byte that a client makes the process hold has a permit before it is held.
 //!
-//! Each listener has one budget for what comes in (heads, bodies, messages) and one for what goes out (answers, and what
-//! they are made from). Beside them each connection has a small share of its own in both directions, which nobody else
+//! Each listener has one budget for incoming bytes (heads, bodies, messages) and one for outgoing ones (answers, and
+//! their ingredients). Beside them each connection has a small share of its own in both directions, which nobody else
 //! can take: small requests pass while large ones fill the budgets. A permit takes from the share if it fits in there,
 //! and else from the budget.
 //!
@@ -18,12 +18,12 @@ use tokio::{sync::Semaphore, task::yield_now};
 
 use crate::telemetry::{self, Direction};
 
-/// The budget of the public listener for what comes in: forty of the longest bodies. With ten thousand connections
+/// The budget of the public listener for incoming bytes: forty of the longest bodies. With ten thousand connections
 /// beside them, heads and bodies take 300 MB.
 pub(super) const INCOMING_BYTES: usize = 40 * 1024 * 1024;
 
-/// The budget of the public listener for what goes out: two of the longest answers that any server gives, and fifteen of
-/// the longest by default.
+/// The budget of the public listener for outgoing bytes: two of the longest answers that any server gives, and fifteen
+/// of the longest by default.
 pub(super) const OUTGOING_BYTES: usize = 128 * 1024 * 1024;
 
 /// The budget of all sockets for messages that come in. It is one of its own, since a message takes its permit when it is
@@ -110,7 +110,7 @@ impl Client {
         Arc::new(Self { gate: Arc::clone(gate), share, discarding: AtomicUsize::new(0) })
     }
 
-    /// A body begins to be thrown away: until the end of it, what the client sends is no head.
+    /// A body begins to be thrown away: until the end of it, the client sends no head.
     pub(super) fn discard(self: &Arc<Self>) -> Discarding {
         self.discarding.fetch_add(1, Relaxed);
         Discarding(Arc::clone(self))
@@ -166,12 +166,12 @@ pub(super) struct Permit {
 }
 
 impl Permit {
-    /// For how many bytes it is.
+    /// The bytes that it is for.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Makes it one for this many bytes. While it grows, the old bytes are held as well, since what is held is copied.
+    /// Makes it one for this many bytes. While it grows, the old bytes are held as well, since they are copied.
     ///
     /// # Errors
     /// [`Full`] when there is no room; then it is as it was.
@@ -251,7 +251,7 @@ impl Budget {
 mod tests {
     use super::*;
 
-    /// How much of a gate is left: in its common budgets, and in the share of one connection.
+    /// The rest of a gate: of its common budgets, and of the share of one connection.
     fn left(client: &Client) -> [usize; 4] {
         [&client.gate.budgets.incoming, &client.gate.budgets.outgoing, &client.share.incoming, &client.share.outgoing]
             .map(|budget| budget.left.load(Relaxed))

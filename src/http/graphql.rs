@@ -190,7 +190,7 @@ fn is_json(headers: &HeaderMap) -> Result<(), Refusal> {
     }
     let charsets =
         parts.filter_map(|part| part.split_once('=')).filter(|(name, _)| name.eq_ignore_ascii_case("charset"));
-    // The second is no registered name, but what many clients send.
+    // The second is no registered name, but many clients send it.
     let is_utf8 = |charset: &str| ["utf-8", "utf8"].iter().any(|name| charset.eq_ignore_ascii_case(name));
     if !charsets.map(|(_, charset)| charset.trim_matches('"')).all(is_utf8) {
         return refused("send the request in UTF-8, with the header Content-Type: application/json; charset=utf-8");

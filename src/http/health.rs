@@ -9,7 +9,7 @@ use thiserror::Error;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-/// How long the answer may take: what takes longer is no use to who asks.
+/// The timeout of the answer: a later one is no use to the caller.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The longest answer that is read. That of `/readyz` has some hundred bytes.
@@ -71,7 +71,7 @@ fn authority(target: &str) -> Option<&str> {
     (is_host && port.parse::<u16>().is_ok_and(|port| port != 0)).then_some(target)
 }
 
-/// The status and the answer, or why there is none.
+/// The status and the answer, or the cause of failure.
 async fn ask(authority: &str) -> Result<(StatusCode, String), String> {
     let socket = TcpStream::connect(authority).await.map_err(|error| match error.kind() {
         ErrorKind::ConnectionRefused => "nothing listens there".to_owned(),

@@ -11,13 +11,13 @@ use super::{
     refusal::Refusal,
 };
 
-/// About what an open request takes beside its bytes: its task, and what its handler keeps on the way.
+/// Approximate memory of an open request beside its bytes: its task, and the state of its handler.
 const REQUEST_BYTES: usize = 6 * 1024;
 
 /// The memory of a header beside its text: its place in the map.
 const HEADER_BYTES: usize = 64;
 
-/// The permits for what an answer holds, an extension of its response; none for bytes that are part of the program.
+/// The permits of an answer, an extension of its response; none for bytes that are part of the program.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Held {
     _permits: [Option<Arc<Permit>>; 2],
@@ -42,8 +42,8 @@ impl Held {
     }
 }
 
-/// Checks the head of a request and passes it through the gate: `answer` runs with a permit for the head, and its response leaves with one for its
-/// body. Without room for either the answer is a refusal.
+/// Checks the head of a request and passes it through the gate: `answer` runs with a permit for the head, and its
+/// response leaves with one for its body. Without room for either the answer is a refusal.
 pub(super) async fn through<F: Future<Output = Response>>(
     client: &Arc<Client>,
     request: Request,
@@ -68,7 +68,7 @@ fn with_permit(client: &Arc<Client>, mut response: Response) -> Result<Response,
     Ok(response)
 }
 
-/// About how many bytes the head of a request takes in memory.
+/// Approximate bytes of the head of a request in memory.
 fn head_bytes(request: &Request) -> usize {
     let uri = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
     uri + headers_bytes(request.headers())

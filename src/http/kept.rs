@@ -12,14 +12,14 @@ use moka::sync::Cache;
 use super::reply::{Form, Lifetime, Reply};
 use crate::telemetry::Account;
 
-/// What all that is kept may take, in bytes.
+/// The capacity for all kept answers, in bytes.
 pub(super) const KEPT_BYTES: usize = 64 * 1024 * 1024;
 
 /// The largest entry that is kept. Beyond it the lookup that is saved is nothing to sending the answer, and one entry would
 /// take the place of thousands.
 const ENTRY_BYTES: usize = 1024 * 1024;
 
-/// About what it takes to keep an answer beside its bytes and those of its request.
+/// Approximate overhead of a kept answer beside its bytes and those of its request.
 const OVERHEAD_BYTES: usize = 300;
 
 /// A request: everything that its answer follows from.
@@ -39,11 +39,11 @@ impl Hash for Asked {
     }
 }
 
-/// How long an answer is kept. The cache does not hear of requests that are answered from here, and a store that evicts
-/// what was not used for long would lose what is asked for all the time; so its entries are looked up now and then.
+/// The lifetime of a kept answer. The cache does not hear of requests that are answered from here, and a store that
+/// evicts the least recently used would lose the most wanted entries; so they are looked up now and then.
 const LIFE: Duration = Duration::from_secs(10);
 
-/// How many requests of late are known by their hash, in 128 KiB.
+/// The number of recent requests known by their hash, in 128 KiB.
 const MET: usize = 16 * 1024;
 
 /// Answers to be sent again.
@@ -89,7 +89,7 @@ impl Kept {
     }
 }
 
-/// What it takes to keep an answer.
+/// The size of a kept answer.
 fn bytes(asked: &Asked, reply: &Reply) -> usize {
     asked.text.len() + reply.bytes() + OVERHEAD_BYTES
 }

@@ -53,22 +53,22 @@ use crate::{
 /// From being asked to stop to the end: orchestrators grant more before they kill.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// The end of it, which open requests may not take: the cache writes what it still has, or tells what is lost, in 2 s.
+/// The end of it, reserved for the cache: it writes its queue, or logs the loss, in 2 s.
 const FAREWELL: Duration = Duration::from_millis(2_500);
 
-/// How long the store may take nothing at the end before the rest is given up.
+/// At the end, the rest is given up after the store took nothing for this long.
 const STORE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long the last spans may take, as long as the drain does.
+/// The timeout of the last spans, within that of the drain.
 const SPANS: Duration = Duration::from_secs(1);
 
 /// The longest request: far more than a document with a hundred aliases.
 const BODY_BYTES: usize = 1024 * 1024;
 
-/// How long a body, or a message of a socket, may take to come.
+/// The time for a body, or a message of a socket, to come.
 const BODY_TIME: Duration = Duration::from_secs(20);
 
-/// How long a request may take, from its head to its answer.
+/// The deadline of a request, from its head to its answer.
 const REQUEST_TIME: Duration = Duration::from_secs(30);
 
 /// The memory that this room may hold, in bytes, by what it is held for. docs/operating.md adds the rooms up.
@@ -82,7 +82,7 @@ pub const MEMORY: [(&str, usize); 7] = [
     ("pages, unpacked", pages::UNPACKED_BYTES),
 ];
 
-/// What the handlers answer from.
+/// The state of the handlers.
 struct Service {
     api: Arc<Api>,
     evaluator: Arc<Evaluator>,
@@ -101,9 +101,9 @@ struct Service {
 
 /// Serves until `shutdown`, then drains.
 ///
-/// From `shutdown` on `/readyz` says no, and each answer of HTTP/1.1 closes its connection, so that proxies leave without a
-/// connection being closed on them. New connections are still taken for `drain_delay`, which is how long the one who sends
-/// traffic may take to learn of it. Then what is open is answered, the cache writes what it has, and this returns; what
+/// From `shutdown` on `/readyz` says no, and each answer of HTTP/1.1 closes its connection, so that proxies leave
+/// without a connection being closed on them. New connections are still taken for `drain_delay`, the time for load
+/// balancers to learn of it. Then open requests are answered, the cache writes its queue, and this returns; all that
 /// takes longer than ten seconds is cut. To drop it cuts everything.
 pub async fn serve(
     public: TcpListener,
@@ -153,7 +153,7 @@ pub async fn serve(
     });
     let answered = answered.await;
     let kept = timeout_at(deadline, evaluator.drain(STORE_PATIENCE)).await;
-    // What a collector has not taken by then is lost.
+    // Spans not taken by a collector by then are lost.
     let _ = timeout_at(deadline.min(Instant::now() + SPANS), spawn_blocking(telemetry::flush_spans)).await;
     if answered.is_err() || kept.is_err() {
         telemetry::drain_cut();

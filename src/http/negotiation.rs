@@ -1,4 +1,4 @@
-//! Which form of an answer a client wants (RFC 9110, section 12).
+//! The form of an answer that a client wants (RFC 9110, section 12).
 
 use axum::http::{
     HeaderMap, HeaderName,
@@ -44,8 +44,8 @@ impl Media {
         }
     }
 
-    /// The best of what is offered, or `None` when nothing of it is acceptable. What comes first is given when the client
-    /// does not care; what a client names goes before what it takes as one of many, and then what comes later.
+    /// The best of `offered`, or `None` when none is acceptable. Without a preference it is the first; an exact type
+    /// beats a wildcard, and among equal exact types the later offer wins.
     pub(super) fn choose(headers: &HeaderMap, offered: &[Self]) -> Option<Self> {
         let ranges = || ranges(headers, &ACCEPT);
         if ranges().next().is_none() {
@@ -63,7 +63,7 @@ impl Media {
                 };
                 Some((precision, quality))
             });
-            // The most precise range that matches tells how good it is.
+            // The most precise range that matches has its quality.
             matching.max().filter(|(_, quality)| *quality > 0).map(|(precision, quality)| (quality, precision))
         };
         let mut best = None;
@@ -71,7 +71,7 @@ impl Media {
             let Some((quality, precision)) = preference(media) else { continue };
             // Among those that a client takes with all others, the first offered stays.
             let rank = (quality, precision == 2);
-            // A client that takes events as well as anything else wants them for what comes in several.
+            // A client that takes events as well as anything else wants them for answers in several parts.
             let goes_before = media != Self::EventStream && rank.1;
             if best.is_none_or(|(_, before)| rank > before || rank == before && goes_before) {
                 best = Some((media, rank));
@@ -81,7 +81,7 @@ impl Media {
     }
 }
 
-/// How an answer is compressed.
+/// The compression of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Coding {
     /// Not at all.
@@ -110,7 +110,7 @@ impl Coding {
             named.or_else(any).map_or(0, |(_, quality)| quality)
         };
         let (brotli, gzip) = (quality("br"), quality("gzip"));
-        // Where identity is named it may be liked better; else anything is that is taken at all.
+        // Identity may be preferred where it is named; else any accepted coding beats it.
         let identity = ranges(headers, &ACCEPT_ENCODING).find(|(coding, _)| coding.eq_ignore_ascii_case("identity"));
         let identity = identity.map_or(0, |(_, quality)| quality);
         if brotli > 0 && brotli >= gzip && brotli >= identity {
@@ -135,7 +135,7 @@ fn ranges<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item =
     })
 }
 
-/// A quality between 0 and 1, of which three decimals count; what is not well-formed counts as 1.
+/// A quality between 0 and 1, of which three decimals count; a malformed one counts as 1.
 fn thousandths(quality: &str) -> u32 {
     let (whole, decimals) = quality.split_once('.').unwrap_or((quality, ""));
     let is_number = decimals.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,4 +1,4 @@
-//! What a person with a browser sees: the files of `web`, which were built and compressed before.
+//! The pages for a person with a browser: the files of `web`, which were built and compressed before.
 
 use std::{
     io::Read,
@@ -39,13 +39,13 @@ static FILES: LazyLock<Vec<File>> =
 
 static SCHEMA: LazyLock<String> = LazyLock::new(sdl);
 
-/// Nothing but what comes from here may run or be asked. GraphiQL's editor sets styles in place.
+/// Only this server may be asked, and only its scripts run. GraphiQL's editor sets styles in place.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; worker-src 'self'; connect-src 'self'; style-src 'self' 'unsafe-inline'; \
      font-src 'self' data:; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
-/// What is said of a page, which names its assets anew with each version.
+/// Revalidates a page, which names its assets anew with each version.
 const ASK_AGAIN: HeaderValue = HeaderValue::from_static("no-cache");
 
 /// `GET /`: the explorer.
@@ -65,7 +65,7 @@ pub(super) async fn without_slash(uri: Uri) -> impl IntoResponse {
     ([(CACHE_CONTROL, NO_STORE)], Redirect::permanent(&format!("../graphql{query}")))
 }
 
-/// `GET /assets/{name}`: what the pages are made of.
+/// `GET /assets/{name}`: the parts of the pages.
 pub(super) async fn asset(
     State(service): State<Arc<Service>>,
     name: Option<Path<String>>,
@@ -73,7 +73,7 @@ pub(super) async fn asset(
     headers: HeaderMap,
 ) -> Response {
     let name = name.map(|Path(name)| format!("assets/{name}")).unwrap_or_default();
-    // Its name has the hash of what is in it.
+    // Its name has the hash of its content.
     match File::find(&name) {
         Some(file) => respond(file, &service, IMMUTABLE, Coding::choose(&headers)).await,
         None => refusal::not_found(uri).await,

@@ -7,8 +7,8 @@ use futures_util::FutureExt;
 
 use super::{connections::Answers, gate::Client, refusal::Refusal};
 
-/// The site's answer. A panic, which was logged where it happened, is answered with a 500; that a handler may have
-/// left something half done is no danger: what handlers share is changed in whole steps.
+/// The site's answer. A panic, which was logged where it happened, is answered with a 500. A handler that stopped half
+/// way is no danger: shared state is changed in whole steps.
 pub(super) async fn caught(site: &impl Answers, request: Request, client: &Arc<Client>) -> Response {
     let speaks_graphql = request.uri().path() == "/graphql";
     let answer = AssertUnwindSafe(site.answer(request, client)).catch_unwind().await;

@@ -1,4 +1,4 @@
-//! What a client gets when it gets no answer: errors of GraphQL, or problem details (RFC 9457).
+//! The response to a request without an answer: errors of GraphQL, or problem details (RFC 9457).
 
 use axum::{
     http::{
@@ -22,8 +22,8 @@ pub(super) struct Refusal {
 
 /// The status of an answer without data, in the one place where it is chosen.
 ///
-/// In `application/json` GraphQL's own errors come with 200, as clients of old expect, who take any other status for an
-/// answer of something between; in every other form a status tells what the answer is.
+/// In `application/json` GraphQL's own errors come with 200, as old clients expect, which take any other status for an
+/// answer of something between; in every other form a status tells errors from data.
 pub(super) fn status(code: Code, media: Media) -> StatusCode {
     match code {
         Code::Overloaded | Code::DeadlineExceeded => StatusCode::SERVICE_UNAVAILABLE,
@@ -42,12 +42,12 @@ pub(super) fn status(code: Code, media: Media) -> StatusCode {
 }
 
 impl Refusal {
-    /// A request that is not what it must be in the way that the status says.
+    /// A request that is wrong in the way that the status says.
     pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
         Self { status, fault: Fault::new(Code::BadRequest, message), header: None }
     }
 
-    /// The refusal with a header that says what is right.
+    /// The refusal with a header that names the remedy.
     pub(super) fn with_header(self, name: HeaderName, value: HeaderValue) -> Self {
         Self { header: Some((name, value)), ..self }
     }

@@ -26,10 +26,10 @@ use super::{
 };
 use crate::telemetry::Account;
 
-/// The header by which a client asks what its operation costs.
+/// The header by which a client asks for its cost.
 pub(super) const COST: HeaderName = HeaderName::from_static("x-phipi-cost");
 
-/// What decides the bytes of an answer, beside the method and what is asked.
+/// All that decides the bytes of an answer, beside the method and the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Form {
     pub(super) media: Media,
@@ -64,10 +64,10 @@ impl Form {
     }
 }
 
-/// How long an answer holds.
+/// The lifetime of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lifetime {
-    /// Forever: whoever asks the same will get the same.
+    /// Forever: the same request gets the same answer.
     Immutable,
     /// Once.
     Passing,
@@ -93,7 +93,7 @@ pub(super) fn head(form: Form, lifetime: Lifetime, method: &Method, headers: &He
     (head, is_known)
 }
 
-/// Whether a client has what the tag names.
+/// Whether a client has the bytes of the tag.
 pub(super) fn has(headers: &HeaderMap, tag: &str) -> bool {
     headers
         .get_all(IF_NONE_MATCH)
@@ -102,16 +102,16 @@ pub(super) fn has(headers: &HeaderMap, tag: &str) -> bool {
         .any(|line| line.split(',').map(str::trim).any(|known| known == "*" || known.trim_start_matches("W/") == tag))
 }
 
-/// Tells a client that it has the bytes. Their length is left open: none is told where there is none to tell (a HEAD
-/// would have that of the empty body).
+/// Tells a client that it has the bytes. There is no Content-Length on a 304: a HEAD would announce that of the empty
+/// body, 0.
 pub(super) fn not_modified(head: HeaderMap) -> Response {
     (StatusCode::NOT_MODIFIED, head, Body::from_stream(stream::empty::<Result<Bytes, Infallible>>())).into_response()
 }
 
-/// What is said of what never changes.
+/// `Cache-Control` of an immutable answer.
 pub(super) const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
-/// What is said of an answer that holds once.
+/// `Cache-Control` of an answer that holds once.
 pub(super) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// An answer in pieces, which may be sent many times.
@@ -124,7 +124,7 @@ pub(super) struct Reply {
     pub(super) content: Arc<Content>,
 }
 
-/// The bytes of an answer, and the permit of all who send them at once.
+/// The bytes of an answer, and the permit that concurrent senders share.
 #[derive(Debug)]
 pub(super) struct Content {
     pieces: Vec<Bytes>,
@@ -149,7 +149,7 @@ impl Content {
 }
 
 impl Reply {
-    /// How long it is.
+    /// Its length.
     pub(super) fn bytes(&self) -> usize {
         self.content.bytes
     }

@@ -58,7 +58,7 @@ pub(super) async fn fib(
     answer.await.unwrap_or_else(Refusal::into_problem)
 }
 
-/// What it takes to stream this many digits: two pieces of text, and an encoder if they are compressed.
+/// The memory for streaming this many digits: two pieces of text, and an encoder if they are compressed.
 fn buffer_bytes(coding: Coding, digits: usize) -> usize {
     const PIECES_BYTES: usize = 128 * 1024;
     let encoder = if coding == Coding::Identity || digits <= SHORT_BYTES { 0 } else { ENCODER_BYTES };
@@ -90,7 +90,7 @@ fn form(headers: &HeaderMap) -> Result<Form, Refusal> {
     let message = "an answer is application/json or text/plain: name one in the header Accept";
     let form = Form::choose(headers, &[Media::Json, Media::Text]);
     let form = form.ok_or_else(|| Refusal::new(StatusCode::NOT_ACCEPTABLE, message))?;
-    // What it costs is told in GraphQL alone.
+    // The cost is shown in GraphQL alone.
     Ok(Form { tells_cost: false, ..form })
 }
 
@@ -100,7 +100,7 @@ impl Service {
         timeout(REQUEST_TIME, answer).await.map_err(|_| Refusal::deadline())
     }
 
-    /// The answer with these digits, so many in all; in JSON they are a number of any length.
+    /// The answer with these digits, `digits` in all; in JSON they are a number of any length.
     fn stream(
         &self,
         form: Form,

@@ -1,4 +1,4 @@
-//! What clients find: the paths of the public listener.
+//! The paths of the public listener.
 
 use std::{pin::pin, sync::Arc};
 
@@ -119,7 +119,7 @@ async fn method_not_allowed(method: Method, uri: Uri) -> Response {
 mod tests {
     use super::*;
 
-    /// The size of what a function returns, which is not called.
+    /// The size of a function's result; it is not called.
     fn size_of_return<F>(_: impl FnOnce(&'static Site, Request, &'static Arc<Client>) -> F) -> usize {
         size_of::<F>()
     }

@@ -16,9 +16,9 @@ pub(super) struct Values(Mutex<HashMap<Copy, Arc<Shared>>>);
 type Copy = (Question, usize);
 
 impl Values {
-    /// The permit that all who stream a value have in common: `permit`, if nobody streams it yet, or if it is so small that
-    /// each client pays for it with its share. Time: linear in the
-    /// values that are streamed, of which the budget admits some hundreds.
+    /// The permit that all streams of a value share: `permit`, if nobody streams it yet, or if it is so small that each
+    /// client pays for it with its share. Time: linear in the values that are streamed, of which the budget admits some
+    /// hundreds.
     pub(super) fn share<T>(&self, question: Question, value: &Arc<T>, permit: Permit) -> Result<Arc<Permit>, Full> {
         if permit.bytes() <= SHARE_BYTES {
             return Ok(Arc::new(permit));

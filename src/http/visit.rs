@@ -1,4 +1,4 @@
-//! A request from its head to the head of its answer, and what is told of it there: to the log, to the metrics, to the
+//! A request from its head to the head of its answer, and its report there: to the log, to the metrics, to the
 //! collector of spans, and to the client.
 
 use std::{
@@ -19,16 +19,16 @@ use http_body::Body as _;
 use super::{head::only, reply::NO_STORE};
 use crate::telemetry::{self, Account, RequestSpan};
 
-/// How long the parts of an answer took, for the tools of a browser.
+/// The time of each part of an answer, for the tools of a browser.
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
-/// The span of the one who sent a request (W3C Trace Context).
+/// The span of the sender of a request (W3C Trace Context).
 const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// The span of a request, for the one who sent it (W3C Trace Context, level 2).
+/// The span of a request, for its sender (W3C Trace Context, level 2).
 const TRACE_RESPONSE: HeaderName = HeaderName::from_static("traceresponse");
 
-/// What is not of ours is not told, however it is named.
+/// Stands for any unknown name: no input becomes a label.
 pub(super) const OTHER: &str = "other";
 
 /// A request that is being answered.
@@ -47,7 +47,7 @@ impl Visit {
         Self { began: Instant::now(), method, route, span }
     }
 
-    /// What the request goes through.
+    /// Runs `answer` in the span.
     pub(super) fn within<F: Future + Unpin>(&self, answer: F) -> impl Future<Output = F::Output> {
         self.span.within(answer)
     }
@@ -77,7 +77,7 @@ impl Visit {
     }
 }
 
-/// What panics is answered further out, and told of here.
+/// A panic is answered further out, and reported here.
 impl Drop for Visit {
     fn drop(&mut self) {
         if thread::panicking() {
@@ -87,17 +87,17 @@ impl Drop for Visit {
     }
 }
 
-/// What is told of an answer that asked for nothing, or of a refusal.
+/// The account of an answer that asked for nothing, or of a refusal.
 fn without_account(status: StatusCode) -> Account {
     if status.is_client_error() || status.is_server_error() { Account::REFUSED } else { Account::default() }
 }
 
-/// How long a body is that is streamed, if its head says so.
+/// The length of a streamed body, if its head says so.
 fn announced(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// A method as it is told.
+/// A method as it is reported.
 pub(super) fn method_of(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

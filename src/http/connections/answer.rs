@@ -34,7 +34,7 @@ pub(super) struct Answer {
     is_http2: bool,
 }
 
-/// What an answer holds until its last byte is written.
+/// Held by an answer until its last byte is written.
 #[derive(Debug)]
 struct Sending {
     progress: Arc<Progress>,
@@ -85,7 +85,7 @@ impl hyper::body::Body for Answer {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Piece>, axum::Error>>> {
         let Some(bytes) = ready!(self.poll_bytes(cx)).transpose()? else {
             if self.is_http2 {
-                // As long as the stream has not ended it can be reset, and what waits in it be freed.
+                // As long as the stream has not ended it can be reset, and its buffer be freed.
                 ready!(self.sending.progress.poll_taken(cx));
             }
             return Poll::Ready(None);

@@ -50,7 +50,7 @@ pub(super) async fn run(socket: TcpStream, site: Arc<impl Answers>, slot: Slot) 
     let connection = pin!(door.protocols.serve_connection_with_upgrades(stream, answer));
     let mut connection = InPlace::new(connection);
     let mut look = pin!(sleep_until(Instant::now() + door.limits.head.min(door.limits.idle)));
-    // One of its own, since what all connections share would be fought for whenever one of them is woken.
+    // One of its own, since a shared one would be contended whenever a connection is woken.
     let draining = door.draining.child_token();
     let mut is_leaving = false;
     loop {

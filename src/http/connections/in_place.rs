@@ -14,7 +14,7 @@ use std::{
 
 use futures_util::task::AtomicWaker;
 
-/// So often in a row a future may go on before others have their turn.
+/// The polls in a row that a future may have before others have their turn.
 const TURNS: usize = 8;
 
 /// A future that, woken while it is polled, is polled again at once.
@@ -27,7 +27,7 @@ pub(super) struct InPlace<F> {
     waker: Waker,
 }
 
-/// What the future is woken by.
+/// The waker of the future.
 struct Bell {
     state: AtomicU8,
     task: AtomicWaker,
@@ -88,7 +88,7 @@ mod tests {
 
     use super::*;
 
-    /// A future that wakes itself so often before it is done, and how often it was polled.
+    /// A future that wakes itself `wakes` times before it is done, and returns its polls.
     async fn counting(wakes: usize) -> usize {
         let mut polled = 0;
         poll_fn(|cx| {

@@ -1,9 +1,9 @@
-//! Connections: how many there are, how long each may do nothing, and how they end.
+//! Connections: their number, the idle time of each, and their end.
 //!
-//! A client that is slow, silent or gone costs a slot for a bounded time. What it makes the process hold beside the
-//! buffers of its connection has a permit of the [`gate`](super::gate): a head from its ninth kilobyte on, and an answer
-//! until its last byte is written. One watch over each connection holds it against its [`Limits`]; what bounds a request
-//! itself, its body and its evaluation, is up to its handler.
+//! A client that is slow, silent or gone costs a slot for a bounded time. All that it makes the process hold beside the
+//! buffers of its connection has a permit of the [`gate`](super::gate): a head from its ninth kilobyte on, an answer
+//! until its last byte is written. One watch over each connection holds it against its [`Limits`]; its handler bounds a
+//! request itself, its body and its evaluation.
 
 mod answer;
 mod connection;
@@ -38,10 +38,10 @@ use super::{
 };
 use crate::telemetry::{self, Listener};
 
-/// The longest head of a request, and what may wait in a buffer of a connection: room for a long document in a URL.
+/// The longest head of a request, and the largest buffer of a connection: room for a long document in a URL.
 const BUFFER_BYTES: u32 = 64 * 1024;
 
-/// What a connection of HTTP/2 may send ahead of its handlers, of all streams together: the least that the
+/// The bytes that a connection of HTTP/2 may send ahead of its handlers, over all streams: the least that the
 /// specification allows. Handlers read bodies as they come, each byte with a permit.
 const WINDOW_BYTES: u32 = 64 * 1024;
 
@@ -55,18 +55,18 @@ pub(super) const STREAM_BYTES: usize = 21 * 1024;
 /// Requests side by side on one connection of HTTP/2: the least that its specification recommends.
 const STREAMS: u32 = 100;
 
-/// How long accepting rests when the process has no file left, unless a connection ends sooner.
+/// The pause of accepting when the process has no file left, unless a connection ends sooner.
 const REST: Duration = Duration::from_millis(100);
 
-/// When accepting went well for so long, its next trouble is told of again.
+/// After accepting went well for this long, its next trouble is logged again.
 const CALM: Duration = Duration::from_secs(10);
 
-/// What the connections of a listener may take.
+/// The limits of the connections of a listener.
 #[derive(Clone, Debug)]
 pub(super) struct Limits {
-    /// How many may be open; the rest waits in the backlog.
+    /// The most that may be open; the rest waits in the backlog.
     pub(super) connections: usize,
-    /// How many of them may speak HTTP/2: each of those has a window, tables, and a list of a hundred streams.
+    /// The most that may speak HTTP/2: each of those has a window, tables, and a list of a hundred streams.
     pub(super) http2_connections: usize,
     /// The most streams of HTTP/2 on all connections; one more is reset.
     pub(super) http2_streams: usize,
@@ -74,7 +74,7 @@ pub(super) struct Limits {
     pub(super) head: Duration,
     /// From the last answer to the end of the next head.
     pub(super) idle: Duration,
-    /// For an answer of which the client takes nothing.
+    /// For an answer none of which the client takes.
     pub(super) stall: Duration,
     /// For a head that is on its way when a drain begins.
     pub(super) grace: Duration,
@@ -99,7 +99,7 @@ impl Limits {
     pub(super) const ADMIN: Self = Self { connections: 100, ..Self::PUBLIC };
 }
 
-/// What the requests of a listener are answered by.
+/// Answers the requests of a listener.
 pub(super) trait Answers: Send + Sync + 'static {
     /// The answer to a request of a client. A panic is caught.
     fn answer(&self, request: Request, client: &Arc<Client>) -> impl Future<Output = Response> + Send;
@@ -115,7 +115,7 @@ impl Answers for Router {
     }
 }
 
-/// What the connections of a listener share.
+/// Shared by the connections of a listener.
 struct Door {
     listener: Listener,
     limits: Limits,
@@ -128,8 +128,8 @@ struct Door {
     ended: Notify,
 }
 
-/// Serves until `draining`, then refuses what is new, answers what is open, and returns when all connections have ended.
-/// To drop it cuts them.
+/// Serves until `draining`, then refuses new connections, answers open requests, and returns when all connections have
+/// ended. To drop it cuts them.
 pub(super) async fn serve(
     listener: Listener,
     socket: TcpListener,
@@ -179,7 +179,7 @@ async fn accept(
             Ok((stream, _)) => {
                 let slot = Slot::new(permit, Arc::clone(door));
                 connections.spawn(connection::run(stream, Arc::clone(site), slot));
-                // What has ended leaves the set.
+                // Ended connections leave the set.
                 while connections.try_join_next().is_some() {}
             }
             Err(error) if is_of_one_connection(&error) => {}
@@ -187,7 +187,7 @@ async fn accept(
                 if trouble.replace(Instant::now()).is_none_or(|last| last.elapsed() > CALM) {
                     telemetry::accepting_rests(door.listener, &error);
                 }
-                // Whether a file is free by now shows when accepting is tried again.
+                // The next attempt shows whether a file is free by now.
                 let _ = timeout(REST, door.ended.notified()).await;
             }
         }

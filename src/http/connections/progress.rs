@@ -1,4 +1,4 @@
-//! How the client of an answer takes its bytes, so that an answer that nobody takes is given up.
+//! The progress of a client in taking an answer, so that an answer that nobody takes is given up.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
@@ -17,8 +17,9 @@ const LEAST_LOOK: Duration = Duration::from_millis(100);
 
 /// The bytes of one answer that its client has not taken.
 ///
-/// A client has the stall limit to take something. Each byte that it takes gives it back the time that the byte takes at
-/// [`PACE`], and so does time in which nothing waits, up to the whole limit. Only the bytes of this answer count, and time runs only while some wait for the client.
+/// A client has the stall limit to take something. Each byte that it takes gives back the time of a byte at [`PACE`],
+/// and so does time in which nothing waits, up to the whole limit. Only the bytes of this answer count, and time runs
+/// only while some wait for the client.
 #[derive(Debug)]
 pub(super) struct Progress {
     state: Mutex<State>,

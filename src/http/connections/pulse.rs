@@ -1,6 +1,6 @@
 //! The requests of a connection, and the limits that hold between them.
 //!
-//! While a request is open its handler bounds how long it takes, and the [`Watch`] how long its client may leave the
+//! While a request is open its handler bounds its time, and the [`Watch`] the time for which its client may leave the
 //! answer alone. Bytes of the connection itself, such as those of a PING, never count as progress.
 
 use std::{
@@ -14,7 +14,7 @@ use std::{
 use super::{Limits, progress::Watch};
 use crate::telemetry::Cut;
 
-/// What one connection has done so far. Its requests write it, a store or two for each; the watch over the connection
+/// The activity of one connection so far. Its requests write it, a store or two for each; the watch over the connection
 /// reads it when a limit may have passed. Nothing is ordered by it, so that all of it is relaxed.
 pub(super) struct Pulse {
     accepted: Instant,
@@ -31,7 +31,7 @@ pub(super) struct Pulse {
     pub(super) answer: Watch,
 }
 
-/// What the limits say of a connection.
+/// The state of a connection's limits.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// No limit passes before then.
@@ -53,7 +53,7 @@ impl Pulse {
         }
     }
 
-    /// A head has come. The request is open until what is returned was dropped.
+    /// A head has come. The request is open until the returned guard is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> OpenRequest {
         self.begun.fetch_add(1, Relaxed);
         OpenRequest(Arc::clone(self))

@@ -15,8 +15,8 @@ use tokio::{net::TcpStream, sync::OwnedSemaphorePermit, task::yield_now};
 use super::{BUFFER_BYTES, Slot, pulse::Pulse};
 use crate::http::gate::{Client, Permit};
 
-/// The most that is read at once, and what a head takes without a permit: the smallest buffer of a connection, which
-/// is part of what a connection costs.
+/// The most that is read at once, and the part of a head without a permit: the smallest buffer of a connection, which
+/// is part of its cost.
 const READ_BYTES: usize = 8 * 1024;
 
 /// The beginning of every connection of HTTP/2, and of no request of HTTP/1.1.
@@ -32,7 +32,7 @@ const URI_TOO_LONG: &[u8] = b"HTTP/1.1 414 URI Too Long\r\nconnection: close\r\n
 /// The answer to one connection of HTTP/2 too many: its settings, and GOAWAY with the code `ENHANCE_YOUR_CALM`.
 const CALM: &[u8] = b"\0\0\0\x04\0\0\0\0\0\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\x0b";
 
-/// A stream that takes a permit for a long head before it reads on. It keeps its slot for as long as the socket is open,
+/// A stream that takes a permit for a long head before it reads on. It keeps its slot as long as the socket is open,
 /// whoever holds the stream.
 pub(super) struct Stream {
     // First, so that the file is closed before the slot is free.
@@ -46,7 +46,7 @@ pub(super) struct Stream {
     slot: Slot,
 }
 
-/// What the first bytes say of a connection.
+/// The protocol of a connection, by its first bytes.
 enum Protocol {
     /// As many bytes of the preface of HTTP/2 have come, and nothing else.
     Open(usize),

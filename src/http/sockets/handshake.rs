@@ -1,4 +1,4 @@
-//! How a request becomes a WebSocket (RFC 6455, section 4.2).
+//! The handshake of a WebSocket (RFC 6455, section 4.2).
 
 use async_graphql_axum::GraphQLProtocol;
 use axum::{

@@ -30,7 +30,7 @@ pub(super) enum Said {
     Subscribe {
         /// Its identifier among those of this socket.
         id: String,
-        /// What to execute.
+        /// The operation itself.
         payload: Request,
     },
     /// The end of interest in an operation.
@@ -91,7 +91,7 @@ fn request(payload: &RawValue) -> Option<Request> {
 pub(super) enum Close {
     /// The server stops.
     GoingAway,
-    /// What the client says is no message of the protocol.
+    /// The client sent no message of the protocol.
     Invalid,
     /// An operation before the first message.
     Unacknowledged,
@@ -125,7 +125,7 @@ pub(super) enum Close {
 pub(super) const OPERATIONS: usize = 20;
 
 impl Close {
-    /// The code, and the reason for who reads it.
+    /// The code, and the reason for a human reader.
     pub(super) fn frame(self) -> (u16, String) {
         match self {
             Self::GoingAway => (1001, "the server stops; connect again".into()),

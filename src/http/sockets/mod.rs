@@ -52,7 +52,7 @@ const REFUSALS: u32 = 100;
 /// The text of a response is held three times: as digits, as a message, and as a frame that is being written.
 const TEXT_COPIES: usize = 3;
 
-/// What an operation takes beside its response and the text of its id, which every message repeats.
+/// The memory of an operation beside its response and the text of its id, which every message repeats.
 const OPERATION_BYTES: usize = 512;
 
 /// `GET /graphql` that wants to become a WebSocket. Browsers leave it to the server whether a page may.

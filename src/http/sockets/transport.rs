@@ -32,7 +32,7 @@ const STALL: Duration = Duration::from_secs(35);
 /// client has the Close by then, and neither a drain nor a flood is waited for any longer.
 const CLOSING: Duration = Duration::from_secs(2);
 
-/// The buffer for what comes in: room for a usual message.
+/// The buffer for input: room for a usual message.
 const READ_BYTES: usize = 4 * 1024;
 
 /// A WebSocket on a stream of bytes.

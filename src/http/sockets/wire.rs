@@ -42,7 +42,7 @@ pub(super) struct Wire<S> {
     message: Option<Incoming>,
     /// Whether the message has come to its end: its permit is given back when more is read.
     is_whole: bool,
-    /// Why a frame was refused: nobody sees it, nor what comes after it.
+    /// Why a frame was refused: nobody sees it, nor any later one.
     refusal: Option<Close>,
     /// Whether a Close of the client has come to its end.
     has_closed: bool,
@@ -76,7 +76,7 @@ impl<S> Wire<S> {
         self.message.as_ref().filter(|_| !self.is_whole).map(|message| message.since)
     }
 
-    /// Follows bytes that were read, before anybody gets them; gives how many of them come before a frame that is refused.
+    /// Follows bytes that were read, before anybody gets them; returns their number before a frame that is refused.
     fn follow(&mut self, bytes: &[u8]) -> usize {
         let (mut at, mut passed) = (0, 0);
         while at < bytes.len() {
@@ -88,7 +88,7 @@ impl<S> Wire<S> {
         passed
     }
 
-    /// Follows a byte of a header, or all that is there of a payload; gives how many bytes those are.
+    /// Follows a byte of a header, or all that is there of a payload; returns the number of these bytes.
     fn step(&mut self, bytes: &[u8]) -> usize {
         match &mut self.frame {
             Frame::Header { bytes: header, length } => {
@@ -180,7 +180,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 }
 
-/// What the header of a frame says.
+/// The header of a frame.
 #[derive(Clone, Copy)]
 struct Head {
     opcode: u8,
@@ -223,7 +223,7 @@ impl Head {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        // Whoever reads on has done with the message before.
+        // A reader that reads on is done with the message before.
         self.release();
         let (before, mut passed) = (out.filled().len(), 0);
         if self.refusal.is_none() {
