@@ -1,4 +1,4 @@
-//! The metrics of the cache and of evaluations, and how Prometheus scrapes all there are.
+//! The metrics of the cache and of evaluations, and the text in which Prometheus scrapes all.
 
 use std::sync::LazyLock;
 
@@ -155,7 +155,7 @@ impl Trouble {
     }
 }
 
-/// The content type of what [`exposition`] gives.
+/// The content type of [`exposition`].
 pub const EXPOSITION_TYPE: &str = prometheus::TEXT_FORMAT;
 
 /// All metrics in the text format of Prometheus, with those of the process that Prometheus gives all programs.
@@ -169,7 +169,7 @@ pub fn exposition() -> Result<String, prometheus::Error> {
     TextEncoder::new().encode_to_string(&prometheus::gather())
 }
 
-/// So many entries were found in a tier, and so many were not.
+/// Counts `hits` and `misses` of lookups in a tier.
 pub fn looked_up(tier: Tier, hits: usize, misses: usize) {
     METRICS.lookups.with_label_values(&[tier.label(), "hit"]).inc_by(count(hits));
     METRICS.lookups.with_label_values(&[tier.label(), "miss"]).inc_by(count(misses));
@@ -190,12 +190,12 @@ pub fn connection_replaced() {
     METRICS.connections.inc();
 }
 
-/// So many bytes came into the queue.
+/// Adds `bytes` to the queue's size.
 pub fn queue_grew(bytes: usize) {
     METRICS.queue.add(difference(bytes));
 }
 
-/// So many bytes left the queue, written or not.
+/// `bytes` bytes left the queue, written or not.
 pub fn queue_shrank(bytes: usize) {
     METRICS.queue.sub(difference(bytes));
 }
@@ -205,12 +205,12 @@ pub fn oversize() {
     METRICS.oversize.inc();
 }
 
-/// So many values were evaluated.
+/// Counts `values` evaluations.
 pub fn evaluated(values: usize) {
     METRICS.evaluations.inc_by(count(values));
 }
 
-/// So many questions joined a flight that was in the air.
+/// `questions` questions joined a flight that was in the air.
 pub fn joined(questions: usize) {
     METRICS.joined.inc_by(count(questions));
 }

@@ -1,20 +1,20 @@
-//! Every event that the log may hold, every metric and every span, by name, in one place: what is told is decided here
-//! and nowhere else.
+//! Every event that the log may hold, every metric and every span, by name, in one place: the content of all reports is
+//! decided here and nowhere else.
 //!
-//! # What is told of a request
+//! # The report of a request
 //!
 //! Each answered request of a client is one line of the [`log`]: its method, the route of its path, the kind of its
-//! operation, the status, how long it took, the bytes of its answer, whether all of it was cached, and its trace, if
-//! spans are exported. The same goes into the metrics of [`requests`]; [`spans`] tell the steps that it went through.
+//! operation, the status, its duration, the bytes of its answer, whether all of it was cached, and its trace, if spans
+//! are exported. The same goes into the metrics of [`requests`]; [`spans`] show the steps that it went through.
 //!
-//! # What never is
+//! # Never reported
 //!
-//! What a client sends is neither logged nor made a label or an attribute: no body, no document, no name of an operation,
+//! Input of a client is neither logged nor made a label or an attribute: no body, no document, no name of an operation,
 //! no variable and no other value, long or short, no query of a URL and no path beyond its route, no header and no
-//! address. An unusual method, or a path that is none of ours, is `other`. There are two exceptions, of which neither has
-//! room for a secret: the id of the caller's trace, in hexadecimal digits, and the key of an entry or the question whose
-//! proof failed, which holds one number. Of what an operator sets the log tells where the store and the collector are,
-//! without passwords. A panic is logged with its place and message, which hold nothing of a client's.
+//! address. An unusual method, or a path that is none of ours, is `other`. There are two exceptions, neither of which
+//! has room for a secret: the id of the caller's trace, in hexadecimal digits, and the key of an entry or the question
+//! whose proof failed, which holds one number. Of the operator's settings the log shows where the store and the
+//! collector are, without passwords. A panic is logged with its place and message, which hold nothing of a client's.
 
 mod log;
 mod metrics;
@@ -46,7 +46,7 @@ pub use self::{
 /// The version of this program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Why nothing can be told.
+/// Why nothing can be reported.
 #[derive(Debug, Error)]
 pub enum StartError {
     /// There is no thread for the log.
@@ -74,7 +74,7 @@ pub fn start(settings: LogSettings, collector: Option<Collector>) -> Result<Log,
     Ok(log)
 }
 
-/// The first line of the log: which version this is, where answers are kept, and what an operator may want to know of that.
+/// The first line of the log: the version, where answers are kept, and advice on that for an operator.
 pub fn cache_chosen(store: &impl Display, advice: Option<&str>) {
     let advice = advice.map(|advice| format!("; {advice}")).unwrap_or_default();
     info!(version = VERSION, location = %store, "phipi {VERSION}, cache: {store}{advice}");
@@ -95,14 +95,14 @@ pub fn file_made(path: &Path) {
     info!("cache: {} is new", path.display());
 }
 
-/// What is done to the store.
+/// An operation on the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// Looking up.
     Read,
     /// Keeping.
     Write,
-    /// Keeping what is too large to go with the rest.
+    /// Keeping a value too large to go with the rest.
     WriteLarge,
 }
 
@@ -111,7 +111,7 @@ pub enum Operation {
 pub enum Trouble {
     /// It took longer than it may.
     Late,
-    /// It can't be reached, or what it says makes no sense.
+    /// It can't be reached, or its words make no sense.
     Broken,
     /// It answers, but not now.
     Busy,
@@ -119,7 +119,7 @@ pub enum Trouble {
     RefusesWrites,
     /// It asks for a password or a right, which an operator has to give.
     Denied,
-    /// It is not what the settings say that it is.
+    /// It does not match the settings.
     Unfit,
     /// It answered with another error.
     Other,
@@ -180,7 +180,7 @@ pub fn file_moved_aside(path: &Path, aside: &Path, cause: &impl Display) {
     warn!("cache: {path} is moved to {aside}, and a new file takes its place: {cause}");
 }
 
-/// The log of an SQLite file, or the index of the log, was deleted or replaced while in use. What was in it is in the
+/// The log of an SQLite file, or the index of the log, was deleted or replaced while in use. Its content is in the
 /// file now, unless that failed.
 pub fn log_replaced(path: &Path, failure: Option<&impl Display>) {
     let path = path.display();
@@ -206,7 +206,7 @@ pub fn write_refused(key: &str, bytes: usize, cause: &impl Display) {
     warn!("cache: the store refuses {key}, which is not stored: {cause}");
 }
 
-/// The process ends, and the store did not take what was left.
+/// The process ends, and the store did not take the rest.
 pub fn writes_lost(bytes: usize) {
     warn!("cache: {bytes} bytes of answers are not stored: the process ends and the store does not take them");
 }

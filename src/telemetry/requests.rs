@@ -1,4 +1,4 @@
-//! Requests of clients, as they are told of when they are answered: counted, measured by kind of operation, and logged.
+//! Requests of clients, as they are reported when answered: counted, measured by kind of operation, and logged.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -14,7 +14,7 @@ use super::{
 const BOUNDS: [f64; 16] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// What a request was about. There are few, so that each may be a row of a metric.
+/// The kind of a request. There are few, so that each may be a row of a metric.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kind {
     /// GraphQL that asks for Fibonacci numbers.
@@ -33,10 +33,10 @@ pub enum Kind {
     RestFib,
     /// An approximation of π over REST.
     RestPi,
-    /// What a browser asks for: pages, and what it may do.
+    /// Requests of a browser: for pages, and for permissions.
     #[default]
     Page,
-    /// What was not answered as it was asked, whatever it was about.
+    /// A refused request, whatever it was about.
     Refused,
 }
 
@@ -70,38 +70,38 @@ impl Kind {
     }
 }
 
-/// What an answer took, as far as something was asked.
+/// The time that an answer took, in its parts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spent {
-    /// Asking the cache, and waiting until it has what is new.
+    /// Asking the cache, and waiting until it has the new entries.
     pub cache: Duration,
-    /// Evaluating, or waiting for who does; nothing when all was cached.
+    /// Evaluating, or waiting for another flight; nothing when all was cached.
     pub evaluate: Option<Duration>,
 }
 
-/// What is told of an answer beside its status.
+/// The report of an answer beside its status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Account {
-    /// What was asked.
+    /// The request's kind.
     pub kind: Kind,
     /// Whether something was asked, and all of it was cached.
     pub cached: bool,
-    /// What it took; `None` when neither the cache nor the workers had to do with it.
+    /// Its time; `None` when neither the cache nor the workers had to do with it.
     pub spent: Option<Spent>,
 }
 
 impl Account {
-    /// Of an answer that was sent before, which only what is all cached is again.
+    /// Of an answer that was sent before: all of it was cached.
     pub const KEPT: Self = Self { kind: Kind::Kept, cached: true, spent: None };
 
     /// Of answers that come one after the other: each may be cached or not.
     pub const SUBSCRIPTION: Self = Self { kind: Kind::Subscription, cached: false, spent: None };
 
-    /// Of what was refused.
+    /// Of a refusal.
     pub const REFUSED: Self = Self { kind: Kind::Refused, cached: false, spent: None };
 
-    /// The time that it took in all and in its parts, in milliseconds, as the header `Server-Timing` has it. An answer that was
-    /// sent before has no parts, and says so.
+    /// The time that it took in all and in its parts, in milliseconds, for the header `Server-Timing`. An answer that is
+    /// sent again has no parts, and says so.
     #[must_use]
     pub fn server_timing(&self, total: Duration) -> Vec<u8> {
         let parts = [
@@ -122,20 +122,20 @@ impl Account {
     }
 }
 
-/// A request that was answered: what the log holds of it, and nothing else.
+/// A request that was answered: all that the log holds of it, and nothing else.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// Its method, if it is a usual one.
     pub method: &'static str,
     /// The route of its path, if there is one.
     pub route: &'static str,
-    /// What it was about.
+    /// Its account.
     pub account: Account,
     /// The status of the answer.
     pub status: u16,
     /// From its head to the head of the answer.
     pub took: Duration,
-    /// How long the answer is, if that is known.
+    /// The length of the answer, if that is known.
     pub bytes: Option<u64>,
     /// The trace that it is part of, if spans are exported.
     pub trace: Option<Box<str>>,

@@ -1,4 +1,4 @@
-//! The metrics of clients: their connections and how their requests were answered.
+//! The metrics of clients: their connections, and the answers to their requests.
 
 use std::sync::LazyLock;
 
@@ -31,7 +31,7 @@ struct Traffic {
 pub enum Direction {
     /// From clients: heads, bodies and messages.
     Incoming,
-    /// To clients: answers, and what they are made from.
+    /// To clients: answers, and their ingredients.
     Outgoing,
 }
 
@@ -93,7 +93,7 @@ pub(super) fn show() {
     }
 }
 
-/// A client's request was answered with this status. (A redirect or what a client has already count as successes.)
+/// A client's request was answered with this status. (A redirect and a 304 count as successes.)
 pub(super) fn answered(status: u16) {
     match status {
         ..400 => TRAFFIC.successes.inc(),
@@ -124,7 +124,7 @@ pub fn connection_closed(listener: Listener) {
     }
 }
 
-/// A connection is closed for what its client did not do.
+/// A connection was cut for the inactivity of its client.
 pub fn connection_cut(listener: Listener, cause: Cut) {
     if listener == Listener::Public {
         match cause {

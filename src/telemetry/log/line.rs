@@ -1,6 +1,6 @@
 //! The line of a request, in the form that events have.
 //!
-//! Everything in it is a number or one of a few words of our own: there is nothing to escape, and nothing of a client's
+//! Everything in it is a number or one of a few words of our own: nothing needs escapes, and nothing of a client's
 //! can get into the log.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -110,7 +110,7 @@ pub(in crate::telemetry) fn milliseconds(text: &mut Vec<u8>, duration: Duration)
     digits(text, u64::from(duration.subsec_micros() % 1_000), 3);
 }
 
-/// The last digits of a number, so many of them.
+/// The last `count` digits of a number.
 fn digits(text: &mut Vec<u8>, number: u64, count: u32) {
     for power in (0..count).rev() {
         let digit = u8::try_from(number / 10_u64.pow(power) % 10).unwrap_or(0);
@@ -118,7 +118,7 @@ fn digits(text: &mut Vec<u8>, number: u64, count: u32) {
     }
 }
 
-/// The year, month and day so many days after the first of January 1970. Years are counted from the first of March, so
+/// The year, month and day `days` days after the first of January 1970. Years are counted from the first of March, so
 /// that a leap day is their last; 146,097 days are 400 years. (Howard Hinnant, `civil_from_days`.)
 fn date(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;

@@ -21,7 +21,7 @@ pub(super) use self::line::milliseconds;
 use self::outlet::Outlet;
 use super::{metrics, requests::Request};
 
-/// How a line of the log looks.
+/// The format of a line of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people.
@@ -30,10 +30,10 @@ pub enum LogFormat {
     Json,
 }
 
-/// How the log looks, and what it has.
+/// The format and the content of the log.
 #[derive(Clone, Copy, Debug)]
 pub struct LogSettings {
-    /// How a line looks.
+    /// The format of a line.
     pub format: LogFormat,
     /// The least important lines that it has.
     pub level: Level,
@@ -46,12 +46,12 @@ impl LogSettings {
     pub const MESSAGES: Self = Self { format: LogFormat::Text, level: Level::INFO, is_colourful: false };
 }
 
-/// How long the end of the process waits for who reads the log.
+/// The time that the process waits at its end for a slow log reader.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 static OUTLET: Outlet = Outlet::new();
 
-/// How the lines of requests look; none is written before that is known, or when the log has none.
+/// The format of the lines of requests; none is written before it is set, or when the log has none.
 static FORMAT_OF_REQUESTS: OnceLock<LogFormat> = OnceLock::new();
 
 /// The log. What it still holds is written when this is dropped.
@@ -76,7 +76,7 @@ pub(super) fn open(settings: LogSettings) -> io::Result<Log> {
     Ok(Log(()))
 }
 
-/// What writes events, and leaves spans alone.
+/// Writes events, and leaves spans alone.
 pub(super) fn events<S>(settings: LogSettings) -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -103,7 +103,7 @@ fn message() -> impl for<'writer> FormatFields<'writer> + Send + Sync + 'static 
     })
 }
 
-/// A text without line breaks and what else controls a terminal: it may hold what another program said, or a panic.
+/// A text without line breaks and other control characters: it may quote another program, or a panic.
 fn in_one_line(text: &str) -> String {
     text.replace(char::is_control, " ")
 }
@@ -112,7 +112,7 @@ fn in_one_line(text: &str) -> String {
 fn has(level: Level, metadata: &Metadata<'_>) -> bool {
     let (target, of_event) = (metadata.target(), *metadata.level());
     let is_ours = target.starts_with(env!("CARGO_PKG_NAME"));
-    // Libraries tell what clients send, in events below INFO; that of HTTP/2 in a warning for each of some frames too.
+    // Libraries log input of clients in events below INFO; that of HTTP/2 in a warning for each of some frames too.
     let is_of_clients = !is_ours && (of_event > Level::INFO || target.starts_with("h2::"));
     metadata.is_event() && of_event <= level && !is_of_clients
 }

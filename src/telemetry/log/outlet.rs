@@ -1,6 +1,6 @@
 //! The way to stderr: lines are gathered in memory, and a thread of its own writes them.
 //!
-//! So nobody who logs ever waits for who reads the log, and a thousand lines cost one call of the system.
+//! A slow log reader never blocks a thread that logs, and a thousand lines cost one call of the system.
 
 use std::{
     io::{self, Write},
@@ -9,22 +9,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What may wait. Lines of requests that come when it is full are dropped.
+/// The buffer's capacity. Lines of requests that come when it is full are dropped.
 const FULL_BYTES: usize = 1024 * 1024;
 
 /// Beyond it there is room for events, which are few and matter more.
 const EVENT_BYTES: usize = 64 * 1024;
 
-/// From here on what waits is written at once, long before it is full.
+/// A buffer of this size is written at once, long before it is full.
 const MANY_BYTES: usize = 64 * 1024;
 
-/// How long a line may wait for others.
+/// The longest wait of a line for others.
 const GATHERING: Duration = Duration::from_millis(100);
 
-/// What is on its way to stderr.
+/// The buffer of lines for stderr.
 pub(super) struct Outlet {
     waiting: Mutex<Waiting>,
-    /// Wakes the one who writes.
+    /// Wakes the writer.
     came: Condvar,
     /// Wakes those who wait until all is written.
     wrote: Condvar,
@@ -53,7 +53,7 @@ impl Outlet {
             let mut lines = Vec::new();
             loop {
                 self.take(&mut lines);
-                // Whoever read it is gone, or its disk is full: there is nobody to tell.
+                // The reader is gone, or its disk is full: there is nobody to tell.
                 let _ = output.write_all(&lines);
                 lines.clear();
             }
@@ -99,7 +99,7 @@ impl Outlet {
         drop(self.wrote.wait_timeout_while(waiting, limit, is_under_way));
     }
 
-    /// Waits for lines, gives them in place of the empty buffer `lines`, and tells that what was taken before is written.
+    /// Waits for lines, swaps them with the empty buffer `lines`, and reports those taken before as written.
     fn take(&self, lines: &mut Vec<u8>) {
         let mut waiting = self.waiting();
         waiting.is_writing = false;
@@ -121,7 +121,7 @@ impl Outlet {
     }
 }
 
-/// Nobody leaves what waits half done, not even by a panic.
+/// The buffer is never left half done, not even by a panic.
 fn recovered<T>(locked: Result<T, PoisonError<T>>) -> T {
     locked.unwrap_or_else(PoisonError::into_inner)
 }
@@ -134,7 +134,7 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(30);
 
-    /// Hands on what is written, piece by piece.
+    /// Hands on the output, piece by piece.
     struct Pipe(Sender<Vec<u8>>);
 
     impl Write for Pipe {

@@ -22,7 +22,7 @@ use tokio::{net::TcpStream, runtime::Handle, time::timeout};
 
 use crate::telemetry;
 
-/// How long a collector may take for what it is sent at once, which is up to 512 spans.
+/// The timeout of a collector for one export, which is up to 512 spans.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The longest answer of a collector that is read.
@@ -34,7 +34,7 @@ pub enum CollectorError {
     /// It is not the URL of a collector.
     #[error("OTEL_EXPORTER_OTLP_ENDPOINT is not the URL of a collector: write one like http://127.0.0.1:4318")]
     NoUrl,
-    /// It asks for TLS, which phipi has none of.
+    /// It asks for TLS, which is not supported.
     #[error(
         "OTEL_EXPORTER_OTLP_ENDPOINT asks for TLS: spans are sent over plain HTTP alone; name a collector beside phipi, \
          like http://127.0.0.1:4318, which sends them on"
@@ -117,7 +117,7 @@ impl Collector {
     }
 }
 
-/// Takes spans to the collector on the runtime, and tells when that comes to nothing.
+/// Takes spans to the collector on the runtime, and reports when that fails.
 #[derive(Debug)]
 struct Courier {
     collector: Collector,

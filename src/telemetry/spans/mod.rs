@@ -1,4 +1,4 @@
-//! Spans: what a request goes through, step by step, down to the store. There are none unless a collector takes them.
+//! Spans: the steps of a request, down to the store. There are none unless a collector takes them.
 
 mod collector;
 mod trace_parent;
@@ -21,7 +21,7 @@ use tracing_subscriber::{
 pub use self::collector::{Collector, CollectorError};
 use super::requests::Account;
 
-/// What brings spans to the collector, if there is one.
+/// The exporter of spans to the collector, if there is one.
 static PROVIDER: OnceLock<SdkTracerProvider> = OnceLock::new();
 
 /// Hands the spans of this crate to a collector.
@@ -40,7 +40,7 @@ where
 /// Sends the spans that wait, and waits for that. Call it where waiting is allowed.
 pub fn flush_spans() {
     if let Some(provider) = PROVIDER.get() {
-        // What came of it is told where it is sent.
+        // The exporter reports its own failures.
         let _ = provider.force_flush();
     }
 }
@@ -58,23 +58,23 @@ pub enum Step {
     ReadLocal,
     /// The store is asked.
     ReadShared,
-    /// What was missing is evaluated, and kept.
+    /// Missing values are evaluated, and kept.
     Fly,
     /// Values are evaluated and proven.
     Evaluate,
-    /// The tiers are given what is new.
+    /// The tiers are given the new entries.
     Keep,
     /// The store acknowledges it.
     WriteShared,
 }
 
-/// A future as a step of what it is polled for, and below the step that this is called in. One that is large is better
-/// pinned where it is, and not moved.
+/// A future as a step of the request that polls it, below the step that this is called in. A large one is better pinned
+/// where it is, and not moved.
 pub fn within<F: Future>(step: Step, future: F) -> Instrumented<F> {
     future.instrument(span(step))
 }
 
-/// Work as a step of what it is done for.
+/// Work as a step of its request.
 pub fn done_within<T>(step: Step, work: impl FnOnce() -> T) -> T {
     span(step).in_scope(work)
 }
@@ -114,18 +114,18 @@ impl RequestSpan {
         if !span.is_disabled()
             && let Some(parent) = traceparent().and_then(trace_parent::read)
         {
-            // It has not begun yet: that is what could fail.
+            // It can fail only once the span has begun.
             let _ = span.set_parent(opentelemetry::Context::new().with_remote_span_context(parent));
         }
         Self(span)
     }
 
-    /// A future as what the request goes through.
+    /// Runs a future within the span of the request.
     pub fn within<F: Future>(&self, future: F) -> Instrumented<F> {
         future.instrument(self.0.clone())
     }
 
-    /// Tells how the request was answered.
+    /// Records the answer to the request.
     pub fn tell(&self, account: &Account, status: u16) {
         self.0.record("http.response.status_code", status);
         self.0.record("phipi.operation", account.kind.label());

@@ -2,8 +2,8 @@
 
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 
-/// The span that `traceparent` names; `None` when it is not exactly of the form. Of a later version what this one knows
-/// counts, as the specification asks. What vendors add in `tracestate` is of no use here, where the trace ends.
+/// The span that `traceparent` names; `None` when it is not exactly of the form. Of a later version the known fields
+/// count, as the specification asks. The vendors' additions in `tracestate` are of no use here, where the trace ends.
 pub(super) fn read(parent: &str) -> Option<SpanContext> {
     let mut parts = parent.split('-');
     let [version, trace, span, flags] = [2, 32, 16, 2].map(|length| parts.next().filter(|part| is_hex(part, length)));
