@@ -100,8 +100,8 @@ impl Account {
     /// Of a refusal.
     pub const REFUSED: Self = Self { kind: Kind::Refused, cached: false, spent: None };
 
-    /// The time that it took in all and in its parts, in milliseconds, for the header `Server-Timing`. An answer that is
-    /// sent again has no parts, and says so.
+    /// The time that it took in all and in its parts, in milliseconds, for the header `Server-Timing`. An answer that
+    /// was sent before has no parts, and says so.
     #[must_use]
     pub fn server_timing(&self, total: Duration) -> Vec<u8> {
         let parts = [
