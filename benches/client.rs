@@ -1,4 +1,4 @@
-//! What the benchmarks of servers share: how a program is started, and what one client sends.
+//! Shared by the benchmarks of servers: the start of a program, and the requests of one client.
 
 use std::{
     env,
@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-/// A program that was built into the folder of this one, with nothing of the environment that could change what it does.
+/// A program that was built into the folder of this one, with nothing of the environment that could change its ways.
 pub fn program(name: &str) -> Command {
     let path = env::current_exe().expect("a program").with_file_name(name);
     let mut command = Command::new(path);
@@ -17,7 +17,7 @@ pub fn program(name: &str) -> Command {
     command
 }
 
-/// The address that the next line tells of.
+/// The address in the next line.
 pub fn address(lines: &mut impl BufRead) -> String {
     let mut line = String::new();
     lines.read_line(&mut line).expect("text");
@@ -41,7 +41,7 @@ impl Connection {
         Self(BufReader::new(stream))
     }
 
-    /// Sends a request, and reads an answer that tells its length.
+    /// Sends a request, and reads an answer that has a Content-Length.
     pub fn send(&mut self, request: &str) -> Answer {
         self.0.get_mut().write_all(request.as_bytes()).expect("it reads");
         let mut line = || {

@@ -91,7 +91,7 @@ fn rival(name: &str, up_to: u32, text: impl Fn(u32) -> Vec<u8> + Send + Sync + '
     Contender { name: name.to_owned(), threads: 1, text: Box::new(text), up_to }
 }
 
-/// Lets each contender run once, and gives how many digits all of them found.
+/// Lets each contender run once, and returns the number of digits that all found.
 fn check(n: u32, contenders: &[Contender]) -> usize {
     let expected = phipi(n, Kernel::Portable);
     for contender in contenders.iter().filter(|contender| n <= contender.up_to) {

@@ -1,5 +1,5 @@
-//! A fleet on one Redis: how many requests a second one, two and four processes answer when each has to ask Redis, and how
-//! many round trips a request costs. `scripts/bench-fleet` builds and runs it.
+//! A fleet on one Redis: the requests a second that one, two and four processes answer when each has to ask Redis, and
+//! the round trips that a request costs. `scripts/bench-fleet` builds and runs it.
 //!
 //! Each request asks for both values, of an index and a number of terms that its process was never asked for. All is in
 //! Redis, so that it is cached, and nothing is in the memory of the process. The processes, Redis and the clients share
@@ -21,7 +21,7 @@ use self::client::{Connection, address, median, post, program};
 
 const ROUNDS: usize = 5;
 const CLIENTS: usize = 32;
-/// What a round asks for, one request after another.
+/// The requests of a round, one after another.
 const REQUESTS: u32 = 10_000;
 
 fn main() {
@@ -52,7 +52,7 @@ fn pi(k: u32) -> String {
     format!("pi(terms: {k}) {{ result cached }}")
 }
 
-/// Requests a second of so many fresh processes, and round trips for each request.
+/// Requests a second of `processes` fresh processes, and round trips for each request.
 fn round(redis: &Redis, processes: usize) -> [f64; 2] {
     let fleet: Vec<Phipi> = (0..processes).map(|_| Phipi::start(redis)).collect();
     let (next, before, start) = (AtomicU32::new(0), redis.round_trips(), Instant::now());
@@ -76,7 +76,7 @@ fn round(redis: &Redis, processes: usize) -> [f64; 2] {
     [f64::from(REQUESTS) / seconds, (redis.round_trips() - before) / f64::from(REQUESTS)]
 }
 
-/// The round trips of a request for an index and numbers of terms that are new to a store. What is written is short, since
+/// The round trips of a request for an index and numbers of terms that are new to a store. The writes are short, since
 /// Redis counts every 16 KiB that it reads.
 fn trips_of_new_values(redis: &Redis) -> f64 {
     static STORES: AtomicU32 = AtomicU32::new(0);

@@ -5,9 +5,9 @@
 //! seconds. The name `all` stands for all of them at once, at a share of their size that the connections have room for.
 //! With `--limited` the process has 2.5 GB of addresses, and aborts when an attack makes it hold more.
 //!
-//! Beside each attack a neighbour asks for small and for large answers. A row tells the peak of the memory above that of
-//! the idle process, the seconds until large answers are served, the longest time of a small one, and how many small
-//! requests were refused. The status is 1 when a figure misses what it must be.
+//! Beside each attack a neighbour asks for small and for large answers. A row has the peak of the memory above that of
+//! the idle process, the seconds until large answers are served, the longest time of a small one, and the number of
+//! small requests that were refused. The status is 1 when a figure misses its bound.
 
 use std::{
     env, fs,
@@ -93,7 +93,7 @@ fn main() -> ExitCode {
 }
 
 impl Settings {
-    /// Has a fresh process bear an attack, prints the row, and tells whether all is as it must be.
+    /// Has a fresh process bear an attack, prints the row, and returns whether all bounds hold.
     fn bear(&self, name: &str) -> bool {
         let (attacks, percent, peak_mb): (Vec<&Attack>, _, _) = match name {
             "all" => (ATTACKS.iter().collect(), ALL_PERCENT, ALL_PEAK_MB),
@@ -141,7 +141,7 @@ struct Row {
 }
 
 impl Row {
-    /// Prints the figures, and tells whether they are what they must be.
+    /// Prints the figures, and returns whether they are within their bounds.
     fn print(&self, name: &str, lives: bool, peak_mb: f64) -> bool {
         let served = &self.served;
         let large = served.large_s.map_or("never".to_owned(), |seconds| format!("{seconds:.1}"));

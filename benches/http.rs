@@ -4,13 +4,13 @@
 //!
 //! - `same`: requests a second when all are the same bytes;
 //! - `unlike`: requests a second when no two are alike: random n, and a nonce;
-//! - `p99`: how long requests take at half of the load that the fixed bytes bear;
+//! - `p99`: the latency of requests at half of the load that the fixed bytes bear;
 //! - `large`: the time to fetch two million digits, and the memory of the process afterwards;
 //! - `start`: the time from the start of the process until it is ready, and its memory then.
 //!
 //! All is cached. wrk sends from one thread over 32 connections. The servers take turns, round by round, so that a busy
 //! machine slows both alike: the figures are the medians of the rounds, and the ratio is the median of their ratios.
-//! The status is 1 when a figure misses what it must be.
+//! The status is 1 when a figure misses its bound.
 
 use std::{
     env, fmt, fs,
@@ -31,7 +31,7 @@ const STARTS: usize = 11;
 
 const BOTH: &str = r#"{"query":"{ fib(n: 213) { result cached } pi(terms: 1000) { result cached } }"}"#;
 const LARGE: &str = r#"{"query":"{ fib(n: 10000000) { result } }"}"#;
-/// What `unlike` asks for, up to its largest n.
+/// The request of `unlike`, up to its largest n.
 const UNLIKE: &str = r#"{"query":"query ($n: Int!) { fib(n: $n) { result cached } pi(terms: 1000) { result cached } }","variables":{"n":1999}}"#;
 
 fn main() -> ExitCode {
@@ -128,7 +128,7 @@ fn start() -> bool {
     tell("start: idle MB", None, median(memory_mb), &Bound::LessThan(25.0)) && in_time
 }
 
-/// What a figure must be.
+/// The bound of a figure.
 enum Bound {
     AtLeast(f64),
     AtMost(f64),
@@ -158,8 +158,8 @@ impl fmt::Display for Bound {
     }
 }
 
-/// A line of the table of what was measured of the fixed bytes and of phipi, round by round. Gives whether the ratio is
-/// what it must be.
+/// A line of the table of the figures of the fixed bytes and of phipi, round by round. Returns whether the ratio is
+/// within its bound.
 fn compare<T>(what: &str, decimals: usize, rounds: &[[T; 2]], figure: impl Fn(&T) -> f64, bound: &Bound) -> bool {
     let of = |wanted: fn([f64; 2]) -> f64| {
         median(rounds.iter().map(|round| wanted(round.each_ref().map(&figure))).collect())
@@ -168,7 +168,7 @@ fn compare<T>(what: &str, decimals: usize, rounds: &[[T; 2]], figure: impl Fn(&T
     tell(what, Some(medians), of(|[fixed, phipi]| phipi / fixed), bound)
 }
 
-/// Prints a line of the table, and gives whether its figure is what it must be.
+/// Prints a line of the table, and returns whether its figure is within its bound.
 fn tell(what: &str, medians: Option<[String; 2]>, figure: f64, bound: &Bound) -> bool {
     let [fixed, phipi] = medians.unwrap_or_default();
     let holds = bound.holds(figure);
@@ -184,7 +184,7 @@ fn timed<T>(work: impl FnOnce() -> T) -> f64 {
     start.elapsed().as_secs_f64() * 1e3
 }
 
-/// Both servers, whose answers are the same to the byte. What is asked of them is cached.
+/// Both servers, whose answers are the same to the byte. All questions to them are cached.
 struct Pair {
     fixed: Server,
     phipi: Server,
@@ -260,7 +260,7 @@ fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: phipi\r\n\r\n")
 }
 
-/// What wrk measured.
+/// The figures of wrk.
 struct Load {
     /// Requests a second.
     rate: u32,

@@ -1,4 +1,4 @@
-//! What holds for any bytes that come from outside.
+//! Properties that hold for any bytes from outside.
 //!
 //! `corpus` keeps inputs of each target. The plain test `tests/fuzz.rs` tries these and mutations of them. The targets,
 //! `request`, `document`, `grammar` and `entry`, let libFuzzer look for more: with `cargo fuzz run entry`, or without a nightly
@@ -10,7 +10,7 @@
 //!   cargo run --release --target "$(rustc --print host-tuple)" --bin entry -- -max_total_time=60 found corpus/entry
 //! ```
 //!
-//! Both need a C++ compiler (Debian's g++). What is found goes to the folder `found`, which has to be there.
+//! Both need a C++ compiler (Debian's g++). Findings go to the folder `found`, which has to be there.
 
 use std::{
     cell::LazyCell,
@@ -49,7 +49,7 @@ static PRIME: LazyLock<Prime> = LazyLock::new(|| {
 /// Above this index a value that is proven is not evaluated to compare it: that would take too long.
 const COMPARED: u32 = 100_000;
 
-/// The largest index that is answered: what an evaluation takes is not what is looked for.
+/// The largest index that is answered: the time of an evaluation is not under test.
 const MAX_N: u32 = 1_000;
 
 thread_local! {
@@ -65,7 +65,7 @@ thread_local! {
     });
 }
 
-/// The body of a request, and the text of a parameter of a URL. What is a request has an answer.
+/// The body of a request, and the text of a parameter of a URL. Every request has an answer.
 ///
 /// # Panics
 /// When that does not hold.
@@ -87,7 +87,7 @@ pub fn request(data: &[u8]) {
     }
 }
 
-/// The text of a document. Whatever it is, it has an answer.
+/// The text of a document. Any text has an answer.
 ///
 /// # Panics
 /// When that does not hold.
@@ -126,7 +126,7 @@ pub fn grammar(data: &[u8]) {
 enum Difference {
     /// It takes what is not in the grammar.
     Lax,
-    /// It is not known what is right.
+    /// The right outcome is not known.
     Unjudged,
 }
 
@@ -256,8 +256,8 @@ fn well_formed(response: &Response) {
     }
 }
 
-/// A number in four bytes, little-endian, and the stored form of what has that number: F(n), or a rung. What decodes
-/// has no other form, and what is proven is true.
+/// A number in four bytes, little-endian, and the stored form of F(n) or the rung with that number. A value that
+/// decodes has no other form, and a proven one is true.
 ///
 /// # Panics
 /// When that does not hold.
