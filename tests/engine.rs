@@ -100,7 +100,7 @@ fn agrees_with_another_library_where_lengths_change() {
     }
 }
 
-/// The last n for which F(n) has so many limbs.
+/// The last n for which F(n) has `limbs` limbs.
 fn last_index_of(limbs: usize) -> u32 {
     let (mut low, mut high) = (1_u32, 100_000_000);
     while high - low > 1 {

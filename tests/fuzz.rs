@@ -1,4 +1,4 @@
-//! The properties of `fuzz` over their kept corpus and over mutations of it: no panic, whatever comes from outside.
+//! The properties of `fuzz` over their kept corpus and over mutations of it: no panic, for any bytes from outside.
 
 use std::{
     fs,
@@ -15,10 +15,10 @@ const CASES: usize = 100_000;
 /// … as far as they take no longer than this.
 const TIME: Duration = Duration::from_secs(10);
 
-/// No case is longer: what is long is found by other means.
+/// No case is longer: other tests find faults of long input.
 const BYTES: usize = 64 * 1024;
 
-/// What means something to one of the targets.
+/// Tokens that mean something to one of the targets.
 const TOKENS: [&[u8]; 44] = [
     b"{",
     b"}",
@@ -149,7 +149,7 @@ impl Random {
             4 => {
                 case.splice(at..at, TOKENS[self.below(TOKENS.len())].iter().copied());
             }
-            // In place, so that what follows keeps its place too.
+            // In place, so that the rest keeps its place too.
             _ => {
                 let token = TOKENS[self.below(TOKENS.len())];
                 let end = case.len().min(at + token.len());

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Who may know whom: each room and the rooms that it may use.
+/// The rooms, and for each the rooms that it may use.
 const ROOMS: [(&str, &[&str]); 8] = [
     ("telemetry", &[]),
     ("math", &[]),
@@ -17,7 +17,7 @@ const ROOMS: [(&str, &[&str]); 8] = [
     ("cli", &["telemetry", "math", "cache", "http"]),
 ];
 
-/// What a room knows nothing of, so that it can be read and changed by itself.
+/// Words that a room does not know, so that it can be read and changed by itself.
 const ABSENCES: [(&str, &[&str]); 4] = [
     ("math", &["tokio", "serde", "redis::", "rusqlite", "tracing", "std::env", "axum", "async "]),
     ("cache", &["fibonacci", "Decimal", "async_graphql", "axum", "std::env"]),
@@ -53,7 +53,7 @@ fn room(path: &Path) -> String {
     inside.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_owned()
 }
 
-/// What comes before the tests of a file.
+/// The program of a file, without its tests.
 fn program(text: &str) -> &str {
     text.split("#[cfg(test)]").next().unwrap()
 }
@@ -104,7 +104,7 @@ fn rooms_know_nothing_of_what_is_not_theirs() {
         let text = program(&text);
         for (_, absent) in ABSENCES.iter().filter(|(name, _)| *name == here) {
             for word in *absent {
-                // A file may carry the name of what it wraps.
+                // A file may be named after the library that it wraps.
                 let own = path.file_stem().is_some_and(|stem| word.starts_with(stem.to_str().unwrap()));
                 let wrapped = here == "cache" && ["redis::", "rusqlite"].contains(word);
                 assert!(own || wrapped || !text.contains(word), "{} knows {word}", path.display());

@@ -1,4 +1,4 @@
-//! HTTP/1.1 by the letter of RFC 9110 and RFC 9112: raw requests, and what each must get.
+//! HTTP/1.1 by the letter of RFC 9110 and RFC 9112: raw requests, and the outcome of each.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -225,7 +225,7 @@ const CONTENT: &[Row] = &[
 /// The room for a head.
 const HEAD_BYTES: usize = 64 * 1024;
 
-/// Requests that fill or exceed what there is room for.
+/// Requests that fill or exceed the room for a head.
 fn large() -> Vec<(&'static str, &'static str, String, &'static str)> {
     let fill = |start: &str| format!("{start}{}", "a".repeat(HEAD_BYTES - start.len()));
     let fields = |count: usize| (0..count).map(|k| format!("x-{k}: y\n")).collect::<String>();

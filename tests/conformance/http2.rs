@@ -1,4 +1,4 @@
-//! HTTP/2 by the letter of RFC 9113: raw frames, and what each must get.
+//! HTTP/2 by the letter of RFC 9113: raw frames, and the outcome of each.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -41,7 +41,7 @@ enum Got {
 
 use Got::{Answer, Closed, GoAway, Reset};
 
-/// A section, a situation, the frames after the preface, and what fits.
+/// A section, a situation, the frames after the preface, and valid outcomes.
 type Row = (&'static str, &'static str, Vec<u8>, &'static [Got]);
 
 /// A block of fields in literals that no table remembers.
@@ -272,7 +272,7 @@ fn fields() -> Vec<Row> {
     ]
 }
 
-/// A client that has sent the preface, and what comes after it.
+/// A client that has sent the preface, and the frames after it.
 fn client(service: &Service, frames: &[u8]) -> TcpStream {
     let mut stream = service.connect();
     stream.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, &[]), frames].concat()).unwrap();

@@ -32,7 +32,7 @@ fn block(language: &str) -> &'static str {
     PAGE.split(&format!("```{language}\n")).nth(1).unwrap().split("```").next().unwrap()
 }
 
-/// A free port of an address of its own: who connects to another process is never given a port of it.
+/// A free port of an address of its own: a client of another process is never given a port of it.
 fn free(address: &str) -> SocketAddr {
     TcpListener::bind((address, 0)).unwrap().local_addr().unwrap()
 }
@@ -164,7 +164,7 @@ fn open(address: SocketAddr) -> WebSocket<MaybeTlsStream<TcpStream>> {
     socket
 }
 
-/// Restarts both processes one after the other, this many times, and tells what the clients saw.
+/// Restarts both processes one after the other, this many times; returns what the clients saw.
 fn restart(times: u32) -> Seen {
     let addresses = [free("127.0.0.2"), free("127.0.0.3")];
     let mut services = addresses.map(start);

@@ -122,7 +122,7 @@ impl Socket {
         }
     }
 
-    /// Hears these frames, each by what it begins with, and closes the socket if the last of them has not.
+    /// Hears these frames, each by its beginning, and closes the socket if the last of them has not.
     fn expect(mut self, expected: &[String]) {
         for expected in expected {
             let heard = self.hear();
@@ -303,8 +303,8 @@ const UTF8: [&str; 12] = [
     "\u{10ffff}",
 ];
 
-/// Continuations without a start, starts without their continuations, bytes that are never used, surrogates, what is
-/// longer than needed, and what is above the last character.
+/// Continuations without a start, starts without their continuations, bytes that are never used, surrogates, overlong
+/// forms, and code points above the last character.
 const NOT_UTF8: [&[u8]; 28] = [
     b"\x80",
     b"\xbf",
@@ -491,7 +491,7 @@ fn shake(service: &Service, line: &str, others: &str) -> String {
 fn handshakes_are_those_of_section_4() {
     let service = Service::start("memory:");
     let get = "GET /graphql HTTP/1.1";
-    // (the first line, headers, the status, and what else the head has)
+    // (the first line, headers, the status, and another part of the head)
     let accept = "sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo=\r\n";
     let version = "sec-websocket-version: 13\r\n";
     let cases = [

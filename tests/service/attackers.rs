@@ -79,7 +79,7 @@ pub fn attack(name: &str) -> Option<&'static Attack> {
     ATTACKS.iter().find(|attack| attack.name == name)
 }
 
-/// The server, and which share of the full attack it is to bear, in percent.
+/// The server, and the share of the full attack that it is to bear, in percent.
 pub struct Target {
     pub address: SocketAddr,
     pub percent: usize,
@@ -136,7 +136,7 @@ struct Client {
 }
 
 impl Client {
-    /// Sends what the server takes at once, and tells whether that was anything.
+    /// Sends as much as the server takes at once; returns whether that was anything.
     fn push(&mut self, rest: &[u8]) -> bool {
         let Some(sent) = self.sent else { return false };
         let left = match sent.checked_sub(self.first.len()) {
@@ -164,7 +164,7 @@ pub struct Standing {
     is_over: Arc<AtomicBool>,
 }
 
-/// What a client of an attack finds when it reads at last.
+/// The bytes of a client of an attack that reads at last.
 pub struct Found {
     pub bytes: Vec<u8>,
     pub is_closed: bool,
@@ -192,7 +192,7 @@ impl Standing {
         self
     }
 
-    /// What has arrived for each client until now.
+    /// The bytes that have arrived for each client.
     pub fn found(&mut self) -> Vec<Found> {
         self.clients.iter_mut().map(found).collect()
     }
@@ -200,7 +200,7 @@ impl Standing {
 
 fn found(stream: &mut TcpStream) -> Found {
     let (mut bytes, mut piece) = (Vec::new(), vec![0; 64 * 1024]);
-    // A stream that can't be set is closed, which reading tells too.
+    // A stream that can't be set is closed, which reading shows too.
     let _ = stream.set_nonblocking(true);
     while bytes.len() < READ_BYTES {
         match stream.read(&mut piece) {
@@ -433,7 +433,7 @@ struct Uploads {
     stream: TcpStream,
     read: Vec<u8>,
     out: Vec<u8>,
-    /// What may still be sent: on the connection, and on each stream.
+    /// The windows for sending: on the connection, and on each stream.
     window: i64,
     windows: Vec<i64>,
     /// The first window of the streams, as the server has set it.
@@ -456,7 +456,7 @@ impl Uploads {
         Ok(Self { stream, read: Vec::new(), out, window, windows, initial: window, left, is_done: false })
     }
 
-    /// Reads and writes what can be at once, and tells whether that was anything.
+    /// Reads and writes all that it can at once; returns whether that was anything.
     fn step(&mut self) -> bool {
         if self.is_done {
             return false;
@@ -615,7 +615,7 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-/// Sends the head and then the body of a request, and reads an answer that tells its length.
+/// Sends the head and then the body of a request, and reads an answer that has a Content-Length.
 ///
 /// # Errors
 /// When the connection fails, or ends before the answer does.

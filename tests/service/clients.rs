@@ -83,7 +83,7 @@ fn a_client_without_arguments_says_how_it_is_used() {
     }
 }
 
-/// What is said of a schema that follows the one of today, and whether it is accepted.
+/// The report on a schema that follows the one of today, and whether it is accepted.
 fn following(later: &str) -> (String, bool) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("later.graphql");

@@ -10,7 +10,7 @@ use crate::{
     service::{Service, alone, client, eventually, undisturbed},
 };
 
-/// How much later than without a fault an answer may be, with slack for a busy machine.
+/// The most that a fault delays an answer, with slack for a busy machine.
 const WORST: Duration = Duration::from_millis(if cfg!(debug_assertions) { 1_000 } else { 500 });
 
 #[test]
@@ -43,14 +43,14 @@ fn many_fields_are_few_round_trips_for_each_node() {
         let fields: String = (1..=90).map(|terms| format!("p{terms}: pi(terms: {terms}) {{ cached }} ")).collect();
         let answer = service.query(&format!("{{ {fields} }}"));
         assert_eq!(answer.to_string().matches("false").count(), 90, "{answer}");
-        // What is counted is what a node reads at once, and the connection that asks is greeted.
+        // Each read of a node counts, and the greeting of the connection that asks.
         let trips: Vec<u64> = cluster.round_trips().iter().zip(&before).map(|(after, before)| after - before).collect();
         println!("90 new values in a cluster: {trips:?} round trips of its nodes, the observer's included");
         assert!(trips.iter().all(|&trips| trips <= 15), "some thirty to read and thirty to write on each: {trips:?}");
     });
 }
 
-/// So many requests are answered before and after whatever happens.
+/// The requests that are answered before and after each event.
 const REQUESTS: u64 = 300;
 
 fn waits_for_answers(services: &[Service; 2]) {
@@ -63,7 +63,7 @@ fn breakers_are_closed(services: &[Service; 2]) -> bool {
     services.iter().all(|service| service.metric("phipi_cache_breaker_open") == 0)
 }
 
-/// All was answered, right and in time; what it is called with is printed beside the worst latency.
+/// All was answered, right and in time; `what` is printed beside the worst latency.
 fn all_is_answered(records: &[Record], what: &str) {
     let wrong: Vec<_> = records.iter().filter_map(|record| record.outcome.as_ref().err()).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");

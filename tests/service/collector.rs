@@ -16,7 +16,7 @@ use prost::Message;
 
 use crate::service::eventually;
 
-/// What it was sent.
+/// The requests so far.
 #[derive(Clone, Default)]
 pub struct Collector {
     address: Option<SocketAddr>,
@@ -29,7 +29,7 @@ impl Collector {
         Self::listen(TcpListener::bind("127.0.0.1:0").unwrap())
     }
 
-    /// Takes what comes to this listener.
+    /// Takes all that comes to this listener.
     pub fn listen(listener: TcpListener) -> Self {
         let collector = Self { address: Some(listener.local_addr().unwrap()), ..Self::default() };
         let requests = Arc::clone(&collector.requests);
@@ -41,7 +41,7 @@ impl Collector {
         collector
     }
 
-    /// What `OTEL_EXPORTER_OTLP_ENDPOINT` is to be.
+    /// The value for `OTEL_EXPORTER_OTLP_ENDPOINT`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address.unwrap())
     }
@@ -54,7 +54,7 @@ impl Collector {
         spans.filter(|span| hex(&span.trace_id) == id).cloned().collect()
     }
 
-    /// Waits until a trace has a span of this name, and gives all that it has then.
+    /// Waits until a trace has a span of this name, and returns all that it has then.
     pub fn trace_with(&self, id: &str, name: &str) -> Vec<Span> {
         let has = |spans: &[Span]| spans.iter().any(|span| span.name == name);
         eventually(&format!("the collector has a span {name}"), || has(&self.trace(id)));

@@ -24,7 +24,7 @@ fn printed(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What is said of a mistake; nothing is on stdout.
+/// The message on a mistake; nothing is on stdout.
 fn refused(arguments: &[&str]) -> String {
     let output = run(arguments);
     assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
@@ -95,7 +95,7 @@ fn the_log_has_what_its_level_asks_for() {
     assert!(debug.contains(" INFO answered") && debug.contains("DEBUG a connection is open"), "{debug}");
 }
 
-/// Whatever its variables are, a command that has no use for them runs, and one that has blames them by name.
+/// With wrong variables a command that has no use for them runs, and one that has blames them by name.
 #[test]
 fn variables_that_are_empty_are_not_set_and_those_that_are_wrong_are_named() {
     let with = |variables: &[(&str, &str)], arguments: &[&str]| {
@@ -151,7 +151,7 @@ fn variables_that_are_empty_are_not_set_and_those_that_are_wrong_are_named() {
     assert!(status == Some(2) && said.contains("PHIPI_CACHE_TLS_KEY"), "{said}");
 }
 
-/// No refusal repeats what may be a password.
+/// No refusal repeats a possible password.
 #[test]
 fn a_url_in_the_wrong_place_is_not_repeated() {
     for arguments in [

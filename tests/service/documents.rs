@@ -1,4 +1,4 @@
-//! Documents that clients register or send, and what the process keeps of them.
+//! Documents that clients register or send, and their memory in the process.
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};

@@ -161,7 +161,7 @@ fn answers_go_on_while_the_store_is_flushed() {
                 cmd("FLUSHALL").exec(&mut redis.connection()).unwrap();
             }
         });
-        // Whatever the mark says now, what is cached is right.
+        // Whatever the mark is now, a cached value is right.
         let fresh = Service::start(&redis.url());
         for n in (0..20_000).step_by(499) {
             assert_eq!(fresh.fib(n).0, fibonacci(n));
@@ -221,7 +221,7 @@ fn a_store_that_comes_back_empty_gets_the_whole_ladder() {
         redis.run("ACL SETUSER default -set");
         assert!(!service.fib_cached(5_000));
         service.logs("the store can't be written");
-        // What was seen before says nothing of the store as it is now.
+        // Earlier observations say nothing of the store as it is now.
         redis.run("FLUSHALL");
         redis.run("ACL SETUSER default +set");
         eventually("the mark is raised", || redis.mark() == Some(5_000));
@@ -287,7 +287,7 @@ fn what_was_answered_meanwhile_is_written_when_the_store_is_back() {
     assert!(service.metric("phipi_cache_dropped_total") == 0);
 }
 
-/// The budgets of the design, and what a busy machine may add.
+/// The budgets of the design, and the delay of a busy machine.
 const BOTH_BUDGETS: Duration = Duration::from_millis(200);
 const SLACK: Duration = Duration::from_millis(800);
 
@@ -369,7 +369,7 @@ fn a_file_that_is_locked_delays_no_one_for_long_and_nothing_is_forgotten() {
         fresh().fib_cached(3_000)
     });
 
-    // Nor does the end wait for what is locked.
+    // Nor does the end wait for the lock.
     let _lock = holding_the_lock(&path);
     for n in 4_000..4_020 {
         service.fib(n);
@@ -485,7 +485,7 @@ fn a_file_that_is_deleted_or_cut_under_running_processes_is_replaced() {
     share("both use one file");
     std::fs::remove_file(&path).unwrap();
     share("both use a new file");
-    // What is in the log of the file goes into the file, of which half is then cut away.
+    // The log of the file goes into the file, of which half is then cut away.
     let file = Connection::open(&path).unwrap();
     eventually("the log is empty", || {
         file.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0)).is_ok_and(|held| !held)
@@ -517,7 +517,7 @@ fn a_full_disk_stops_writes_alone() {
 #[test]
 fn a_value_that_the_store_refuses_holds_up_no_other() {
     let redis = RedisServer::start();
-    // Redis closes the connection of whoever sends more.
+    // Redis closes a connection that sends more.
     redis.run("CONFIG SET proto-max-bulk-len 1mb");
     let service = Service::start_with(&redis.url(), &["--max-n", "20000000"]).expecting_warnings();
     // Of 1.1 MB, and then five of 0.7 MB.

@@ -1,4 +1,4 @@
-//! A limit of the size of files (`ulimit -f`) is a full disk: what is written beyond it fails, and nothing else does.
+//! A limit of the size of files (`ulimit -f`) is a full disk: writes beyond it fail, and nothing else does.
 
 use std::{
     fs,

@@ -63,7 +63,7 @@ fn everything_in_the_schema_is_described() {
         assert!(!text.is_empty(), "{of} {} has no description", item["name"]);
     };
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    // What GraphQL itself defines is described there.
+    // GraphQL's own types are described there.
     let ours = |kind: &&Value| SCHEMA.contains(&format!(" {} ", kind["name"].as_str().unwrap()));
     for kind in list(&answer["data"]["__schema"]["types"]).iter().filter(ours) {
         described(kind, "the type");
@@ -406,7 +406,7 @@ fn an_operation_may_cost_as_much_as_four_of_the_longest_answers() {
         "{answer}"
     );
 
-    // The operations of a batch share the budget, and what they ask in common is evaluated once.
+    // The operations of a batch share the budget, and common questions are evaluated once.
     let operation = |n: u32| json!({"query": format!("{{ fib(n: {n}) {{ result }} }}")});
     let answers =
         service.post(&json!([operation(900), operation(900), operation(901), operation(902), operation(903)]));

@@ -1,5 +1,5 @@
-//! Greedy clients, each at a share of its full size: memory stays bounded, what is beyond a bound is refused with a word
-//! about when to come again, and a neighbour is served meanwhile. `scripts/greedy-clients` runs them at full size.
+//! Greedy clients, each at a share of its full size: memory stays bounded, requests beyond a bound are refused with a
+//! Retry-After, and a neighbour is served meanwhile. `scripts/greedy-clients` runs them at full size.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use crate::{
     service::{Service, alone, eventually},
 };
 
-/// Bodies, messages and heads of all clients, in MB: the common budget of 40 MiB, and what the process takes beside it.
+/// Bodies, messages and heads of all clients, in MB: the common budget of 40 MiB, and the process beside it.
 const IN_MB: u64 = 120;
 
 /// The same where thousands of connections come with them, each with its own 16 KiB.
 const CROWD_MB: u64 = 200;
 
-/// Answers of all clients that they have not taken, in MB: the common budget of 128 MiB, and what the process takes beside it.
+/// Answers that clients have not taken, in MB: the common budget of 128 MiB, and the process beside it.
 const OUT_MB: u64 = 240;
 
 /// A small request is served in this time on a machine that runs other tests too.
@@ -25,7 +25,7 @@ const SMALL_MS: f64 = 2_000.0;
 /// Large requests are watched at least this long, and no longer than the second, if they are refused.
 const WATCH: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(8)];
 
-/// What came of an attack.
+/// The outcome of an attack.
 struct Outcome {
     standing: Standing,
     served: Served,
@@ -55,7 +55,7 @@ impl Outcome {
         assert!(self.served.worst_ms <= SMALL_MS, "{:?}", self.served);
     }
 
-    /// Large requests were served at last, and those that were not were told when to come again.
+    /// Large requests were served at last, and refused ones had a Retry-After.
     fn large_are_served(&self) {
         assert!(self.served.large_s.is_some(), "{:?}", self.served);
         assert_eq!(self.served.without_retry_after, 0, "{:?}", self.served);

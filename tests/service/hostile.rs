@@ -33,13 +33,13 @@ const REPETITIONS: usize = 3;
 /// The longest answer to a hostile request.
 const ANSWER_BYTES: usize = 4 * 1024;
 
-/// What the process may hold in the end, on top of what it held before.
+/// The memory that the process may have gained in the end.
 const MEMORY_MB: u64 = 50;
 
-/// Another client never waits longer.
+/// The longest wait of another client.
 const NEIGHBOUR: Duration = Duration::from_secs(2);
 
-/// So many clients are connected at once.
+/// The clients that are connected at once.
 const CROWD: usize = 5_000;
 
 /// A hostile request, and each outcome that fits it.
@@ -64,7 +64,7 @@ fn each(count: usize, piece: impl Fn(usize) -> String) -> String {
     (0..count).map(piece).collect()
 }
 
-/// Fragments that spread to 2^`levels` times what is in the last of them.
+/// Fragments that spread to 2^`levels` times the content of the last of them.
 fn bomb(levels: usize, on: &str, leaf: &str, operation: &str) -> String {
     let fragments = each(levels, |k| format!("fragment f{k} on {on} {{ ...f{0} ...f{0} }} ", k + 1));
     format!("{operation} {fragments} fragment f{levels} on {on} {{ {leaf} }}")
@@ -175,7 +175,7 @@ fn deep() -> Vec<Row> {
     ]
 }
 
-/// What is used or asked for many times over.
+/// Requests that use or ask for one thing many times.
 fn multiplied() -> Vec<Row> {
     let fields = each(99, |k| format!("a{k}: leading(digits: $n) "));
     let list = format!("[{}1]", "1,".repeat(240_000));
@@ -364,11 +364,11 @@ fn hostile_requests_are_refused_and_disturb_nobody() {
 }
 
 impl Row {
-    /// Sends the request, prints its line of the table, and tells what is wrong with the outcome, if anything is.
+    /// Sends the request, prints its line of the table, and returns the fault of the outcome, if there is one.
     fn failure(&self, service: &Service) -> Option<String> {
         let repetitions = if self.is_huge { 1 } else { REPETITIONS };
         let mut outcomes: Vec<Outcome> = Vec::new();
-        // What failed once may hurt more the second time.
+        // A harmful request may hurt more the second time.
         while outcomes.len() < repetitions && outcomes.iter().all(|outcome| self.fits(outcome)) {
             outcomes.push(self.message.send(service));
         }
@@ -397,7 +397,7 @@ pub fn raise_the_limit_of_files() {
     assert!(hard.is_none_or(|hard| hard > 6_000), "too few files for the crowd: raise the hard limit (ulimit -Hn)");
 }
 
-/// Asks what everybody asks, and gives how long it took.
+/// Asks a usual question, and returns the time that it took.
 fn ask_as_a_neighbour(service: &Service, agent: &Agent) -> Duration {
     let begun = Instant::now();
     let question = json!({"query": "{ fib(n: 213) { result } pi(terms: 1000) { result } }"});
@@ -407,7 +407,7 @@ fn ask_as_a_neighbour(service: &Service, agent: &Agent) -> Duration {
     begun.elapsed()
 }
 
-/// Asks again and again until it is over, and gives the longest time that it had to wait.
+/// Asks again and again until it is over, and returns the longest time that it had to wait.
 fn be_a_neighbour(service: &Service, is_over: &AtomicBool) -> Duration {
     let agent = client();
     let mut slowest = Duration::ZERO;

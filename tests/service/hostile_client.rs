@@ -1,4 +1,4 @@
-//! A client without manners: it sends any bytes, and tells what came of them.
+//! A client without manners: it sends any bytes, and reports the outcome.
 
 use std::{
     collections::BTreeSet,
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// More is not read of an answer to a hostile request.
 const READ_BYTES: u64 = 64 * 1024;
 
-/// What is sent: a beginning, and perhaps a piece that is repeated, so that a long message takes no memory here.
+/// A message: a beginning, and perhaps a piece that is repeated, so that a long one takes no memory here.
 pub struct Message {
     start: Vec<u8>,
     piece: Vec<u8>,
@@ -73,13 +73,13 @@ impl Message {
         Self::raw(format!("{line}{headers}\r\n"))
     }
 
-    /// A POST that announces so many bytes, and sends `pieces` of a megabyte.
+    /// A POST that announces `bytes` bytes, and sends `pieces` of a megabyte.
     pub fn announced(bytes: &str, pieces: usize) -> Self {
         let start = post_head("application/json", &format!("Content-Length: {bytes}")).into_bytes();
         Self { start, piece: vec![b' '; 1_000_000], times: pieces }
     }
 
-    /// A POST of as many pieces of a megabyte, and no announcement of how many there are.
+    /// A POST of `pieces` of a megabyte, and no announcement of their number.
     pub fn chunked(pieces: usize) -> Self {
         let start = post_head("application/json", "Transfer-Encoding: chunked").into_bytes();
         let piece = [format!("{:x}\r\n", 1_000_000).into_bytes(), vec![b' '; 1_000_000], b"\r\n".to_vec()].concat();
@@ -96,7 +96,7 @@ impl Message {
         let end = thread::scope(|scope| {
             scope.spawn(|| self.write(&stream));
             let end = (&stream).take(READ_BYTES).read_to_end(&mut answer);
-            // What is still being written is in vain.
+            // A write in progress is in vain.
             let _ = stream.shutdown(Shutdown::Both);
             end
         });
@@ -106,16 +106,16 @@ impl Message {
 
     fn write(&self, mut stream: &TcpStream) {
         let pieces = [&self.start].into_iter().chain((0..self.times).map(|_| &self.piece));
-        // A server that has heard enough closes: what it answered tells the rest.
+        // A server that has heard enough closes: its answer tells the rest.
         let _ = pieces.map(|piece| stream.write_all(piece)).find(Result::is_err);
     }
 }
 
-/// What became of a message.
+/// The outcome of a message.
 pub struct Outcome {
     /// Of the answer; none when the server closed the connection without a word.
     pub status: Option<u16>,
-    /// The codes of all errors, or `served`, or what there is instead.
+    /// The codes of all errors, or `served`, or another outcome.
     pub codes: BTreeSet<String>,
     /// Length of the body.
     pub bytes: usize,
@@ -168,7 +168,7 @@ pub fn hold(service: &Service) -> Vec<TcpStream> {
     begun.map(hold).collect()
 }
 
-/// Clients that are all connected before the first of them asks. Gives how long it took to answer all.
+/// Clients that are all connected before the first of them asks. Returns the time until all were answered.
 pub fn gather_a_crowd(clients: usize, service: &Service) -> Duration {
     let begun = Instant::now();
     let mut crowd: Vec<TcpStream> = (0..clients).map(|_| service.connect()).collect();

@@ -1,6 +1,5 @@
-//! Whatever two processes, kills and faults do one after the other or at once, on each store: no digit is wrong, `cached`
-//! never lies, and with a healthy store every answer that was not cached is cached afterwards, for a process that
-//! remembers nothing.
+//! Random interleavings of two processes, kills and faults on each store: no digit is wrong, `cached` never lies, and
+//! with a healthy store every answer that was not cached is cached afterwards, for a process that remembers nothing.
 
 use std::{
     array, env, fs,
@@ -303,7 +302,7 @@ impl<'a> Scene<'a> {
     }
 }
 
-/// Whether the sequence of this seed does what the design says; if not, it is told how to see it again.
+/// Whether the sequence of this seed does what the design says; if not, its seed and steps are printed.
 fn holds(truth: &Truth, stores: &Stores, seed: u32) -> bool {
     let steps = sequence(seed);
     let at = AtomicU32::new(0);

@@ -1,7 +1,7 @@
-//! A steady load on two processes: what is asked, and when.
+//! A steady load on two processes: its questions and its pace.
 //!
-//! It is open: clients ask on schedule, whatever became of what was asked before, and a latency is counted from when its
-//! question was due. The pace is what the load is, so that clients sleep.
+//! It is open: clients ask on schedule, whatever the outcome of earlier questions, and a latency is counted from when
+//! its question was due. The pace makes the load, so that clients sleep.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -19,10 +19,10 @@ use crate::{
 /// Each client asks one question after the other, so that one that has to wait holds up no other's.
 const CLIENTS: u32 = 40;
 
-/// How often each client asks: 200 requests a second in all.
+/// The period of each client: 200 requests a second in all.
 const PERIOD: Duration = Duration::from_millis(200);
 
-/// After so many requests the mix begins anew; by then a run has failed for being too slow.
+/// After this many requests the mix begins anew; by then a run has failed for being too slow.
 const MIX: u32 = 1_600;
 
 /// From here on long values are asked for, in the midst of a fault. An answer above the ladder raises it to its top at
@@ -39,14 +39,14 @@ fn long_index(number: u32) -> u32 {
     if number % 100 == 99 { 710_000 + number / 100 } else { 100_001 + number }
 }
 
-/// What the request of this number asks: of ten, four a new index of the ladder, two a repeated one, one and one for
-/// π, one both, and one a long value, or before its time both again.
+/// The questions of the request of this number: of ten, four a new index of the ladder, two a repeated one, one and one
+/// for π, one both, and one a long value, or before its time both again.
 fn questions(number: u32, approximations: &[(u32, f64)]) -> Questions {
     let number = number % MIX;
     let terms = |number: u32| vec![approximations[number as usize % approximations.len()].0];
     let (indices, terms) = match number % 10 {
         0..=3 => (vec![index(number)], Vec::new()),
-        // What was new a little earlier.
+        // One that was new a little earlier.
         4 | 5 => (vec![index(number.saturating_sub(44))], Vec::new()),
         6 => (Vec::new(), terms(number)),
         7 => (Vec::new(), terms(number.saturating_sub(41))),
@@ -56,7 +56,7 @@ fn questions(number: u32, approximations: &[(u32, f64)]) -> Questions {
     Questions { indices, terms }
 }
 
-/// A request of the load and what became of it.
+/// A request of the load and its outcome.
 pub struct Record {
     pub due: Instant,
     pub answered: Instant,
@@ -76,13 +76,13 @@ impl Record {
     }
 }
 
-/// What is true of all that a load may ask; it is found before the load begins.
+/// The truth on all that a load may ask; it is found before the load begins.
 pub fn truth() -> Truth {
     let approximations = approximations();
     Truth::of((0..MIX).flat_map(|number| questions(number, &approximations).indices).collect())
 }
 
-/// Has both processes asked for as long as the story takes, and tells what became of each request.
+/// Has both processes asked for as long as the story takes, and returns the outcome of each request.
 pub fn while_asked<T>(services: &[Service; 2], truth: &Truth, story: impl FnOnce() -> T) -> (T, Vec<Record>) {
     let load = Load { services, truth, start: Instant::now(), is_over: AtomicBool::new(false) };
     thread::scope(|scope| {

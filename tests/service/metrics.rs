@@ -1,4 +1,4 @@
-//! `/metrics` says what is the case.
+//! `/metrics` is right.
 
 use redis::Commands;
 

@@ -1,4 +1,4 @@
-//! A client that asks as everybody does while others are greedy, and remembers how it was served.
+//! A client that asks usual questions while others are greedy, and remembers how it was served.
 
 use std::{
     io,
@@ -19,10 +19,10 @@ const LARGE_PERIOD: Duration = Duration::from_secs(1);
 /// An answer that takes longer is a refusal.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What the small requests ask.
+/// The body of the small requests.
 const SMALL: &str = r#"{"query":"{fib(n: 50){result} pi(terms: 10){result}}"}"#;
 
-/// How the neighbour was served.
+/// The neighbour's experience.
 #[derive(Debug, Default)]
 pub struct Served {
     /// The longest time of a small answer, in milliseconds.
@@ -60,7 +60,7 @@ pub fn while_attacked<T>(
     })
 }
 
-/// Asks small things until it is over, and gives the longest time in milliseconds.
+/// Asks small things until it is over, and returns the longest time in milliseconds.
 fn ask_small(address: SocketAddr, is_over: &AtomicBool, refused: &AtomicU32) -> f64 {
     let mut kept = connect(address).ok();
     let mut worst = Duration::ZERO;

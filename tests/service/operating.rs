@@ -1,4 +1,4 @@
-//! `docs/operating.md` is true: the rights that phipi needs in Redis, what eviction does to answers, sizes and names.
+//! `docs/operating.md` is true: the rights that phipi needs in Redis, answers after eviction, sizes and names.
 
 use std::{
     collections::BTreeSet,
@@ -22,10 +22,10 @@ use crate::{
 
 const PAGE: &str = include_str!("../../docs/operating.md");
 
-/// What phipi does with its keys.
+/// phipi's commands on its keys.
 const DATA_COMMANDS: [&str; 4] = ["MGET", "SET", "ZADD", "ZSCORE"];
 
-/// What it sends besides, by itself or through the client library. A server before Redis 7.2 knows no CLIENT SETINFO.
+/// Its other commands, by itself or through the client library. A server before Redis 7.2 knows no CLIENT SETINFO.
 const CONNECTION_COMMANDS: [&str; 6] = ["AUTH", "CLIENT SETINFO", "HELLO", "INFO", "PING", "SELECT"];
 
 /// The lines of the page that give phipi's user its rights: the first has all that one server asks for.
@@ -33,7 +33,7 @@ fn rules() -> Vec<&'static str> {
     PAGE.lines().filter(|line| line.starts_with("redis-cli ACL SETUSER phipi ")).collect()
 }
 
-/// What a line of the page says in a shell, run against a server of the test.
+/// The output of a line of the page in a shell, run against a server of the test.
 fn shell(line: &str, redis: &RedisServer) -> String {
     let here = format!("redis-cli -s {} ", redis.socket().display());
     let output = Command::new("sh").arg("-c").arg(line.replace("redis-cli ", &here)).output().unwrap();
@@ -196,7 +196,7 @@ fn redis_is_sent_these_commands_and_no_others() {
     }
     again.stop();
 
-    // What came before it is recorded.
+    // All that came before it is recorded.
     let mut marker = UnixStream::connect(redis.socket()).unwrap();
     marker.write_all(b"ECHO over\r\n").unwrap();
     eventually("all is recorded", || names.lock().unwrap().contains("ECHO"));
@@ -215,8 +215,8 @@ const LITTLE: &str = "3mb";
 /// Requests of a history.
 const REQUESTS: u32 = 120;
 
-/// What the request of a number asks: an index anywhere on the ladder, one that climbs it, or a low one; above it each
-/// value twice; and an approximation, each three times.
+/// The questions of the request of a number: an index anywhere on the ladder, one that climbs it, or a low one; above
+/// it each value twice; and an approximation, each three times.
 fn questions(number: u32, approximations: &[(u32, f64)]) -> Questions {
     let index = match number % 4 {
         0 => 2 + number * 7_919 % 99_999,
@@ -228,7 +228,8 @@ fn questions(number: u32, approximations: &[(u32, f64)]) -> Questions {
     Questions { indices: vec![index], terms: vec![terms] }
 }
 
-/// Asks two processes, four requests at a time each. Gives how often an answer was not cached though it had been given before.
+/// Asks two processes, four requests at a time each. Returns the number of answers that were lost: not cached though
+/// given before.
 fn lost_in_a_history(policy: &str, truth: &Truth) -> u32 {
     let redis = RedisServer::start_with(&["--maxmemory", LITTLE, "--maxmemory-policy", policy]);
     let services = [(); 2].map(|()| Service::start(&redis.url()).expecting_warnings());
@@ -303,7 +304,7 @@ fn what_is_stored_is_as_long_as_the_page_says() {
     assert!(PAGE.contains(&format!("| {} |", grouped(ladder))), "{ladder}");
 }
 
-/// What is after `start` on the page, each time, up to the first character that is none of a name.
+/// The text after `start` on the page, each time, up to the first character that is none of a name.
 fn names(start: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
     let is_of_a_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     PAGE.match_indices(start).map(move |(at, _)| {

@@ -1,4 +1,4 @@
-//! What is true, found in other ways than the program's own.
+//! The truth, found in other ways than the program's own.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -54,7 +54,7 @@ impl Truth {
         Self { fibs, approximations: approximations() }
     }
 
-    /// What is wrong with the answers to some questions, if anything is.
+    /// The fault of the answers to some questions, if there is one.
     pub fn refutes(&self, questions: &Questions, answers: &Answers) -> Option<String> {
         for (n, (digits, _)) in questions.indices.iter().zip(&answers.fibs) {
             if self.fibs[n] != *digits {
@@ -70,7 +70,7 @@ impl Truth {
     }
 }
 
-/// What `cached` must say, by the design.
+/// The values of `cached` by the design.
 #[derive(Clone, Debug, Default)]
 pub struct Model {
     top: Option<u32>,

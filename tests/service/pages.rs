@@ -14,7 +14,7 @@ use crate::{
 };
 
 const BROTLI: (&str, &str) = ("Accept-Encoding", "gzip, br");
-/// As browsers ask over plain HTTP, unless it is their own machine that they ask.
+/// As browsers ask over plain HTTP, unless they ask their own machine.
 const GZIP: (&str, &str) = ("Accept-Encoding", "gzip, deflate");
 const IDENTITY: (&str, &str) = ("Accept-Encoding", "identity");
 const HTML: (&str, &str) = ("Accept", "text/html");
@@ -128,7 +128,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// Reads a frame, and gives its type.
+/// Reads a frame, and returns its type.
 fn next_frame(client: &mut TcpStream) -> u8 {
     let mut head = [0; 9];
     client.read_exact(&mut head).unwrap();

@@ -1,4 +1,4 @@
-//! A TCP proxy before a redis-server, which does to connections what networks and dying machines do.
+//! A TCP proxy before a redis-server, which harms connections as networks and dying machines do.
 
 use std::{
     io::{Read, Write},
@@ -17,7 +17,7 @@ use redis::Commands;
 
 use crate::redis_server::RedisServer;
 
-/// What happens to every connection, those that are open and those to come.
+/// The fate of every connection, those that are open and those to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Bytes pass as they are.
@@ -26,11 +26,11 @@ pub enum Mode {
     Break,
     /// Bytes are swallowed both ways. A connection that this happened to stays dead ever after.
     BlackHole,
-    /// What was read is sent on so much later, both ways.
+    /// Bytes are sent on after this delay, both ways.
     Delay(Duration),
-    /// A connection is closed after so many bytes of answers.
+    /// A connection is closed after this many bytes of answers.
     CutAfter(usize),
-    /// One bit of an answer is another in about one byte of so many.
+    /// One bit is flipped in about one byte of this many in answers.
     Corrupt(u64),
 }
 
@@ -73,7 +73,7 @@ impl Proxy {
         Self { shared, address, accepting }
     }
 
-    /// What `--cache` takes.
+    /// The URL for `--cache`.
     pub fn url(&self) -> String {
         format!("redis://{}", self.address)
     }
@@ -208,7 +208,7 @@ fn next_random(state: &mut u64) -> u64 {
 /// The length of the value that is asked for.
 const LENGTH: usize = 30_000;
 
-/// How much of a value comes through, if any of it does.
+/// The length of a value that comes through, if any does.
 fn value(mut connection: &TcpStream) -> Option<usize> {
     let mut answer = vec![0; "$30000\r\n".len() + LENGTH + 2];
     let mut length = 0;

@@ -58,7 +58,7 @@ fn the_lines_with_an_answer_have_that_answer() {
     assert_eq!(printed.trim_end().len(), 208_988);
 }
 
-/// The steps that share a cache, as a reader pastes them, but with what is built already and on ports that are free.
+/// The steps that share a cache, as a reader pastes them, but with the program of the test and on free ports.
 #[test]
 fn the_steps_of_sharing_work_when_they_are_pasted() {
     let block = blocks(README, "sh").into_iter().find(|block| block.contains("redis-server")).unwrap();

@@ -68,7 +68,7 @@ impl RedisCluster {
         cluster
     }
 
-    /// What `--cache` takes: one primary and one replica are enough to find the others.
+    /// The URL for `--cache`: one primary and one replica are enough to find the others.
     pub fn url(&self) -> String {
         format!("redis-cluster://127.0.0.1:{},127.0.0.1:{}", self.nodes[0].port, self.nodes[5].port)
     }
@@ -92,7 +92,7 @@ impl RedisCluster {
         }
     }
 
-    /// How many entries of these names living primaries hold, and how many they are to hold and do not.
+    /// The number of entries of these names that living primaries hold, and of those that they lack.
     pub fn held_and_lacking(&self, dead: usize, names: &[String]) -> (usize, usize) {
         let living = self.nodes[..PRIMARIES].iter().enumerate().filter(|(number, _)| *number != dead);
         let mut living: Vec<Connection> = living.map(|(_, node)| node.connection()).collect();
@@ -114,7 +114,7 @@ impl RedisCluster {
         }
     }
 
-    /// How many nodes hold rungs of the ladder as primaries.
+    /// The number of primaries that hold rungs of the ladder.
     pub fn nodes_with_rungs(&self) -> usize {
         let has_rungs = |node: &&Node| {
             let keys: Vec<String> =
@@ -124,7 +124,7 @@ impl RedisCluster {
         self.nodes.iter().filter(has_rungs).count()
     }
 
-    /// How many round trips each primary has answered, these included.
+    /// The round trips that each primary has answered, these included.
     pub fn round_trips(&self) -> Vec<u64> {
         self.nodes[..PRIMARIES].iter().map(|node| round_trips(&mut node.connection())).collect()
     }
@@ -153,7 +153,7 @@ impl RedisCluster {
         });
     }
 
-    /// Moves so many slots from one primary to another, one after the other, with all that is in them.
+    /// Moves `count` slots from one primary to another, one after the other, with all their entries.
     pub fn moves_slots(&self, count: usize, from: usize, to: usize) {
         let [from, to] = [from, to].map(|node| self.nodes[node].id());
         let address = format!("127.0.0.1:{}", self.nodes[0].port);
@@ -205,7 +205,7 @@ impl Node {
         info.contains("cluster_state:ok")
     }
 
-    /// The same, and a replica has what its primary has; each node knows all others.
+    /// The same, and a replica has the entries of its primary; each node knows all others.
     fn is_linked(&self) -> bool {
         let replication: String = redis::cmd("INFO").arg("replication").query(&mut self.connection()).unwrap();
         let nodes: String = redis::cmd("CLUSTER").arg("NODES").query(&mut self.connection()).unwrap();

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::service::eventually;
 
-/// What phipi's keys begin with by default.
+/// The default prefix of phipi's keys.
 pub const PREFIX: &str = "phipi:";
 
 /// The servers that phipi is tested with. Debian's is what the tests have where nothing else is said.
@@ -117,7 +117,7 @@ impl RedisServer {
         });
     }
 
-    /// What `--cache` takes.
+    /// The URL for `--cache`.
     pub fn url(&self) -> String {
         format!("redis+unix://{}", self.socket().display())
     }
@@ -174,7 +174,7 @@ impl RedisServer {
         kill_process(Pid::from_child(&self.process), signal).unwrap();
     }
 
-    /// Kills the server at once; what it held is lost.
+    /// Kills the server at once; its entries are lost.
     pub fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
@@ -228,12 +228,12 @@ pub fn mark_in(connection: &mut impl Commands) -> Option<u32> {
     Some(u32::try_from(mark & 0x1_ffff).unwrap())
 }
 
-/// How often a command was run.
+/// The number of runs of a command.
 pub fn runs_of(command: &str, observer: &mut Connection) -> u64 {
     info(observer, "commandstats", &format!("cmdstat_{command}:calls="))
 }
 
-/// How many round trips all clients have made, this one included.
+/// The round trips that all clients have made, this one included.
 pub fn round_trips(observer: &mut Connection) -> u64 {
     info(observer, "stats", "total_reads_processed:")
 }

@@ -1,4 +1,4 @@
-//! The store answers, but refuses: what it refuses is told apart, in plain words, and nothing else is lost.
+//! The store answers, but refuses: each refusal is told apart, in plain words, and nothing else is lost.
 
 use std::thread;
 
@@ -17,7 +17,7 @@ fn store_of(service: &Service) -> Value {
     serde_json::from_str::<Value>(&body).unwrap()["store"].take()
 }
 
-/// Whatever stops writes, reads go on, what is new waits, and it is written when it can be.
+/// Whatever stops writes, reads go on, new entries wait, and they are written when they can be.
 fn writes_stop_and_reads_go_on(stop: impl Fn(&RedisServer), restore: impl Fn(&RedisServer), words: &str) {
     let redis = RedisServer::start();
     assert!(!Service::start(&redis.url()).fib_cached(1_000));

@@ -1,4 +1,4 @@
-//! Sentinels tell which server is the primary, also after another one has become it.
+//! Sentinels name the primary, also after another server has become it.
 
 use std::{
     fs,
@@ -56,7 +56,7 @@ impl Watched {
         watched
     }
 
-    /// What `--cache` takes. The first sentinel is none.
+    /// The URL for `--cache`. The first sentinel is none.
     fn url(&self) -> String {
         let [nobody] = free_ports();
         format!(

@@ -1,4 +1,4 @@
-//! A running phipi, and what a client does with it.
+//! A running phipi, and the requests of a client.
 
 use std::{
     cell::Cell,
@@ -39,7 +39,7 @@ pub struct Service {
     expects_warnings: bool,
 }
 
-/// The program, with nothing of the environment that could change what it does. `PHIPI_PROGRAM` names another one, which
+/// The program, with nothing of the environment that could change its ways. `PHIPI_PROGRAM` names another one, which
 /// has a bug that the tests have to catch.
 pub fn program() -> Command {
     let path = std::env::var_os("PHIPI_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_phipi").into());
@@ -146,7 +146,7 @@ impl Service {
         client.post(self.url("/graphql")).send_json(body)?.body_mut().read_json()
     }
 
-    /// The answers to all questions of a request, in order; what else came instead is the error.
+    /// The answers to all questions of a request, in order; anything else is the error.
     pub fn ask(&self, client: &Agent, questions: &Questions) -> Result<Answers, String> {
         let answer = self.post_by(client, &json!({ "query": questions.document() }));
         let answer = answer.map_err(|error| error.to_string())?;
@@ -165,7 +165,7 @@ impl Service {
         answers.ok_or_else(|| format!("{questions:?} are answered {answer}"))
     }
 
-    /// What `fib(n)` says: its digits, and whether they were cached.
+    /// The answer of `fib(n)`: its digits, and whether they were cached.
     pub fn fib(&self, n: u32) -> (String, bool) {
         let answer = self.query(&format!("{{ fib(n: {n}) {{ result cached }} }}"));
         let fib = &answer["data"]["fib"];
@@ -202,7 +202,7 @@ impl Service {
         kill_process(Pid::from_child(&self.process), signal).unwrap();
     }
 
-    /// What the process has spent of processors so far.
+    /// The time of processors that the process has spent.
     pub fn cpu_time(&self) -> Duration {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap();
         // After the name, which ends with the last parenthesis: the 12th and the 13th field, in ticks of 10 ms.
@@ -276,7 +276,7 @@ impl Drop for Service {
     }
 }
 
-/// What one request asks.
+/// The questions of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Questions {
     /// Of `fib`.

@@ -1,4 +1,4 @@
-//! Subscriptions over sockets of the Web and as server-sent events, and what hostile sockets come to.
+//! Subscriptions over sockets of the Web and as server-sent events, and the end of hostile sockets.
 
 use std::{
     collections::BTreeSet,

@@ -1,5 +1,5 @@
-//! The SQLite file: what is refused, what inspection leaves alone, what is mended while processes use it, and what a
-//! clean end leaves.
+//! The SQLite file: refusals, inspection that changes nothing, repair while processes use it, and the files after a
+//! clean end.
 
 use std::{
     collections::BTreeMap,
@@ -63,7 +63,7 @@ fn foreign(path: &Path) {
     Connection::open(path).unwrap().execute_batch("CREATE TABLE theirs (n); INSERT INTO theirs VALUES (7)").unwrap();
 }
 
-/// A way in which a file is no cache, and what an operator is told.
+/// A way in which a file is no cache, and the message to an operator.
 type Unfit = (fn(&Path), &'static str);
 
 const UNFIT: [Unfit; 3] = [
@@ -100,7 +100,7 @@ fn an_inspection_of_what_is_no_cache_says_so_and_changes_nothing() {
     assert!(listing(folder.path()).is_empty(), "no folder is made");
 }
 
-/// What `check` reports of a sound file.
+/// The report of `check` on a sound file.
 fn is_sound(path: &Path, entries: usize) {
     let output = run(&["check"], path);
     assert!(output.status.success(), "{}", text(&output.stderr));
@@ -241,8 +241,8 @@ fn a_named_file_that_becomes_garbage_is_told_and_left_until_it_is_removed() {
     });
 }
 
-/// Deletes some of what is beside the file while two processes write new values, and checks that all that was answered
-/// from then on outlives both.
+/// Deletes some files beside the cache while two processes write new values, and checks that all that was answered from
+/// then on outlives both.
 fn goes_on_without(lost: &[&str]) {
     let (folder, path) = place();
     let services = [(); 2].map(|()| Service::start(&url(&path)).expecting_warnings());

@@ -1,7 +1,7 @@
-//! The store fails in every way under load: answers stay right and in time, and what was answered is kept.
+//! The store fails in every way under load: answers stay right and in time, and answered values are kept.
 //!
-//! How long a fault lasts is part of what is tested here, so that this test sleeps. `PHIPI_FAULT` names the faults to try,
-//! by a part of their names; without it all are tried.
+//! The duration of a fault is part of this test, so that it sleeps. `PHIPI_FAULT` names the faults to try, by a part of
+//! their names; without it all are tried.
 
 use std::{
     env,
@@ -25,38 +25,38 @@ use crate::{
 /// Without a fault, to know the latency that the others are measured against: 200 requests.
 const CALM: Duration = Duration::from_secs(1);
 
-/// How long a breaker may take to open, with requests that wait for their budgets, 50 and 150 ms.
+/// The time for a breaker to open, with requests that wait for their budgets, 50 and 150 ms.
 const OPENING: Duration = Duration::from_secs(1);
 
 /// Long enough for some ten probes of an open breaker, which must not close it.
 const FAULT: Duration = Duration::from_secs(3);
 
-/// How often a fault that is repeated comes again.
+/// The period of a fault that is repeated.
 const BEAT: Duration = Duration::from_millis(50);
 
-/// What a fault may add to the worst latency while the breaker opens: both budgets, spent one after the other.
+/// Added at most to the worst latency while the breaker opens: both budgets, spent one after the other.
 const ADDED_AT_FIRST: Duration = Duration::from_millis(200);
 
 /// And then, when a request may still find the breaker closed for a moment.
 const ADDED_LATER: Duration = Duration::from_millis(100);
 
-/// What a machine that does other things may add to the worst of some hundred requests.
+/// The most that a busy machine adds to the worst of some hundred requests.
 const SLACK: Duration = Duration::from_millis(100);
 
-/// What a new value takes at most in the median while the store is silent: less than the budget for reading.
+/// The largest median of a new value while the store is silent: less than the budget for reading.
 const MEDIAN_OF_SILENCE: Duration = Duration::from_millis(30);
 
-/// When a restored store must be in use: an attempt to connect that led nowhere may last for a second, an attempt to
-/// write for another, and then probes come each 200 ms.
+/// The time until a restored store is in use: an attempt to connect that led nowhere may last for a second, an attempt
+/// to write for another, and then probes come each 200 ms.
 const RECOVERY: Duration = Duration::from_secs(3);
 
 /// A machine that is busy now may be less so in a moment.
 const ATTEMPTS: u32 = 3;
 
-/// How many of the values that were answered during a fault are asked for again.
+/// The number of values answered during a fault that are asked for again.
 const SAMPLE: usize = 20;
 
-/// What is done to the store.
+/// The means of a fault.
 #[derive(Clone, Copy)]
 enum Means {
     /// Connections are in this mode.
@@ -206,7 +206,7 @@ fn direct(fault: &Fault, store: &mut Store, services: &[Service; 2]) -> Times {
     services.iter().for_each(|service| is_ready(service, fault));
     store.end(fault.means);
     let restored = Instant::now();
-    // What comes back empty is written anew, which takes a moment.
+    // A server that comes back empty is written anew, in a moment.
     let is_whole_throughout = !fault.forgets && !matches!(fault.means, Means::Kill);
     let mut terms = 1_000_000;
     eventually("what one process answers is cached for the other", || {
@@ -222,7 +222,7 @@ fn direct(fault: &Fault, store: &mut Store, services: &[Service; 2]) -> Times {
     Times { begun, restored, recovered: Instant::now() }
 }
 
-/// A service takes requests whatever the store does, and tells when it does without.
+/// A service takes requests whatever the store does, and reports when it does without.
 fn is_ready(service: &Service, fault: &Fault) {
     let (status, readiness) = get(&service.admin_url("/readyz"));
     assert!(status == 200 && readiness.contains(r#""status":"ready""#), "{readiness}");
@@ -240,7 +240,7 @@ struct Row {
     worst_calm: Duration,
     worst_at_first: Duration,
     worst_later: Duration,
-    /// Of what was new while the store was silent.
+    /// Of new values while the store was silent.
     median_of_silence: Option<Duration>,
     /// The log told more than once that the silent store failed.
     is_told_again: bool,
@@ -269,7 +269,7 @@ impl Row {
         }
     }
 
-    /// What took longer than it may, which may be the machine's fault.
+    /// The missed bounds in time, which may be the machine's fault.
     fn too_late(&self) -> Vec<&'static str> {
         let rows = [
             (self.worst_at_first > self.worst_calm + ADDED_AT_FIRST + SLACK, "the worst in the first second"),
@@ -319,7 +319,7 @@ fn weather(fault: &Fault, truth: &Truth) -> Row {
     Row::new(fault, &times, &records, is_told_again)
 }
 
-/// What was answered during the fault is found in the store by a process that has nothing else.
+/// Values answered during the fault are found in the store by a process that has nothing else.
 fn is_kept(store: &Store, times: &Times, records: &[Record]) {
     let during = times.begun..times.restored;
     let new: Vec<_> = records.iter().filter(|record| record.is_new() && during.contains(&record.answered)).collect();
@@ -333,7 +333,7 @@ fn is_kept(store: &Store, times: &Times, records: &[Record]) {
     }
 }
 
-/// How often the log tells that the store can't be read or written; it tells of each end too.
+/// The log's reports that the store can't be read or written; each end is logged too.
 fn failures_told(service: &Service) -> usize {
     let told = |event: &str| service.log().matches(event).count();
     let changes = [("can't be read", "is read again"), ("the store can't be written", "the store is written again")];

@@ -1,5 +1,5 @@
-//! Something else than the URL says is at the address of the store, or it turns phipi away: the log says so in plain words,
-//! in one line, and `/readyz` tells that nothing can be read or written.
+//! Something else than the URL says is at the address of the store, or it turns phipi away: the log says so in plain
+//! words, in one line, and `/readyz` says that nothing can be read or written.
 
 use std::{
     fs,
@@ -33,8 +33,8 @@ const JARGON: [&str; 10] = [
     "ClusterConnectionNotFound",
 ];
 
-/// A process with a store that never serves: answers come from memory, and the reason is told as `level`. On a machine so
-/// busy that time runs out first, it is tried again.
+/// A process with a store that never serves: answers come from memory, and the reason is logged as `level`. On a
+/// machine so busy that time runs out first, it is tried again.
 fn is_told(url: &str, flags: &[&str], level: &str, words: &str) {
     let tries = (0..10).map(|_| what_is_told(url, flags));
     let is_late =
@@ -47,7 +47,7 @@ fn is_told(url: &str, flags: &[&str], level: &str, words: &str) {
     assert_eq!(store["status"], "degraded");
 }
 
-/// The line of the log that says why the store can't be read, and what `/readyz` says of it.
+/// The line of the log that says why the store can't be read, and its status in `/readyz`.
 fn what_is_told(url: &str, flags: &[&str]) -> (String, Value) {
     let service = Service::start_with(url, flags).expecting_warnings();
     service.logs("the store can't be read");

@@ -1,4 +1,4 @@
-//! What is told of requests: in the log, to a collector of spans, to Prometheus, and to the client.
+//! Reports of requests: in the log, to a collector of spans, to Prometheus, and to the client.
 
 use std::{
     io::Write,
@@ -23,7 +23,7 @@ const REFERENCE: &str = include_str!("../../docs/reference.md");
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CALLER: &str = "b7ad6b7169203331";
 
-/// The program with what it needs, and some variables.
+/// The program with its arguments, and some variables.
 fn command(cache: &str, flags: &[&str], variables: &[(&str, &str)]) -> Command {
     let mut command = program();
     command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--cache", cache]).args(flags);
@@ -37,7 +37,7 @@ fn traced(cache: &str, url: &str) -> Service {
     Service::spawn(command(cache, &[], &variables))
 }
 
-/// Ends the service, and gives the lines of its requests, of which there have to be so many.
+/// Ends the service, and returns the lines of its requests, of which there have to be `count`.
 fn lines(service: &mut Service, count: usize) -> Vec<String> {
     service.signal(Signal::TERM);
     assert!(service.exit().success());
@@ -47,7 +47,7 @@ fn lines(service: &mut Service, count: usize) -> Vec<String> {
     lines
 }
 
-/// Requests of every kind, full of what is nobody's business, and what their lines say.
+/// Requests of every kind, full of secrets, and the words of their lines.
 const REQUESTS: [(&str, &str, &str, [&str; 5]); 15] = [
     ("POST", "/graphql", "{ secret: fib(n: 1234567) { cached } }", ["POST", "/graphql", "fib", "200", "false"]),
     ("POST", "/graphql", "{ secret: fib(n: 1234567) { cached } }", ["POST", "/graphql", "fib", "200", "true"]),
@@ -135,7 +135,7 @@ fn each_request_is_a_line_in_json() {
     });
 }
 
-/// Nothing of what [`send_all`] sends is there.
+/// The text has nothing that [`send_all`] sends.
 fn assert_tells_nothing(text: &str) {
     for secret in ["hunter2", "secret", "1234567", "password", "__typename", "127.0.0.1"] {
         assert!(!text.to_lowercase().contains(secret), "{secret} in {text}");

@@ -1,4 +1,4 @@
-//! Redis behind TLS, and what is told when the certificates or the password don't fit.
+//! Redis behind TLS, and the log when the certificates or the password don't fit.
 
 use std::{fs, path::PathBuf};
 
@@ -25,7 +25,7 @@ impl Authority {
     fn new() -> Self {
         let mut params = CertificateParams::new([]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        // Not the name of those whom it signs: they would seem to sign themselves.
+        // Not the name of those that it signs: they would seem to sign themselves.
         params.distinguished_name.push(DnType::CommonName, "an authority");
         let key = KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap();

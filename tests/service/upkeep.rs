@@ -1,4 +1,4 @@
-//! What an operator does to a store: `phipi warm` and `phipi check`, on any of them.
+//! The upkeep of a store by an operator: `phipi warm` and `phipi check`, on any store.
 
 use std::process::Output;
 
