@@ -24,7 +24,7 @@ pub fn address(lines: &mut impl BufRead) -> String {
     line.trim_end().split_once("http://").unwrap_or_else(|| panic!("no address: {line:?}")).1.to_owned()
 }
 
-/// A kept connection.
+/// A keep-alive connection.
 pub struct Connection(BufReader<TcpStream>);
 
 #[derive(PartialEq, Eq)]

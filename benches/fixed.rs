@@ -1,7 +1,7 @@
 //! A server of fixed bytes: as fast as an answer over HTTP can be, the measure for phipi's.
 //!
 //! `fixed CONTENT_TYPE` reads two lines: the first is the answer to `POST /graphql`, the second to `GET /large`. It
-//! looks at nothing that a client sends, and tells its address as phipi does.
+//! looks at nothing that a client sends, and prints its address as phipi does.
 
 use std::{env, io};
 

@@ -119,7 +119,7 @@ impl Settings {
     }
 }
 
-/// Launches attacks side by side.
+/// Launches concurrent attacks.
 fn launch(attacks: &[&Attack], target: &Target) -> Vec<Standing> {
     thread::scope(|scope| {
         let launched: Vec<_> = attacks.iter().map(|attack| scope.spawn(|| launch_one(attack, target))).collect();

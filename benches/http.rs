@@ -1,6 +1,6 @@
 //! phipi over HTTP beside a server of fixed bytes. `scripts/bench-http` builds and runs it, and hands its arguments on:
 //!
-//! `[--rounds N] [--seconds N] [MODE …]`; all modes, five rounds and three seconds unless told otherwise.
+//! `[--rounds N] [--seconds N] [MODE …]`; all modes, five rounds and three seconds by default.
 //!
 //! - `same`: requests a second when all are the same bytes;
 //! - `unlike`: requests a second when no two are alike: random n, and a nonce;
@@ -99,7 +99,7 @@ impl Settings {
     }
 }
 
-/// The time of an answer of two million digits over a kept connection, and the peak of the memory.
+/// The time of an answer of two million digits over a keep-alive connection, and the peak of the memory.
 fn large() -> bool {
     let pair = Pair::start();
     let evaluated_mb = pair.phipi.memory_mb("VmHWM");

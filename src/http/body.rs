@@ -19,7 +19,7 @@ use super::{
 /// The first buffer of a body that comes in several pieces.
 const FIRST_BYTES: usize = 2 * 1024;
 
-/// The most that is read, and thrown away, of a body that is refused.
+/// The most that is read and discarded of a refused body.
 const REST_BYTES: usize = 16 * BODY_BYTES;
 
 /// Why a body was not read to its end.

@@ -5,8 +5,8 @@
 //! can take: small requests pass while large ones fill the budgets. A permit takes from the share if it fits in there,
 //! and else from the budget.
 //!
-//! Permits are never waited for. When a budget is full the request is refused with 503, so that nothing waits without
-//! end, and holding one permit while asking for another can't deadlock. Bytes that several answers share have one permit
+//! Nothing waits for a permit. When a budget is full the request is refused with 503: there is no endless queue, and
+//! holding one permit while asking for another can't deadlock. Bytes that several answers share have one permit
 //! ([`Shared`]).
 
 use std::sync::{
@@ -40,7 +40,7 @@ pub(super) const SHARE_BYTES: usize = 16 * 1024;
 #[derive(Debug)]
 pub(super) struct Gate {
     budgets: Budgets,
-    /// The turn of the bodies that are thrown away.
+    /// The turn of the bodies that are discarded.
     discard: Semaphore,
 }
 
@@ -76,16 +76,16 @@ impl Budgets {
 pub(super) struct Client {
     gate: Arc<Gate>,
     share: Budgets,
-    /// The bodies that are read and thrown away at present.
+    /// The bodies that are being read and discarded.
     discarding: AtomicUsize,
 }
 
-/// A body of a client that is read and thrown away.
+/// A body of a client that is read and discarded.
 pub(super) struct Discarding(Arc<Client>);
 
 impl Discarding {
-    /// Lets everything else that can go on do so first, once for all bodies that are thrown away: a thousand of them take
-    /// no more of the time of requests that are served than one.
+    /// Lets everything else that can go on do so first, once for all discarded bodies: a thousand of them take no more of
+    /// the time of requests that are served than one.
     pub(super) async fn make_way(&self) {
         let _turn = self.0.gate.discard.acquire().await;
         yield_now().await;
@@ -110,13 +110,13 @@ impl Client {
         Arc::new(Self { gate: Arc::clone(gate), share, discarding: AtomicUsize::new(0) })
     }
 
-    /// A body begins to be thrown away: until the end of it, the client sends no head.
+    /// A body is discarded from now on: until the end of it, the client sends no head.
     pub(super) fn discard(self: &Arc<Self>) -> Discarding {
         self.discarding.fetch_add(1, Relaxed);
         Discarding(Arc::clone(self))
     }
 
-    /// Whether a body is thrown away.
+    /// Whether a body is being discarded.
     pub(super) fn is_discarding(&self) -> bool {
         self.discarding.load(Relaxed) > 0
     }
@@ -142,7 +142,7 @@ impl Client {
         Ok(Permit { client: Arc::clone(self), direction, bytes, is_common })
     }
 
-    /// Takes bytes from the share of the connection, or else from the common budget; gives whether from the latter.
+    /// Takes bytes from the share of the connection, or else from the common budget; returns whether from the latter.
     fn take(&self, direction: Direction, bytes: usize) -> Result<bool, Full> {
         if self.share.of(direction).take(bytes) {
             return Ok(false);

@@ -1,6 +1,6 @@
 //! The two listeners: the public one for clients, and the operator's.
 //!
-//! Neither the ports nor the signals belong to this module: it serves on listeners that it is given until it is told
+//! Neither the ports nor the signals belong to this module: it serves on listeners that it is given until it is asked
 //! to stop.
 
 mod admin;
@@ -132,7 +132,7 @@ pub async fn serve(
     let gate = Gate::new(gate::INCOMING_BYTES, gate::OUTGOING_BYTES);
     let clients = connections::serve(Listener::Public, public, site, Limits::PUBLIC, gate, draining.clone());
     let clients = AbortOnDropHandle::new(tokio::spawn(clients));
-    // The operator's listener outlives the public one, to tell that it is draining.
+    // The operator's listener outlives the public one, to report the drain.
     let is_local = admin.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
     let operators = admin::router(leaving.clone(), Arc::clone(&evaluator), is_local);
     let gate = Gate::new(gate::ADMIN_BYTES, gate::ADMIN_BYTES);

@@ -65,7 +65,7 @@ impl Answers for Site {
         let mut response = visit.within(answer).await;
         self.origins.allow(origin.as_ref(), response.headers_mut());
         let status = response.status();
-        // A client that was refused instead of being told to send its body may send it, or else the next request.
+        // A client that was refused instead of getting 100 Continue may send its body, or else the next request.
         let is_refused_early = expects && (status.is_client_error() || status.is_server_error());
         let is_last = self.service.leaving.is_cancelled() || is_refused_early;
         if is_last && version < Version::HTTP_2 && status != StatusCode::SWITCHING_PROTOCOLS {

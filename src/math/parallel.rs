@@ -18,7 +18,7 @@ impl Parallel {
         self.enabled
     }
 
-    /// Runs both, at the same time if that is `worthwhile` and there are threads.
+    /// Runs both, concurrently if that is `worthwhile` and there are threads.
     pub(super) fn join<A: Send, B: Send>(
         self,
         worthwhile: bool,

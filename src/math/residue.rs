@@ -23,7 +23,7 @@ pub struct Prime {
     row_form: u64,
 }
 
-/// Chains of products that are in flight at the same time: their latency divided by their cost, and a little.
+/// Concurrent chains of products: their latency divided by their cost, and a little.
 const LANES: usize = 8;
 
 impl Prime {

@@ -175,12 +175,12 @@ pub fn looked_up(tier: Tier, hits: usize, misses: usize) {
     METRICS.lookups.with_label_values(&[tier.label(), "miss"]).inc_by(count(misses));
 }
 
-/// A visit to the store came to nothing.
+/// An operation on the store failed.
 pub fn store_failed(operation: Operation, trouble: Trouble) {
     METRICS.failures.with_label_values(&[operation.label(), trouble.label()]).inc();
 }
 
-/// An answer has waited for the store for the whole of a budget.
+/// An answer has spent a whole budget on waiting for the store.
 pub fn budget_exceeded(operation: Operation) {
     METRICS.budgets.with_label_values(&[operation.label()]).inc();
 }
@@ -210,7 +210,7 @@ pub fn evaluated(values: usize) {
     METRICS.evaluations.inc_by(count(values));
 }
 
-/// `questions` questions joined a flight that was in the air.
+/// `questions` questions joined an evaluation in flight.
 pub fn joined(questions: usize) {
     METRICS.joined.inc_by(count(questions));
 }

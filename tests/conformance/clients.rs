@@ -38,7 +38,7 @@ impl Suite {
         Self { client: client.expect("the interpreter is installed, as scripts/test does"), service }
     }
 
-    /// Runs the suite to its end; gives the lines of its cases and the count of those that passed.
+    /// Runs the suite to its end; returns the lines of its cases and the count of those that passed.
     fn lines(&mut self) -> Vec<String> {
         let told = BufReader::new(self.client.stdout.take().unwrap());
         let mut lines = Vec::new();

@@ -236,7 +236,7 @@ fn a_fleet_evaluates_once_for_each_process_at_most() {
     });
 }
 
-/// Clients that ask for different new indices at once make the ladder grow side by side.
+/// Concurrent clients that ask for different new indices make the ladder grow.
 fn a_crowd_leaves_the_ladder_whole(cache: &str) {
     let index = |client: u32, k: u32| 2 + (client * 4_999 + k * 12_347) % 90_000;
     let services = [Service::start(cache), Service::start(cache)];

@@ -10,7 +10,7 @@ use std::{
 
 use crate::attackers::{Answer, exchange, post};
 
-/// The period of the small requests: half of them come over a kept connection, and half over new ones.
+/// The period of the small requests: half of them come over a keep-alive connection, and half over new ones.
 const SMALL_PERIOD: Duration = Duration::from_millis(20);
 
 /// The period of the large requests.

@@ -40,7 +40,7 @@ fn shell(line: &str, redis: &RedisServer) -> String {
     String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
 }
 
-/// Gives phipi's user on a server the rights of the page; gives the URL with that user.
+/// Gives phipi's user on a server the rights of the page; returns the URL with that user.
 pub fn by_the_rule(redis: &RedisServer) -> String {
     assert_eq!(shell(rules()[0], redis), "OK");
     format!("{}?user=phipi&pass=SECRET", redis.url())

@@ -108,7 +108,7 @@ fn a_late_mark_of_a_greater_generation_does_not_stop_the_present_one() {
     });
 }
 
-/// Asks for new indices that take some ten milliseconds each, side by side.
+/// Asks concurrently for new indices that take some ten milliseconds each.
 fn burst(services: &[Service; 2], round: u32) {
     thread::scope(|scope| {
         for (client, service) in (0..).zip(services.iter().cycle().take(4)) {

@@ -126,7 +126,7 @@ impl Service {
         self.requests.lock().unwrap().clone()
     }
 
-    /// Waits until the log tells of `event`.
+    /// Waits until the log has `event`.
     pub fn logs(&self, event: &str) {
         eventually(&format!("the log tells: {event}"), || self.log().contains(event));
     }
@@ -307,7 +307,7 @@ impl Questions {
     }
 }
 
-/// Keeps the tests that load the whole machine from running side by side, where one would be another's fault.
+/// Keeps tests that load the whole machine from running concurrently, where one would fail another.
 pub fn alone() -> MutexGuard<'static, ()> {
     static MACHINE: Mutex<()> = Mutex::new(());
     // A test that failed leaves the machine as it was.

@@ -242,7 +242,7 @@ struct Row {
     worst_later: Duration,
     /// Of new values while the store was silent.
     median_of_silence: Option<Duration>,
-    /// The log told more than once that the silent store failed.
+    /// The log has the failure of the silent store more than once.
     is_told_again: bool,
     recovery: Duration,
 }

@@ -52,7 +52,7 @@ pub(super) const CONNECTION_BYTES: usize = 20 * 1024 + 2 * SHARE_BYTES;
 /// The memory that an open stream of HTTP/2 takes by itself: its task. Measured with ten thousand of them.
 pub(super) const STREAM_BYTES: usize = 21 * 1024;
 
-/// Requests side by side on one connection of HTTP/2: the least that its specification recommends.
+/// Concurrent requests on one connection of HTTP/2: the least that its specification recommends.
 const STREAMS: u32 = 100;
 
 /// The pause of accepting when the process has no file left, unless a connection ends sooner.
@@ -257,7 +257,7 @@ mod tests {
     /// Nothing that a test waits for takes longer, however busy the machine is.
     const PATIENCE: Duration = Duration::from_secs(30);
 
-    /// Long enough to be told from none.
+    /// Long enough to be distinguished from none.
     const SHORT: Duration = Duration::from_millis(200);
 
     /// More than the system keeps for a client that does not read.

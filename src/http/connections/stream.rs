@@ -55,8 +55,8 @@ enum Protocol {
     Http2 {
         _place: OwnedSemaphorePermit,
     },
-    /// It was refused. The rest of what the client sends is read and thrown away: the system would take the answer back
-    /// from the client of a socket that is closed with bytes unread.
+    /// It was refused. The rest of the client's bytes is read and discarded: the system would take the answer back from
+    /// the client of a socket that is closed with bytes unread.
     Refused,
 }
 

@@ -121,7 +121,7 @@ pub(super) enum Close {
     Broken,
 }
 
-/// Operations side by side on one socket.
+/// Concurrent operations on one socket.
 pub(super) const OPERATIONS: usize = 20;
 
 impl Close {

@@ -116,7 +116,7 @@ impl Socket {
     /// Serves the socket to its end.
     async fn run(mut self, speaks_protocol: bool) {
         let end = if speaks_protocol { self.serve().await } else { self.refuse_protocol().await };
-        // Nothing is evaluated while the client is waited for.
+        // Nothing is evaluated while the client closes.
         drop(self.operations);
         self.transport.end(end.unwrap_err()).await;
     }

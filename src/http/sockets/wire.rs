@@ -28,7 +28,7 @@ const HEADER_BYTES: usize = 14;
 /// The longest payload of a control frame.
 const CONTROL_BYTES: u64 = 125;
 
-/// The buffer for bytes that are read and thrown away.
+/// The buffer for bytes that are read and discarded.
 const REST_BYTES: usize = 1024;
 
 /// The opcode of a Close.
@@ -172,7 +172,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    /// Reads bytes that nobody gets; gives whether there may be more.
+    /// Reads and discards bytes; returns whether there may be more.
     async fn skip(&mut self, buffer: &mut [u8]) -> bool {
         let length = self.stream.read(buffer).await.unwrap_or(0);
         self.follow(&buffer[..length]);

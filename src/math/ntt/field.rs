@@ -127,7 +127,7 @@ pub(super) trait Field: Copy + Send + Sync {
 /// It is a type and not a closure because a closure would not be compiled with the instructions that the function
 /// around it has enabled.
 pub(super) trait Task<F: Field> {
-    /// What the task returns.
+    /// The result of the task.
     type Output;
 
     /// Does the work. Implementations are `#[inline(always)]`.

@@ -54,7 +54,7 @@ static OUTLET: Outlet = Outlet::new();
 /// The format of the lines of requests; none is written before it is set, or when the log has none.
 static FORMAT_OF_REQUESTS: OnceLock<LogFormat> = OnceLock::new();
 
-/// The log. What it still holds is written when this is dropped.
+/// The log. Its buffer is written when this is dropped.
 #[must_use]
 pub struct Log(());
 

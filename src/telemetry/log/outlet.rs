@@ -26,7 +26,7 @@ pub(super) struct Outlet {
     waiting: Mutex<Waiting>,
     /// Wakes the writer.
     came: Condvar,
-    /// Wakes those who wait until all is written.
+    /// Wakes threads that wait until all is written.
     wrote: Condvar,
 }
 
