@@ -84,8 +84,8 @@ pub(super) struct Client {
 pub(super) struct Discarding(Arc<Client>);
 
 impl Discarding {
-    /// Lets everything else that can go on do so first, once for all discarded bodies: a thousand of them take no more of
-    /// the time of requests that are served than one.
+    /// Lets everything else that can go on do so first, once for all discarded bodies: a thousand of them take no more
+    /// of the time of requests that are served than one.
     pub(super) async fn make_way(&self) {
         let _turn = self.0.gate.discard.acquire().await;
         yield_now().await;

@@ -257,7 +257,7 @@ mod tests {
     /// Nothing that a test waits for takes longer, however busy the machine is.
     const PATIENCE: Duration = Duration::from_secs(30);
 
-    /// Long enough to be distinguished from none.
+    /// Long enough to differ from none.
     const SHORT: Duration = Duration::from_millis(200);
 
     /// More than the system keeps for a client that does not read.
