@@ -26,7 +26,7 @@ use super::{
 };
 use crate::telemetry::Account;
 
-/// The header by which a client asks for its cost.
+/// The header that asks for the cost of an operation.
 pub(super) const COST: HeaderName = HeaderName::from_static("x-phipi-cost");
 
 /// All that decides the bytes of an answer, beside the method and the request.
