@@ -28,6 +28,12 @@ const ABSENCES: [(&str, &[&str]); 4] = [
 /// Names that say nothing.
 const EMPTY_NAMES: [&str; 5] = ["utils", "util", "common", "helpers", "misc"];
 
+/// The tour of the sources.
+const TOUR: &str = "docs/architecture.md";
+
+/// What declares a name.
+const DECLARATIONS: [&str; 8] = ["fn", "struct", "enum", "trait", "type", "const", "static", "mod"];
+
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
@@ -116,6 +122,69 @@ fn rooms_know_nothing_of_what_is_not_theirs() {
         if here != "main" {
             assert!(!text.contains("process::exit"), "{} exits", path.display());
         }
+    }
+}
+
+/// The picture of the tour has the arrows of [`ROOMS`], but for those to telemetry, which nearly every room uses.
+#[test]
+fn the_picture_of_the_tour_is_the_rule() {
+    let tour = fs::read_to_string(root().join(TOUR)).unwrap();
+    let arrows: Vec<&str> = tour.lines().map(str::trim).filter(|line| line.contains(" --> ")).collect();
+    let (main, rooms) = arrows.split_first().unwrap();
+    assert!(main.starts_with("main --> "), "{main}");
+    let arrow = |(name, allowed): &(&str, &[&str])| {
+        let drawn: Vec<&str> = allowed.iter().copied().filter(|other| *other != "telemetry").collect();
+        (!drawn.is_empty()).then(|| format!("{name} --> {}", drawn.join(" & ")))
+    };
+    assert_eq!(rooms, ROOMS.iter().rev().filter_map(arrow).collect::<Vec<_>>());
+}
+
+/// Whether a text declares a name, such as `Cache` or `Cache::find`.
+fn declares(text: &str, name: &str) -> bool {
+    let is_word =
+        |at: usize, word: &str| !text[at + word.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_');
+    let has = |word: &str| text.match_indices(word).any(|(at, _)| is_word(at, word));
+    let (owner, own) = name.rsplit_once("::").unwrap_or(("", name));
+    has(owner) && DECLARATIONS.iter().any(|kind| has(&format!("{kind} {own}")))
+}
+
+/// Whether a piece of code is the path of a file or a folder.
+fn is_path(code: &str) -> bool {
+    code.contains('/') && !code.contains(' ')
+}
+
+/// What a page names as `name` in `path`, or several as `one`, `two` and `three` in `path`, each with its path. The
+/// pieces of the page are text and code by turns.
+fn named<'a>(pieces: &[&'a str]) -> Vec<(&'a str, &'a str)> {
+    let mut names = Vec::new();
+    for at in (3..pieces.len()).step_by(2).filter(|&at| is_path(pieces[at]) && pieces[at - 1] == " in ") {
+        let is_one = |k: &usize| k + 2 == at || [", ", " and "].contains(&pieces[k + 1]);
+        let of_path = (1..at - 1).rev().step_by(2).take_while(|k| !is_path(pieces[*k]) && is_one(k));
+        names.extend(of_path.map(|k| (pieces[k], pieces[at])));
+    }
+    names
+}
+
+#[test]
+fn the_tour_names_what_there_is() {
+    let tour = fs::read_to_string(root().join(TOUR)).unwrap();
+    let prose: Vec<&str> = tour.split("```").step_by(2).flat_map(str::split_whitespace).collect();
+    let prose = prose.join(" ");
+    let pieces: Vec<&str> = prose.split('`').collect();
+    let codes = || pieces.iter().skip(1).step_by(2);
+    for path in codes().filter(|code| is_path(code)) {
+        assert!(root().join(path).exists(), "there is no {path}");
+    }
+    let names = named(&pieces);
+    assert!(names.len() > 100, "only {} names are found", names.len());
+    for (name, path) in names {
+        let text = fs::read_to_string(root().join(path)).unwrap();
+        assert!(declares(&text, name), "{path} does not declare {name}");
+    }
+    // A name that comes again may go without its path.
+    let sources = sources(&root().join("src"));
+    for name in codes().filter(|code| code.contains("::") && !code.contains(' ')) {
+        assert!(sources.iter().any(|(_, text)| declares(text, name)), "nothing declares {name}");
     }
 }
 

@@ -157,8 +157,8 @@ fn the_paths_and_links_lead_somewhere() {
         assert_eq!(get(&service.admin_url(path)).0, 200, "{path}");
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for page in ["README.md", "docs/reference.md", "docs/operating.md", "docs/faults.md", "examples/clients/README.md"]
-    {
+    let docs = ["docs/architecture.md", "docs/reference.md", "docs/operating.md", "docs/faults.md"];
+    for page in docs.into_iter().chain(["README.md", "examples/clients/README.md"]) {
         let text = fs::read_to_string(root.join(page)).unwrap();
         let links = text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap());
         for link in links.filter(|link| !link.starts_with("https:")) {
