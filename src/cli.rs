@@ -226,7 +226,9 @@ impl Store {
     /// When the URL that was given can't be right, or a file can't be read.
     pub fn location(&self) -> Result<Location, Wrong> {
         let access = self.access()?;
-        let variable = |name: &'static str| env::var(name).ok().map(|url| (name, url));
+        // What is no UTF-8 becomes a character that no URL may have.
+        let text = |name| env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+        let variable = |name: &'static str| text(name).map(|url| (name, url));
         // The parser takes the variable for the flag.
         let cache = self.cache.clone().map(|url| ("--cache", url));
         let cache = variable("PHIPI_CACHE").filter(|(_, url)| Some(url) == self.cache.as_ref()).or(cache);
@@ -236,7 +238,11 @@ impl Store {
             None if access.is_given() => ("--cache", Err(LocationError::Needless)),
             None => return Ok(default_location(dirs::cache_dir())),
         };
-        location.map_err(|error| Wrong::Location { setting, error })
+        location.map_err(|error| match error {
+            // It names the setting of its file.
+            LocationError::Access(error) => Wrong::Access(error),
+            error => Wrong::Location { setting, error },
+        })
     }
 
     /// What Redis is shown, and is trusted by.
@@ -254,10 +260,7 @@ impl Store {
         // Editors end a file with a line's end.
         let password = password.map(|text| String::from_utf8_lossy(&text).trim_end_matches(['\r', '\n']).to_owned());
         if password.as_ref().is_some_and(String::is_empty) {
-            return Err(Wrong::Location {
-                setting: "--cache-password-file (PHIPI_CACHE_PASSWORD_FILE)",
-                error: AccessError::Password.into(),
-            });
+            return Err(AccessError::Password.into());
         }
         Ok(Access {
             password,
@@ -282,7 +285,7 @@ impl Serve {
     ///
     /// # Errors
     /// When `OTEL_EXPORTER_OTLP_ENDPOINT` is set, but not to the URL of a collector.
-    pub fn collector(&self) -> Result<Option<Collector>, CollectorError> {
+    pub fn collector(&self) -> Result<Option<Collector>, Wrong> {
         let variable = |name| env::var(name).ok().filter(|value| !value.is_empty());
         let Some(url) = variable("OTEL_EXPORTER_OTLP_ENDPOINT") else { return Ok(None) };
         let collector: Collector = url.parse()?;
@@ -326,6 +329,12 @@ pub enum Wrong {
         /// The mistake, with what would be right.
         error: LocationError,
     },
+    /// A file with a password or certificates.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// Where spans are sent.
+    #[error(transparent)]
+    Collector(#[from] CollectorError),
     /// A certificate without its key, or a key without its certificate.
     #[error(
         "a certificate for Redis needs its key, and a key its certificate: give both --cache-tls-cert \
@@ -333,7 +342,10 @@ pub enum Wrong {
     )]
     Pair,
     /// A file that is named can't be read.
-    #[error("can't read the file of {flag}: {error}; give the path of a file that this user may read")]
+    #[error(
+        "can't read the file of {flag}: {}; give the path of a file that this user may read",
+        telemetry::plain(error)
+    )]
     File {
         /// The setting.
         flag: &'static str,
@@ -478,6 +490,8 @@ fn serialized_origin(text: &str) -> Option<String> {
         "http" | "https" => Some(url.origin().ascii_serialization()),
         // Pages never come from these.
         "ws" | "wss" | "ftp" | "file" | "data" | "blob" => None,
+        // A misspelt http or https.
+        scheme if scheme.starts_with("ht") || scheme.ends_with("ttp") || scheme.ends_with("ttps") => None,
         // Those of extensions and of apps do come from schemes of their own.
         scheme => {
             let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
@@ -593,6 +607,9 @@ mod tests {
             "https://a b.example",
             "https://a.example:99999",
             "wss://a.example",
+            "htps://a.example",
+            "htttp://a.example",
+            "ttps://a.example",
             "file:///a",
             "https:a.example",
             "https://a.example https://b.example",

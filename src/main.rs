@@ -32,6 +32,7 @@ use tokio::{
     runtime::Builder,
     signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
+    time::timeout,
 };
 
 /// Gives back what a crowd of clients made the process hold as soon as it is freed: the options are in
@@ -193,18 +194,20 @@ async fn serve(settings: Serve) -> Result<()> {
     // Dropped at the end, when all is told.
     let _log = telemetry::start(settings.log(), settings.collector()?)?;
     raise_file_limit();
-    let public = listen(settings.listen, "--listen")?;
-    let admin = listen(settings.admin_listen, "--admin-listen")?;
+    let public = listen(settings.listen, "--listen (PHIPI_LISTEN)")?;
+    let admin = listen(settings.admin_listen, "--admin-listen (PHIPI_ADMIN_LISTEN)")?;
     let prime = Prime::draw(getrandom::u64)?;
     let workers = Arc::new(Workers::start(fib::limb_count(settings.max_n))?);
     let prefix = settings.store.cache_prefix.clone();
     let evaluator = Evaluator::open(location, prefix, settings.max_n, Arc::clone(&workers), prime)?;
     let mut signals = Signals::new()?;
     let (asked_to_stop, begin) = oneshot::channel();
-    print([
+    let addresses = [
         format!("listening on http://{}\n", public.local_addr()?),
         format!("admin on http://{}\n", admin.local_addr()?),
-    ])?;
+    ];
+    // A server is of use even if its stdout is full.
+    let _ = print(addresses);
     let shutdown = async { _ = begin.await };
     let served = http::serve(public, admin, evaluator, workers, settings.origins(), shutdown, settings.drain_delay);
     tokio::select! {
@@ -212,6 +215,12 @@ async fn serve(settings: Serve) -> Result<()> {
         () = async {
             signals.next().await;
             let _ = asked_to_stop.send(());
+            let _ = timeout(ECHO, async {
+                loop {
+                    signals.next().await;
+                }
+            })
+            .await;
             signals.next().await;
         } => Err("asked to stop twice: what was open is cut".into()),
     }
@@ -228,7 +237,7 @@ fn raise_file_limit() {
 /// tries again a second later; the system caps it, usually at 4,096.
 const BACKLOG: u32 = 10_000;
 
-fn listen(address: SocketAddr, flag: &str) -> Result<TcpListener> {
+fn listen(address: SocketAddr, setting: &str) -> Result<TcpListener> {
     let listener = || {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         // The port of a process that has just ended may be taken again.
@@ -236,8 +245,15 @@ fn listen(address: SocketAddr, flag: &str) -> Result<TcpListener> {
         socket.bind(address)?;
         socket.listen(BACKLOG)
     };
-    listener().map_err(|error| format!("can't listen on {address}: {error}; choose another address with {flag}").into())
+    listener().map_err(|error| {
+        let why = telemetry::plain(&error);
+        format!("can't listen on {address}: {why}; choose another address with {setting}").into()
+    })
 }
+
+/// For how long after the first signal another one says the same: a terminal sends it to each process of a group, and a
+/// parent may pass its own on.
+const ECHO: Duration = Duration::from_millis(300);
 
 /// The signals that ask to stop, which are caught from the start on.
 struct Signals {
@@ -285,7 +301,9 @@ fn print(pieces: impl IntoIterator<Item = String>) -> Result<()> {
     let mut out = io::stdout().lock();
     let printed = pieces.into_iter().try_for_each(|piece| out.write_all(piece.as_bytes())).and_then(|()| out.flush());
     match printed {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(format!("can't print: {error}").into()),
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(format!("can't print: {}", telemetry::plain(&error)).into())
+        }
         _ => Ok(()),
     }
 }

@@ -61,9 +61,14 @@ impl Breaker {
         self.state().cause.as_ref().map(|cause| cause.told.clone())
     }
 
+    /// Whether any visit has succeeded.
+    pub(super) fn has_succeeded(&self) -> bool {
+        self.state().has_succeeded
+    }
+
     /// Why it is open, or that nothing has come of any visit yet.
     pub(super) fn trouble(&self) -> Option<String> {
-        self.cause().or_else(|| (!self.state().has_succeeded).then(|| NOT_REACHED.into()))
+        self.cause().or_else(|| (!self.has_succeeded()).then(|| NOT_REACHED.into()))
     }
 
     /// The same, unless it is about visits of this kind alone.

@@ -97,9 +97,11 @@ impl Post {
         tokio::join!(wait(Lane::Small, &self.small, small), wait(Lane::Large, &self.large, large));
     }
 
-    /// Why answers do not wait for what they write, if they do not.
+    /// Why answers do not wait for what they write, if they do not; or that nothing has been written yet. A store that is
+    /// not there can't be written either, though nobody may have tried.
     pub(super) fn trouble(&self) -> Option<String> {
-        self.small.cause().or_else(|| self.large.cause())
+        let cause = self.small.cause().or_else(|| self.large.cause());
+        cause.or_else(|| self.shared.reads.trouble_of_all()).or_else(|| self.small.trouble())
     }
 
     /// Delivers the rest of the queue. It ends when the store has taken nothing for `patience`, and the log tells how
@@ -109,6 +111,9 @@ impl Post {
         self.outbox.close();
         self.couriers.close();
         loop {
+            // What an operator has to mend is not mended meanwhile.
+            let is_hopeless = [&self.small, &self.large].into_iter().any(|breaker| breaker.needs_operator());
+            let patience = if is_hopeless { patience.min(LIMITS[0]) } else { patience };
             let before = self.outbox.acknowledged();
             let has_ended = timeout(patience, self.couriers.wait()).await.is_ok();
             if has_ended || self.outbox.acknowledged() == before {
@@ -180,14 +185,18 @@ impl Courier {
     }
 
     /// The next delivery; after failures in a row a single record, unless an operator has to mend something, which no record
-    /// is to blame for. When the last attempt failed and nothing else waits, the store is touched until it takes that.
+    /// is to blame for. When the last attempt failed and nothing else waits, the store is touched until it takes that; and
+    /// once at the start, so that `/readyz` tells whether it can be written before anything has to be.
     async fn next(&self, pace: &Pace) -> Option<Batch> {
-        while self.breaker.is_failing() {
+        while self.breaker.is_failing() || self.lane == Lane::Small && !self.breaker.has_succeeded() {
             let bytes = if pace.failures < 2 || self.breaker.needs_operator() { BATCH_BYTES } else { 0 };
             if let Ok(batch) = timeout(DELAYS[1], self.outbox.next(self.lane, bytes)).await {
                 return batch;
             }
-            self.takes_writes(pace.limit).await;
+            // A store that was never read is not there yet, which is told by whoever reads it.
+            if self.breaker.is_failing() || self.shared.reads.has_succeeded() {
+                self.takes_writes(pace.limit).await;
+            }
         }
         self.outbox.next(self.lane, BATCH_BYTES).await
     }

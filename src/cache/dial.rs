@@ -24,7 +24,7 @@ use rustls::pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream, lookup_host},
-    time::timeout,
+    time::{Instant, timeout_at},
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_util::task::AbortOnDropHandle;
@@ -48,6 +48,8 @@ pub(super) struct Target<'a> {
     pub(super) login: &'a Login,
     pub(super) db: u32,
     pub(super) form: Form,
+    /// The scheme of a single server, for advice.
+    pub(super) scheme: &'static str,
 }
 
 /// A connection, open to any number of users at once.
@@ -64,20 +66,32 @@ pub(super) struct Link {
 /// # Errors
 /// [`Fault`]s, and what the server answers.
 pub(super) async fn dial(target: &Target<'_>, config: AsyncConnectionConfig) -> RedisResult<Link> {
-    let silent = if target.tls.is_some() { Fault::SilentTls(CONNECT) } else { Fault::Silent(CONNECT) };
-    timeout(CONNECT, connect(target, config)).await.unwrap_or_else(|_| Err(silent.into()))
-}
-
-async fn connect(target: &Target<'_>, config: AsyncConnectionConfig) -> RedisResult<Link> {
-    let fault = |error: io::Error| Fault::of_connection(&error);
+    let deadline = Instant::now() + CONNECT;
     match (target.place, target.tls) {
-        (Place::Socket(path), _) => greet(UnixStream::connect(path).await.map_err(fault)?, target, config).await,
-        (Place::Tcp { host, port }, None) => greet(reach(host, *port).await.map_err(fault)?, target, config).await,
+        (Place::Socket(path), _) => {
+            let stream = by(deadline, Fault::Silent(CONNECT), reached(UnixStream::connect(path))).await?;
+            by(deadline, Fault::Mute(CONNECT), greet(stream, target, config)).await
+        }
+        (Place::Tcp { host, port }, None) => {
+            let stream = by(deadline, Fault::Silent(CONNECT), reached(reach(host, *port))).await?;
+            by(deadline, Fault::Mute(CONNECT), greet(stream, target, config)).await
+        }
         (Place::Tcp { host, port }, Some(tls)) => {
-            let stream = secure(tls, host, reach(host, *port).await.map_err(fault)?).await?;
-            greet(stream, target, config).await
+            let stream = by(deadline, Fault::Silent(CONNECT), reached(reach(host, *port))).await?;
+            let stream = by(deadline, Fault::SilentTls(CONNECT), secure(tls, host, stream)).await?;
+            by(deadline, Fault::Mute(CONNECT), greet(stream, target, config)).await
         }
     }
+}
+
+/// A step that fails with `late` when it is not done by the deadline.
+async fn by<T>(deadline: Instant, late: Fault, step: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
+    timeout_at(deadline, step).await.unwrap_or_else(|_| Err(late.into()))
+}
+
+/// A connection of the system, with its error in plain words.
+async fn reached<S>(connecting: impl Future<Output = io::Result<S>>) -> RedisResult<S> {
+    Ok(connecting.await.map_err(|error| Fault::of_connection(&error))?)
 }
 
 /// Connects to the first address of a host that takes it.
@@ -93,14 +107,14 @@ async fn reach(host: &str, port: u16) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-async fn secure(tls: &TlsConnector, host: &str, stream: TcpStream) -> Result<TlsStream<Overheard<TcpStream>>, Fault> {
+async fn secure(tls: &TlsConnector, host: &str, stream: TcpStream) -> RedisResult<TlsStream<Overheard<TcpStream>>> {
     let name = ServerName::try_from(host.to_owned());
     let name = name.map_err(|_| Fault::Unreachable("its host can't be one of a certificate".into()))?;
     let (stream, heard) = Overheard::new(stream);
-    tls.connect(name, stream).await.map_err(|error| {
+    Ok(tls.connect(name, stream).await.map_err(|error| {
         let mismatch = error.get_ref().and_then(|error| error.downcast_ref()).and_then(trust::mismatch);
         mismatch.map_or_else(|| Fault::of_stranger_to_tls(&lock(&heard).bytes), Fault::Certificate)
-    })
+    })?)
 }
 
 /// Shows the login, and asks the server what it is: HELLO needs no right.
@@ -131,8 +145,7 @@ where
         next()?;
     }
     let hello = Hello::of(next())?;
-    let is_secure = target.tls.is_some();
-    if let Some(fault) = Fault::of_form(target.form, &hello.mode, is_secure, target.place) {
+    if let Some(fault) = Fault::of_form(target.form, &hello.mode, target.scheme, target.place) {
         return Err(fault.into());
     }
     if target.db != 0 {
@@ -229,7 +242,8 @@ impl Connect for Link {
             let some = |text: Option<&str>| text.map(str::to_owned);
             let login = Login { user: some(settings.username()), password: some(settings.password()) };
             let tls = CLUSTER_TLS.read().unwrap_or_else(PoisonError::into_inner).clone();
-            let target = Target { place: &place, tls: tls.as_ref(), login: &login, db: 0, form: Form::Cluster };
+            let scheme = if tls.is_some() { "rediss" } else { "redis" };
+            let target = Target { place: &place, tls: tls.as_ref(), login: &login, db: 0, form: Form::Cluster, scheme };
             dial(&target, config).await
         }
         .boxed()

@@ -10,10 +10,10 @@ use redis::{ErrorKind, RedisError};
 use thiserror::Error;
 
 use super::{
-    plain, trust,
+    trust,
     url::{Form, Place},
 };
-use crate::telemetry::Trouble;
+use crate::telemetry::{Trouble, plain};
 
 /// How much of what a stranger says is repeated.
 const REPEATED: usize = 60;
@@ -27,6 +27,8 @@ pub(super) enum Fault {
     Forbidden,
     #[error("no connection within {0:?}")]
     Silent(Duration),
+    #[error("it takes the connection, and says nothing within {0:?}; if it is no Redis, write the address of one")]
+    Mute(Duration),
     #[error("no TLS handshake within {0:?}; if it speaks no TLS, leave out the s of the scheme, as in redis://")]
     SilentTls(Duration),
     #[error("it closes the connection at once; if it speaks TLS, add an s to the scheme, as in rediss://")]
@@ -72,9 +74,12 @@ pub(super) enum Fault {
 impl Fault {
     fn trouble(&self) -> Trouble {
         match self {
-            Self::Unreachable(_) | Self::Silent(_) | Self::SilentTls(_) | Self::Closed | Self::ClosedTls => {
-                Trouble::Broken
-            }
+            Self::Unreachable(_)
+            | Self::Silent(_)
+            | Self::Mute(_)
+            | Self::SilentTls(_)
+            | Self::Closed
+            | Self::ClosedTls => Trouble::Broken,
             Self::Replica(_) | Self::ClusterChanged => Trouble::Busy,
             Self::Certificate(_) | Self::Forbidden | Self::SentinelPassword => Trouble::Denied,
             Self::SpeaksTls
@@ -91,8 +96,8 @@ impl Fault {
     }
 
     /// That a server, which the URL takes for one of this form, is of another.
-    pub(super) fn of_form(form: Form, mode: &str, is_secure: bool, place: &Place) -> Option<Self> {
-        let scheme = if is_secure { "rediss" } else { "redis" };
+    /// `scheme` is that of a single server.
+    pub(super) fn of_form(form: Form, mode: &str, scheme: &'static str, place: &Place) -> Option<Self> {
         let address = match place {
             Place::Tcp { .. } => place.to_string(),
             Place::Socket(_) => "HOST:PORT".into(),
@@ -150,7 +155,7 @@ impl From<Fault> for RedisError {
         // The library tries other servers of a cluster by the kind of an error.
         let kind = match fault {
             Fault::Unreachable(_) => io::ErrorKind::ConnectionRefused,
-            Fault::Silent(_) | Fault::SilentTls(_) => io::ErrorKind::TimedOut,
+            Fault::Silent(_) | Fault::Mute(_) | Fault::SilentTls(_) => io::ErrorKind::TimedOut,
             Fault::Closed | Fault::ClosedTls => io::ErrorKind::ConnectionReset,
             _ => io::ErrorKind::Other,
         };
@@ -228,12 +233,13 @@ pub(super) fn told(error: &RedisError) -> String {
 fn explanation(code: &str, text: &str) -> Option<&'static str> {
     Some(match code {
         "OOM" => "it is full and evicts nothing; raise its maxmemory or set maxmemory-policy allkeys-lfu",
-        "READONLY" => "it is a replica, which can't be written",
+        "READONLY" => "it is a replica, which can't be written; write the address of its primary",
         "MISCONF" => "it can't save to its own disk, and is not written until it can",
         "NOREPLICAS" => "too few of its replicas are connected",
         "LOADING" => "it is still loading its data",
         "BUSY" => "it is busy with a script",
-        "CLUSTERDOWN" | "MASTERDOWN" | "TRYAGAIN" | "MOVED" | "ASK" => "its primary is changing",
+        "CLUSTERDOWN" => "a part of the cluster has no primary; its CLUSTER INFO tells more",
+        "MASTERDOWN" | "TRYAGAIN" | "MOVED" | "ASK" => "its primary is changing",
         "NOAUTH" => "it asks for a password; give one with --cache-password-file",
         "WRONGPASS" => "it does not take this user and password",
         "NOPERM" => "the user lacks a right; docs/operating.md has the rule with all of them",

@@ -42,6 +42,12 @@ pub enum LocationError {
     /// A file has to have a name.
     #[error("sqlite: needs the path of a file, as in sqlite:/var/cache/phipi.sqlite")]
     Path,
+    /// Other programs write a URL.
+    #[error(
+        "sqlite: is followed by a path, and by nothing else: write sqlite:/var/cache/phipi.sqlite, or sqlite:phipi.sqlite \
+         for a file in the working folder"
+    )]
+    PathAlone,
     /// Shells know what ~ is, but only at the start of a word.
     #[error("~ would be the name of a folder: write sqlite:$HOME/phipi.sqlite, or the whole path")]
     Home,
@@ -75,6 +81,7 @@ impl Location {
                 return Err(LocationError::Path);
             }
             Some(path) if path.starts_with('~') => return Err(LocationError::Home),
+            Some(path) if path.starts_with("//") || path.contains('?') => return Err(LocationError::PathAlone),
             Some(path) => Self::Sqlite { path: path.into(), is_default: false },
         };
         if access.is_given() { Err(LocationError::Needless) } else { Ok(local) }
@@ -147,6 +154,10 @@ mod tests {
             ("sqlite:", "sqlite:/var"),
             ("sqlite::memory:", "sqlite:/var"),
             ("sqlite:~/secret.sqlite", "sqlite:$HOME/"),
+            ("sqlite:///tmp/secret.sqlite", "sqlite:/var"),
+            ("sqlite://secret", "sqlite:/var"),
+            ("sqlite:/tmp/a.sqlite?key=secret", "sqlite:/var"),
+            ("sqlite://~/secret.sqlite", "sqlite:/var"),
             ("redis://", "redis://HOST:PORT/DB"),
             ("redis://:secret@host:port", "redis://HOST:PORT/DB"),
             ("redis-cluster://", "name the host"),
@@ -174,7 +185,7 @@ mod tests {
         assert_eq!(Location::new("memory:", &password).unwrap_err(), LocationError::Needless);
         assert_eq!(Location::new("sqlite:/tmp/a", &roots).unwrap_err(), LocationError::Needless);
         let refusal = Location::new("rediss://a", &roots).unwrap_err().to_string();
-        assert!(refusal.contains("--cache-tls-ca holds no certificate"), "{refusal}");
+        assert!(refusal.contains("--cache-tls-ca (PHIPI_CACHE_TLS_CA) holds no certificate"), "{refusal}");
         let refusal = Location::new("redis://a", &roots).unwrap_err().to_string();
         assert!(refusal.contains("rediss://"), "{refusal}");
     }

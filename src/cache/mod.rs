@@ -39,7 +39,6 @@ use futures_util::future::{BoxFuture, join_all};
 use tokio::{sync::Mutex, task::AbortHandle};
 
 use self::{
-    breaker::Breaker,
     courier::Post,
     outbox::{Base, Raise},
     shared::Shared,
@@ -331,12 +330,10 @@ where
     /// How the store is.
     pub fn condition(&self) -> Condition {
         let store = self.store.as_ref();
-        let reads = store.map(|store| &store.shared.reads);
         Condition {
             location: self.location.clone(),
-            reads: reads.and_then(Breaker::trouble),
-            // A store that is not there can't be written either, though nobody may have tried.
-            writes: store.and_then(|store| store.post.trouble()).or_else(|| reads.and_then(Breaker::trouble_of_all)),
+            reads: store.and_then(|store| store.shared.reads.trouble()),
+            writes: store.and_then(|store| store.post.trouble()),
         }
     }
 
@@ -440,9 +437,4 @@ fn record<K: Display, V>(prefix: &str, retention: fn(&K) -> Retention, fact: &Fa
 
 fn name(prefix: &str, key: &impl Display) -> String {
     format!("{prefix}{key}")
-}
-
-/// An error of the system in its own words, without its number.
-fn plain(error: &io::Error) -> String {
-    error.to_string().split(" (os error").next().unwrap_or_default().to_owned()
 }

@@ -1,6 +1,6 @@
 //! How Redis is reached: one server, a cluster, or the server that sentinels name.
 
-use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use futures_util::{
     future::join_all,
@@ -10,7 +10,7 @@ use redis::{
     AsyncConnectionConfig, Pipeline, RedisResult, Value,
     cluster::ClusterClient,
     cluster_async::ClusterConnection,
-    cluster_routing::{RoutingInfo, SingleNodeRoutingInfo},
+    cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr},
 };
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -97,7 +97,8 @@ impl Server {
         let db = if form == Form::Single { self.url.db } else { 0 };
         // Commands are bounded by the budgets of those who ask.
         let config = AsyncConnectionConfig::new().set_response_timeout(None);
-        dial(&Target { place, tls: self.tls.as_ref(), login, db, form }, config).await
+        let scheme = self.url.single_scheme();
+        dial(&Target { place, tls: self.tls.as_ref(), login, db, form, scheme }, config).await
     }
 
     /// The primary that a sentinel names.
@@ -223,8 +224,9 @@ impl Way {
             }
             Self::Cluster(cluster) => {
                 let primaries = primaries(cluster).await?;
-                let (host, port) = primaries.iter().nth(at.node).cloned().ok_or(Fault::ClusterChanged)?;
-                let node = RoutingInfo::SingleNode(SingleNodeRoutingInfo::ByAddress { host, port });
+                let slot = *primaries.values().nth(at.node).ok_or(Fault::ClusterChanged)?;
+                let route = Route::new(slot, SlotAddr::Master);
+                let node = RoutingInfo::SingleNode(SingleNodeRoutingInfo::SpecificNode(route));
                 let (cursor, names) = redis::from_redis_value(cluster.route_command(scan, node).await?)?;
                 (cursor, names, primaries.len())
             }
@@ -255,15 +257,17 @@ pub(super) struct Cursor {
     cursor: u64,
 }
 
-/// The addresses of all primaries, in order.
-async fn primaries(cluster: &mut ClusterConnection<Link>) -> RedisResult<BTreeSet<(String, u16)>> {
-    // Each range of slots with its bounds, its primary, and its replicas; a node with its address, its port, and more.
+/// The ids of all primaries, in order, each with one of its slots. A node may not announce an address that all can use.
+async fn primaries(cluster: &mut ClusterConnection<Link>) -> RedisResult<BTreeMap<String, u16>> {
+    // Each range of slots with its bounds, its primary, and its replicas; a node with its address, its port, its id, and
+    // more.
     let ranges: Vec<Vec<Value>> = redis::cmd("CLUSTER").arg("SLOTS").query_async(cluster).await?;
     let primary = |range: Vec<Value>| {
-        let node: Vec<Value> = redis::from_redis_value(range.into_iter().nth(2).unwrap_or(Value::Nil))?;
-        let mut node = node.into_iter();
-        let mut next = || node.next().unwrap_or(Value::Nil);
-        Ok((redis::from_redis_value(next())?, redis::from_redis_value(next())?))
+        let mut range = range.into_iter();
+        let (slot, node) = (range.next().unwrap_or(Value::Nil), range.nth(1).unwrap_or(Value::Nil));
+        let node: Vec<Value> = redis::from_redis_value(node)?;
+        let id = node.into_iter().nth(2).unwrap_or(Value::Nil);
+        Ok((redis::from_redis_value(id)?, redis::from_redis_value(slot)?))
     };
     ranges.into_iter().map(primary).collect()
 }

@@ -31,17 +31,30 @@ pub struct Access {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum AccessError {
     /// The file with the password has none.
-    #[error("the file is empty: it has to hold the password")]
+    #[error("the file of --cache-password-file (PHIPI_CACHE_PASSWORD_FILE) is empty: it has to hold the password")]
     Password,
     /// A file of certificates has none.
     #[error("the file of {0} holds no certificate: it has to hold PEM, with a line -----BEGIN CERTIFICATE-----")]
     Certificate(&'static str),
     /// A file for a key has none.
-    #[error("the file of --cache-tls-key holds no key: it has to hold PEM, with a line -----BEGIN PRIVATE KEY-----")]
+    #[error(
+        "the file of --cache-tls-key (PHIPI_CACHE_TLS_KEY) holds no key: it has to hold PEM, with a line -----BEGIN \
+         PRIVATE KEY-----"
+    )]
     Key,
+    /// A certificate is damaged.
+    #[error("a certificate in the file of {0} is damaged: give the whole of it, as its CA gave it")]
+    Damaged(&'static str),
+    /// A key that asks for a passphrase.
+    #[error(
+        "the key of --cache-tls-key (PHIPI_CACHE_TLS_KEY) is encrypted, and nobody is there to give its passphrase: write \
+         it in the clear with openssl pkey -in KEY -out CLEAR_KEY, in a file that this user alone may read"
+    )]
+    Encrypted,
     /// The key belongs to another certificate, or is of a kind that can't be used.
     #[error(
-        "the key of --cache-tls-key does not fit the certificate of --cache-tls-cert: give the two that belong together"
+        "the key of --cache-tls-key (PHIPI_CACHE_TLS_KEY) does not fit the certificate of --cache-tls-cert \
+         (PHIPI_CACHE_TLS_CERT): give the two that belong together"
     )]
     Pair,
     /// Nothing is trusted.
@@ -63,7 +76,7 @@ impl Access {
     /// A connector for TLS.
     pub(super) fn connector(&self) -> Result<TlsConnector, AccessError> {
         let roots = match &self.roots {
-            Some(pem) => certificates(pem, "--cache-tls-ca")?,
+            Some(pem) => certificates(pem, CA)?,
             None => rustls_native_certs::load_native_certs().certs,
         };
         let verifier = Verifier::new(roots, self.roots.is_some())?;
@@ -74,8 +87,8 @@ impl Access {
         let config = config.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
         let config = match &self.identity {
             Some((certificate, key)) => {
-                let certificate = certificates(certificate, "--cache-tls-cert")?;
-                let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| AccessError::Key)?;
+                let certificate = certificates(certificate, "--cache-tls-cert (PHIPI_CACHE_TLS_CERT)")?;
+                let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| without_key(key))?;
                 config.with_client_auth_cert(certificate, key).map_err(|_| AccessError::Pair)?
             }
             None => config.with_no_client_auth(),
@@ -84,10 +97,22 @@ impl Access {
     }
 }
 
+/// The setting of the certificates that a server is trusted by.
+const CA: &str = "--cache-tls-ca (PHIPI_CACHE_TLS_CA)";
+
 /// The certificates of a file, at least one.
-fn certificates(pem: &[u8], flag: &'static str) -> Result<Vec<CertificateDer<'static>>, AccessError> {
+fn certificates(pem: &[u8], setting: &'static str) -> Result<Vec<CertificateDer<'static>>, AccessError> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    found.ok().filter(|found| !found.is_empty()).ok_or(AccessError::Certificate(flag))
+    let found = found.map_err(|_| AccessError::Damaged(setting))?;
+    if found.is_empty() { Err(AccessError::Certificate(setting)) } else { Ok(found) }
+}
+
+/// Why a file holds no key that can be used.
+fn without_key(pem: &[u8]) -> AccessError {
+    // The lines of PKCS #8, and of OpenSSL's own format.
+    let text = String::from_utf8_lossy(pem);
+    let is_encrypted = ["BEGIN ENCRYPTED PRIVATE KEY", "Proc-Type: 4,ENCRYPTED"].iter().any(|line| text.contains(line));
+    if is_encrypted { AccessError::Encrypted } else { AccessError::Key }
 }
 
 /// Trusts a server that a root has vouched for; and one that shows a root itself, byte for byte, as OpenSSL does: `openssl
@@ -106,7 +131,7 @@ impl Verifier {
         let mut store = RootCertStore::empty();
         let (_, unreadable) = store.add_parsable_certificates(roots.iter().cloned());
         if are_given && unreadable > 0 {
-            return Err(AccessError::Certificate("--cache-tls-ca"));
+            return Err(AccessError::Damaged(CA));
         }
         let provider = Arc::new(ring::default_provider());
         let webpki = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider).build();
@@ -177,7 +202,8 @@ fn is_of_an_authority(error: &Error) -> bool {
 
 /// The mismatch between the certificates of the two sides, in plain words. `None` when the error is another one.
 pub(super) fn mismatch(error: &Error) -> Option<String> {
-    const CA: &str = "give the certificate of its CA, or its own if nobody else signed it, with --cache-tls-ca FILE";
+    const ADVICE: &str =
+        "give the certificate of its CA, or its own if nobody else signed it, with --cache-tls-ca FILE";
     let text = match error {
         Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
             "its certificate has expired; give it a new one".into()
@@ -195,7 +221,7 @@ pub(super) fn mismatch(error: &Error) -> Option<String> {
                 names => format!("its certificate is for {names} and not for {host}; write a host that it names"),
             }
         }
-        Error::InvalidCertificate(_) => format!("its certificate is not trusted; {CA}"),
+        Error::InvalidCertificate(_) => format!("its certificate is not trusted; {ADVICE}"),
         // Which of them a server chooses differs.
         Error::AlertReceived(
             AlertDescription::AccessDenied

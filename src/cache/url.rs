@@ -139,6 +139,16 @@ fn form_of(scheme: &str) -> Option<(Form, bool)> {
 }
 
 impl Url {
+    /// The scheme of a single server, by the same name and with TLS if this one is.
+    pub(super) fn single_scheme(&self) -> &'static str {
+        match (self.scheme.starts_with("valkey"), self.is_secure) {
+            (false, false) => "redis",
+            (false, true) => "rediss",
+            (true, false) => "valkey",
+            (true, true) => "valkeys",
+        }
+    }
+
     /// Reads a URL of a known scheme.
     pub(super) fn new(text: &str) -> Result<Self, UrlError> {
         let (scheme, rest) = text.split_once("://").unwrap_or((text, ""));

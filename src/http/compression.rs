@@ -80,7 +80,8 @@ pub(super) fn compressed(
     stream::try_unfold((Encoder::new(coding), pieces, workers), async |(encoder, mut pieces, workers)| {
         let Some(mut encoder) = encoder else { return Ok(None) };
         let piece = pieces.next();
-        let limbs = piece.as_ref().map_or(0, Bytes::len);
+        // A byte takes about as long as a limb; the end is never inline, since the encoder still holds a piece.
+        let limbs = piece.as_ref().map_or(PIECE_BYTES, Bytes::len);
         let work = move |_: &_| match piece {
             Some(piece) => (encoder.encode(&piece), Some(encoder)),
             None => (encoder.finish(), None),

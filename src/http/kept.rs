@@ -50,7 +50,7 @@ const MET: usize = 16 * 1024;
 pub(super) struct Kept {
     answers: Cache<Asked, Reply>,
     /// The hash of the last request in each place. Most requests never come again, and are not worth keeping: an answer
-    /// is kept when its request comes for the second time.
+    /// is kept when its request has had one before that could be kept.
     met: Box<[AtomicU64]>,
     hasher: RandomState,
 }

@@ -141,6 +141,7 @@ impl Service {
 }
 
 fn text_of(segment: Result<Path<String>, PathRejection>) -> Result<String, Fault> {
-    let Path(text) = segment.map_err(|rejection| Fault::new(Code::BadRequest, rejection.body_text()))?;
+    let message = "the path is not UTF-8: write a number, as in /fib/10";
+    let Path(text) = segment.map_err(|_| Fault::new(Code::BadRequest, message))?;
     Ok(text)
 }

@@ -75,11 +75,11 @@ impl Metrics {
             )?,
             dropped: register_int_counter!(
                 "phipi_cache_dropped_total",
-                "Entries that were not stored since too much was waiting."
+                "Entries that were not stored, since too much was waiting or the store refused them."
             )?,
             dropped_bytes: register_int_counter!(
                 "phipi_cache_dropped_bytes_total",
-                "Bytes of entries that were not stored since too much was waiting."
+                "Bytes of entries that were not stored, since too much was waiting or the store refused them."
             )?,
             oversize: register_int_counter!(
                 "phipi_cache_oversize_total",

@@ -95,6 +95,12 @@ pub fn file_made(path: &Path) {
     info!("cache: {} is new", path.display());
 }
 
+/// An error of the system in its own words, without its number.
+#[must_use]
+pub fn plain(error: &io::Error) -> String {
+    error.to_string().split(" (os error").next().unwrap_or_default().to_owned()
+}
+
 /// An operation on the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {

@@ -106,12 +106,30 @@ fn new_connections_are_taken_for_the_delay_of_a_drain() {
 }
 
 #[test]
+fn signals_that_come_together_ask_for_one_drain() {
+    let mut service = Service::start("memory:");
+    let mut open = half_a_request(&service);
+    service.signal(Signal::INT);
+    service.signal(Signal::TERM);
+    eventually("new connections are refused", || client().get(service.url("/fib/5")).call().is_err());
+    open.write_all(BODY.as_bytes()).unwrap();
+    let mut answer = String::new();
+    open.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(service.exit().success());
+}
+
+#[test]
 fn a_second_signal_ends_at_once() {
     let mut service = Service::start_with("memory:", &["--drain-delay", "3600"]);
     let _open = half_a_request(&service);
     service.signal(Signal::TERM);
     eventually("readiness tells of the drain", || get(&service.admin_url("/readyz")).0 == 503);
-    service.signal(Signal::INT);
+    // One that follows at once says the same: a terminal and a parent send one each.
+    eventually("the process has ended", || {
+        service.signal(Signal::INT);
+        service.has_ended()
+    });
     assert_eq!(service.exit().code(), Some(1));
     service.logs("asked to stop twice: what was open is cut");
 }

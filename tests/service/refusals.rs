@@ -1,6 +1,9 @@
 //! The store answers, but refuses: each refusal is told apart, in plain words, and nothing else is lost.
 
-use std::thread;
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use redis::cmd;
 use serde_json::Value;
@@ -8,7 +11,7 @@ use serde_json::Value;
 use crate::{
     oracle::fibonacci,
     redis_server::{PREFIX, RedisServer, runs_of},
-    service::{Service, eventually, get, undisturbed},
+    service::{Service, eventually, get, program, undisturbed},
 };
 
 fn store_of(service: &Service) -> Value {
@@ -91,6 +94,35 @@ fn what_only_an_operator_can_mend_is_told_at_the_start() {
         assert_eq!(service.fib(213), (fibonacci(213), false));
         assert_eq!(service.fib(213), (fibonacci(213), true), "it serves on");
     }
+}
+
+#[test]
+fn a_store_that_cant_be_written_is_told_before_anything_has_to_be() {
+    let rows = [
+        ("ACL SETUSER default -zadd", "the user lacks a right"),
+        ("REPLICAOF 127.0.0.1 1", "it is a replica, which can't be written; write the address of its primary"),
+        ("CONFIG SET maxmemory 1", "raise its maxmemory"),
+    ];
+    for (command, words) in rows {
+        let redis = RedisServer::start();
+        redis.run(command);
+        let service = Service::start(&redis.url()).expecting_warnings();
+        eventually("readiness tells", || store_of(&service)["writes"].as_str().unwrap().contains(words));
+        assert_eq!(store_of(&service)["reads"], "ok", "{command}");
+        service.logs("the store can't be written");
+        assert_eq!(service.fib(213), (fibonacci(213), false));
+    }
+}
+
+#[test]
+fn a_store_is_not_filled_that_an_operator_has_to_mend() {
+    let redis = RedisServer::start();
+    redis.run("ACL SETUSER default -zadd");
+    let begun = Instant::now();
+    let warm = program().args(["warm", "--fib", "1000", "--cache", &redis.url()]).output().unwrap();
+    let told = String::from_utf8(warm.stderr).unwrap();
+    assert!(!warm.status.success() && told.contains("the user lacks a right"), "{told}");
+    assert!(begun.elapsed() < Duration::from_secs(20), "it does not wait for what can't be: {:?}", begun.elapsed());
 }
 
 #[test]

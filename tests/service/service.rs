@@ -227,6 +227,11 @@ impl Service {
         kib.unwrap().parse::<u64>().unwrap() * 1024 / 1_000_000
     }
 
+    /// Whether the process has ended, of which it is still to be told.
+    pub fn has_ended(&mut self) -> bool {
+        self.process.try_wait().unwrap().is_some()
+    }
+
     /// Waits for the end of the process.
     pub fn exit(&mut self) -> ExitStatus {
         let mut status = None;

@@ -228,6 +228,10 @@ fn a_file_that_does_not_hold_what_it_should_is_refused_at_the_start() {
     authority.sign("other", 3000);
     let empty = authority.path("empty");
     fs::write(&empty, "\n").unwrap();
+    let (damaged, encrypted) = (authority.path("damaged"), authority.path("encrypted"));
+    fs::write(&damaged, "-----BEGIN CERTIFICATE-----\n%%%%\n-----END CERTIFICATE-----\n").unwrap();
+    let pkcs8 = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIB\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    fs::write(&encrypted, pkcs8).unwrap();
     let (roots, certificate, key, other) = (
         authority.path("ca.pem"),
         authority.path("client.pem"),
@@ -239,13 +243,16 @@ fn a_file_that_does_not_hold_what_it_should_is_refused_at_the_start() {
         ["--cache-tls-cert", certificate, "--cache-tls-key", key].map(str::to_owned).to_vec()
     };
     let rows = [
-        (vec!["--cache-tls-ca".into(), empty.clone()], no_certificate("--cache-tls-ca")),
-        (vec!["--cache-tls-ca".into(), key.clone()], no_certificate("--cache-tls-ca")),
-        (pair(&empty, &key), no_certificate("--cache-tls-cert")),
-        (pair(&certificate, &empty), "the file of --cache-tls-key holds no key".into()),
-        (pair(&certificate, &certificate), "the file of --cache-tls-key holds no key".into()),
+        (vec!["--cache-tls-ca".into(), empty.clone()], no_certificate("--cache-tls-ca (PHIPI_CACHE_TLS_CA)")),
+        (vec!["--cache-tls-ca".into(), key.clone()], no_certificate("--cache-tls-ca (PHIPI_CACHE_TLS_CA)")),
+        (vec!["--cache-tls-ca".into(), damaged.clone()], "(PHIPI_CACHE_TLS_CA) is damaged".into()),
+        (pair(&empty, &key), no_certificate("--cache-tls-cert (PHIPI_CACHE_TLS_CERT)")),
+        (pair(&damaged, &key), "--cache-tls-cert (PHIPI_CACHE_TLS_CERT) is damaged".into()),
+        (pair(&certificate, &empty), "the file of --cache-tls-key (PHIPI_CACHE_TLS_KEY) holds no key".into()),
+        (pair(&certificate, &certificate), "the file of --cache-tls-key (PHIPI_CACHE_TLS_KEY) holds no key".into()),
+        (pair(&certificate, &encrypted), "the key of --cache-tls-key (PHIPI_CACHE_TLS_KEY) is encrypted".into()),
         (pair(&certificate, &other), "does not fit the certificate of --cache-tls-cert".into()),
-        (vec!["--cache-password-file".into(), empty.clone()], "(PHIPI_CACHE_PASSWORD_FILE): the file is empty".into()),
+        (vec!["--cache-password-file".into(), empty.clone()], "(PHIPI_CACHE_PASSWORD_FILE) is empty".into()),
     ];
     for (flags, words) in rows {
         for scheme in ["rediss", "rediss-cluster"] {

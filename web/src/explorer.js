@@ -51,9 +51,18 @@ async function ask() {
 /** The limits of the server, which the fields tell from then on. */
 async function knownLimits(signal) {
   const known = await limits(signal);
-  for (const { id, name } of inputs)
-    find(`#${id}-hint`).textContent = `A whole number from 0 to ${grouped(known[name])}`;
+  for (const input of inputs) {
+    find(`#${input.id}-hint`).textContent = `A whole number from 0 to ${grouped(known[input.name])}`;
+    begin(input, known[input.name]);
+  }
   return known;
+}
+
+/** Has a field begin with a number that the server takes, unless the address or a person has another one there. */
+function begin(input, most) {
+  const isUntouched = input.value === input.defaultValue && !new URLSearchParams(location.search).has(input.name);
+  input.defaultValue = String(Math.min(wholeNumber(input.defaultValue), most));
+  if (isUntouched) input.value = input.defaultValue;
 }
 
 /** The good numbers among what the fields hold. Each other field says what is wrong, and the first of them is to be typed in. */

@@ -8,7 +8,7 @@ use std::{
 use rusqlite::{ErrorCode, ffi};
 use thiserror::Error;
 
-use crate::{cache::plain, telemetry::Trouble};
+use crate::telemetry::{Trouble, plain};
 
 /// Why the file did not serve.
 #[derive(Debug, Error)]
@@ -17,7 +17,7 @@ pub(in crate::cache) enum FileError {
     Sqlite(#[from] rusqlite::Error),
     #[error("{}: {}", path.display(), plain(cause))]
     Path { path: PathBuf, cause: io::Error },
-    #[error("no thread can be started for it: {0}")]
+    #[error("no thread can be started for it: {}", plain(.0))]
     Thread(io::Error),
     #[error("{} is not a file: give the path of one with --cache sqlite:PATH", .0.display())]
     NotAFile(PathBuf),

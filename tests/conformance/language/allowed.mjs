@@ -6,7 +6,7 @@ import { parse, print, visit } from 'graphql17';
 export const allowed = [
   {
     name: 'documents beyond the limits of the guard',
-    paragraph: 'README.md, Limits',
+    paragraph: 'docs/reference.md, Limits',
     reason: 'a document that costs much to read is refused before it does; the specification leaves that to services',
     isIt: ({ query }, ours) => ours.refused === 'QUERY_TOO_COMPLEX' && isBeyondTheLimits(query),
   },
