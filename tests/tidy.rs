@@ -221,7 +221,8 @@ fn functions_stay_short() {
         for (start, line) in lines.iter().enumerate() {
             let indent = line.len() - line.trim_start().len();
             let head = line.trim_start();
-            let head = head.strip_prefix("pub(").map_or(head, |rest| rest.split_once(") ").map_or(rest, |(_, rest)| rest));
+            let head =
+                head.strip_prefix("pub(").map_or(head, |rest| rest.split_once(") ").map_or(rest, |(_, rest)| rest));
             let head = head.trim_start_matches("pub ");
             let head = head.trim_start_matches("const ").trim_start_matches("async ").trim_start_matches("unsafe ");
             // A declaration in a trait has no lines.

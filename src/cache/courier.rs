@@ -201,7 +201,7 @@ impl Courier {
         self.outbox.next(self.lane, BATCH_BYTES).await
     }
 
-    /// Tells the queue what came of a delivery. False when the store has not taken all of it.
+    /// Tells the queue what came of a delivery. False when the store may need a while before it takes the rest.
     ///
     /// After failures in a row an error of a single record may be the fault of the record: the store has refused it if it
     /// takes another write.
@@ -216,7 +216,8 @@ impl Courier {
             Err(error) if is_suspect && error.may_be_of_one_record() && self.takes_writes(pace.limit).await => {
                 let refused = batch.records().into_iter().map(|record| record.name).zip([error]).collect();
                 self.outbox.delivered(batch, Outcome { refused, raised: Raised::Whole });
-                false
+                // It waits by itself; the store takes the others.
+                true
             }
             Err(_) => {
                 self.outbox.returned(batch);

@@ -44,10 +44,10 @@ pub enum LocationError {
     Path,
     /// Other programs write a URL.
     #[error(
-        "sqlite: is followed by a path, and by nothing else: write sqlite:/var/cache/phipi.sqlite, or sqlite:phipi.sqlite \
-         for a file in the working folder"
+        "sqlite: is followed by a path without a host: write sqlite:/var/cache/phipi.sqlite, or sqlite:phipi.sqlite for a \
+         file in the working folder"
     )]
-    PathAlone,
+    Host,
     /// Shells know what ~ is, but only at the start of a word.
     #[error("~ would be the name of a folder: write sqlite:$HOME/phipi.sqlite, or the whole path")]
     Home,
@@ -81,7 +81,7 @@ impl Location {
                 return Err(LocationError::Path);
             }
             Some(path) if path.starts_with('~') => return Err(LocationError::Home),
-            Some(path) if path.starts_with("//") || path.contains('?') => return Err(LocationError::PathAlone),
+            Some(path) if path.starts_with("//") => return Err(LocationError::Host),
             Some(path) => Self::Sqlite { path: path.into(), is_default: false },
         };
         if access.is_given() { Err(LocationError::Needless) } else { Ok(local) }
@@ -156,7 +156,6 @@ mod tests {
             ("sqlite:~/secret.sqlite", "sqlite:$HOME/"),
             ("sqlite:///tmp/secret.sqlite", "sqlite:/var"),
             ("sqlite://secret", "sqlite:/var"),
-            ("sqlite:/tmp/a.sqlite?key=secret", "sqlite:/var"),
             ("sqlite://~/secret.sqlite", "sqlite:/var"),
             ("redis://", "redis://HOST:PORT/DB"),
             ("redis://:secret@host:port", "redis://HOST:PORT/DB"),
