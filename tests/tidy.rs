@@ -1,6 +1,7 @@
 //! The rules of the house, held against its sources.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -24,6 +25,9 @@ const ABSENCES: [(&str, &[&str]); 4] = [
     ("graphql", &["axum", "redis::", "rusqlite", "StatusCode", "std::env"]),
     ("http", &["redis::", "rusqlite", "std::env"]),
 ];
+
+/// Rooms whose files still use each other in circles.
+const CIRCULAR: [&str; 1] = ["cache"];
 
 /// Names that say nothing.
 const EMPTY_NAMES: [&str; 5] = ["utils", "util", "common", "helpers", "misc"];
@@ -123,6 +127,144 @@ fn rooms_know_nothing_of_what_is_not_theirs() {
             assert!(!text.contains("process::exit"), "{} exits", path.display());
         }
     }
+}
+
+/// What the search for circles reads of a file.
+struct Source {
+    /// The paths within the crate that it brings in by `use`, by their names here.
+    uses: BTreeMap<String, String>,
+    /// Its code, and the names that it brings in for itself, not only to hand them on.
+    code: String,
+}
+
+impl Source {
+    fn of(text: &str) -> Self {
+        let is_code =
+            |line: &&str| !["//", "mod ", "pub mod "].iter().any(|start| line.trim_start().starts_with(start));
+        let lines = program(text).lines().filter(is_code).collect::<Vec<_>>().join("\n");
+        let (mut uses, mut code) = (BTreeMap::new(), String::new());
+        for piece in lines.split_inclusive(';') {
+            let (before, tree) = piece.rsplit_once("use ").unwrap_or((piece, ""));
+            let visibility = before.rsplit('\n').next().unwrap().trim();
+            if tree.is_empty() || !(visibility.is_empty() || visibility.starts_with("pub")) {
+                code.push_str(piece);
+                continue;
+            }
+            for path in leaves(tree.trim_end_matches(';')) {
+                let name = path.rsplit("::").next().unwrap();
+                let (path, name) = path.split_once(" as ").unwrap_or((&path, name));
+                let first = path.split("::").next().unwrap();
+                if ["crate", "self", "super"].contains(&first) || text.contains(&format!("mod {first};")) {
+                    code.extend([" ", if visibility.is_empty() { name } else { "" }, " "]);
+                    uses.insert(name.to_owned(), path.to_owned());
+                }
+            }
+        }
+        Self { uses, code }
+    }
+}
+
+/// The paths in a tree of `use`: in `a::{self, b::C}` they are `a` and `a::b::C`.
+fn leaves(tree: &str) -> Vec<String> {
+    let Some((head, rest)) = tree.split_once('{') else { return vec![tree.trim_end_matches("::self").to_owned()] };
+    let mut depth = 0;
+    let branches = rest[..rest.rfind('}').unwrap()].split(|c| {
+        depth += i32::from(c == '{') - i32::from(c == '}');
+        c == ',' && depth == 0
+    });
+    let branches = branches.map(str::trim).filter(|branch| !branch.is_empty());
+    branches.flat_map(|branch| leaves(&format!("{head}{branch}"))).collect()
+}
+
+/// The file that defines what a path in the file `here` names, and the name.
+fn home(files: &BTreeMap<&str, Source>, here: &str, path: &str) -> Option<(String, String)> {
+    let mut parts: Vec<&str> = here.split("::").collect();
+    for part in path.split("::") {
+        match part {
+            "crate" => parts.clear(),
+            "super" => drop(parts.pop()),
+            "self" => {}
+            _ => parts.push(part),
+        }
+    }
+    let at = (1..parts.len()).rev().find(|&at| files.contains_key(&*parts[..at].join("::")))?;
+    let (file, name) = (parts[..at].join("::"), parts[at]);
+    match files[&*file].uses.get(name) {
+        Some(path) => home(files, &file, &[&[&**path], &parts[at + 1..]].concat().join("::")),
+        None => (!files.contains_key(&*parts.join("::"))).then(|| (file, name.to_owned())),
+    }
+}
+
+/// The files that each file uses something of.
+type Imports<'a> = BTreeMap<&'a str, BTreeSet<String>>;
+
+/// The imports of these texts. A type may have an `impl` in a file below its own, which is a part of it.
+fn imports(texts: &BTreeMap<String, String>) -> Imports<'_> {
+    let files: BTreeMap<&str, Source> = texts.iter().map(|(file, text)| (&**file, Source::of(text))).collect();
+    let imports_of = |here: &str| {
+        let code = &files[here].code;
+        let paths = code.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'));
+        let homes = paths.filter_map(|path| home(&files, here, path.trim_matches(':')));
+        let above = here.rsplit_once("::").map_or("", |(above, _)| above);
+        let is_part = |file: &str, name: &str| file == above && code.contains(&format!("impl {name} {{"));
+        homes.filter(|(file, name)| file != here && !is_part(file, name)).map(|(file, _)| file).collect()
+    };
+    files.keys().map(|here| (*here, imports_of(here))).collect()
+}
+
+/// Files of which each uses the next one, and the last one the first, if there are such.
+fn circle(imports: &Imports) -> Option<Vec<String>> {
+    fn visit(imports: &Imports, way: &mut Vec<String>, seen: &mut BTreeSet<String>, file: &str) -> Option<Vec<String>> {
+        if let Some(start) = way.iter().position(|before| before == file) {
+            return Some(way[start..].to_vec());
+        }
+        if !seen.insert(file.to_owned()) {
+            return None;
+        }
+        way.push(file.to_owned());
+        let found = imports[file].iter().find_map(|next| visit(imports, way, seen, next));
+        way.pop();
+        found
+    }
+    let (mut way, mut seen) = (Vec::new(), BTreeSet::new());
+    imports.keys().find_map(|file| visit(imports, &mut way, &mut seen, file))
+}
+
+#[test]
+fn no_file_imports_in_a_circle() {
+    let src = root().join("src");
+    let files = sources(&src).into_iter().filter(|(path, _)| !CIRCULAR.contains(&&*room(path)));
+    let named = files.map(|(path, text)| {
+        let path = path.strip_prefix(&src).unwrap().with_extension("");
+        let parts: Vec<&str> = path.iter().map(|part| part.to_str().unwrap()).filter(|part| *part != "mod").collect();
+        (parts.join("::"), text)
+    });
+    let files = named.collect();
+    let imports = imports(&files);
+    let edges: usize = imports.values().map(BTreeSet::len).sum();
+    assert!(edges > 300, "only {edges} imports are found");
+    assert_eq!(circle(&imports), None);
+}
+
+#[test]
+fn the_search_for_circles_finds_them() {
+    let found = |files: &[(&str, &str)]| {
+        let files = files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
+        circle(&imports(&files)).unwrap_or_default()
+    };
+    let handing_on = ("room", "mod a;\nmod b;\npub use self::{a::A, b::B};\npub const LIMIT: u8 = 1;");
+    let b = ("room::b", "fn f() { crate::room::A::new() }");
+    assert_eq!(
+        found(&[handing_on, ("room::a", "use super::{\n    LIMIT,\n    b::{self, B as C},\n};"), b]),
+        ["room::a", "room::b"]
+    );
+    assert_eq!(
+        found(&[handing_on, ("room::a", "use super::LIMIT;\n#[cfg(test)]\nmod tests {\n    use super::super::B;"), b]),
+        [""; 0]
+    );
+    let whole = ("room", "mod part;\nuse self::part::Part;\npub struct Whole(Part);");
+    assert_eq!(found(&[whole, ("room::part", "use super::Whole;\nstruct Part;\nimpl Whole {\n}")]), [""; 0]);
+    assert_eq!(found(&[whole, ("room::part", "use super::Whole;\nstruct Part(Whole);")]), ["room", "room::part"]);
 }
 
 /// The picture of the tour has the arrows of [`ROOMS`], but for those to telemetry, which nearly every room uses.

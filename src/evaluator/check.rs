@@ -7,7 +7,10 @@ use std::{
 
 use serde::Serialize;
 
-use super::entry::{Key, LADDER_MARK, LADDER_TOP};
+use super::{
+    entry::{Key, LADDER_MARK},
+    question::LADDER_TOP,
+};
 use crate::{
     cache::{Location, Survey, SurveyError},
     math::{residue::Prime, rung::Rung},

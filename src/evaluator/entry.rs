@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::question::Question;
+use super::question::{LADDER_TOP, Question};
 use crate::{
     cache::{Fact, Retention, Want},
     math::{
@@ -13,9 +13,6 @@ use crate::{
         rung::Rung,
     },
 };
-
-/// The highest index that the ladder vouches for: with its 782 rungs it takes 7.3 MB.
-pub(super) const LADDER_TOP: u32 = 100_000;
 
 /// The key of the ladder's mark, the highest index vouched for. The 1 is the version of the encoding, here and below.
 pub(super) const LADDER_MARK: &str = "1:fib:top";

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use super::{
-    Evaluator, Failure, Question,
-    entry::{Key, LADDER_TOP, Value},
+    Evaluator,
+    entry::{Key, Value},
+    question::{Failure, LADDER_TOP, Question},
 };
 use crate::{
     cache::Fact,

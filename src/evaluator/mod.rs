@@ -4,6 +4,7 @@
 //! then answered. Up to 100,000 Fibonacci numbers are not kept one by one but as a [`ladder`], one rung each 128 indices,
 //! with a mark at the highest index vouched for: once F(n) was answered, every F(m), m ≤ n, can be read off.
 
+mod answers;
 mod check;
 mod entry;
 mod evaluation;
@@ -21,9 +22,10 @@ use std::{
 
 use tokio_util::task::TaskTracker;
 
-pub use self::question::{Answer, Answers, Failure, OutOfRange, Question};
 pub use self::{
+    answers::{Answer, Answers},
     check::{Report, check},
+    question::{Failure, OutOfRange, Question},
     warm::{WarmError, Warmth},
 };
 use self::{

@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use thiserror::Error;
 
 use super::{
-    Evaluator, Failure,
-    entry::{Key, LADDER_MARK, LADDER_TOP},
-    question::Question,
+    Evaluator,
+    entry::{Key, LADDER_MARK},
+    question::{Failure, LADDER_TOP, Question},
 };
 use crate::{
     cache::{Location, Survey, SurveyError},

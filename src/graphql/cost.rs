@@ -1,33 +1,18 @@
-//! The cost of operations, in digits of Fibonacci numbers, and the budget of a request. (An approximation of π takes
-//! nanoseconds and has 17 digits: the bound on aliases is enough for it.)
+//! The cost of an operation is counted in digits of Fibonacci numbers, and its size in bytes. (An approximation of π
+//! takes nanoseconds and has 17 digits: the bound on aliases is enough for it.)
 
-use std::{collections::BTreeSet, ops::Add};
+use std::ops::Add;
 
 use async_graphql::{
     Name,
     parser::types::{Selection, SelectionSet},
 };
 
-use super::{
-    code::{Code, Fault},
-    plan::{Plan, int},
-};
-use crate::{
-    evaluator::Question,
-    math::fib::{self, Index},
-};
+use super::selections::int;
+use crate::{evaluator::Question, math::fib};
 
 /// The digits that `leading` and `trailing` give by default.
 pub(super) const DEFAULT_DIGITS: i64 = 20;
-
-/// The most answers of the longest value in a request.
-const LONGEST_ANSWERS: usize = 4;
-
-/// No request of GraphQL may ask for more digits: 64 MB of text, and a second of two cores.
-const MOST_DIGITS: usize = 64_000_000;
-
-/// The most values of the schema in a request: two of the introspections that clients send.
-const SCHEMA_VALUES: usize = 50_000;
 
 /// The exact cost of an operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,70 +78,8 @@ pub(super) fn of_errors(bytes: usize) -> Size {
     Size { execution: bytes, text: bytes }
 }
 
-/// The most digits that a request may evaluate, and may render, where indices go up to `max_n`.
-pub(super) fn digits_per_request(max_n: Index) -> usize {
-    (LONGEST_ANSWERS * fib::digit_count(max_n)).min(MOST_DIGITS)
-}
-
-/// The rest for the operations of a request.
-pub(super) struct Budget {
-    limit: usize,
-    spent: Cost,
-    introspected: usize,
-    asked: BTreeSet<Question>,
-}
-
-impl Budget {
-    /// The budget of a request where indices go up to `max_n`.
-    pub(super) fn new(max_n: Index) -> Self {
-        let limit = digits_per_request(max_n);
-        Self { limit, spent: Cost::default(), introspected: 0, asked: BTreeSet::new() }
-    }
-
-    /// The size of the values and digits of all that was admitted. A value has 18 digits in 8 bytes.
-    pub(super) fn size(&self) -> Size {
-        Size { execution: self.spent.evaluate / 2, text: self.spent.render }
-    }
-
-    /// Charges the cost of the plan. A question that an operation before it asks too costs nothing to evaluate.
-    ///
-    /// # Errors
-    /// The cost and the budget that it exceeds.
-    pub(super) fn admit(&mut self, plan: &Plan) -> Result<Cost, Fault> {
-        let cost = Cost { evaluate: plan.questions.iter().copied().map(digits).sum(), render: plan.digits };
-        let new = plan.questions.difference(&self.asked).copied().map(digits).sum();
-        self.within("evaluate", self.spent.evaluate, new)?;
-        self.within("render", self.spent.render, cost.render)?;
-        let introspected = self.introspected.saturating_add(plan.introspected);
-        if introspected > SCHEMA_VALUES {
-            let message = format!(
-                "a request may ask for {SCHEMA_VALUES} values of the schema at most, but this one asks for up to \
-                 {introspected}: nest fewer lists"
-            );
-            return Err(Fault::new(Code::QueryTooComplex, message));
-        }
-        self.introspected = introspected;
-        self.spent.evaluate += new;
-        self.spent.render += cost.render;
-        self.asked.extend(&plan.questions);
-        Ok(cost)
-    }
-
-    fn within(&self, verb: &str, before: usize, digits: usize) -> Result<(), Fault> {
-        let limit = self.limit;
-        if before.saturating_add(digits) <= limit {
-            return Ok(());
-        }
-        let others = if before == 0 { String::new() } else { format!(", with {before} for those before it") };
-        let message = format!(
-            "a request may {verb} {limit} digits at most, but this operation would {verb} {digits}{others}: ask for \
-             fewer or smaller numbers, or for leading and trailing digits"
-        );
-        Err(Fault::new(Code::QueryTooComplex, message))
-    }
-}
-
-fn digits(question: Question) -> usize {
+/// The digits of the value of a question.
+pub(super) fn digits(question: Question) -> usize {
     match question {
         Question::Fib(n) => fib::digit_count(n),
         Question::Pi(_) => 0,

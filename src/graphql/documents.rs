@@ -14,7 +14,8 @@ use super::{
     model::Model,
     parser,
     request::{PersistedQuery, Request},
-    sdl, validation,
+    schema::sdl,
+    validation,
 };
 
 /// The room for parsed documents, in each of two classes.

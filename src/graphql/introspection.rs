@@ -102,7 +102,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::graphql::{builder, parser::parse};
+    use crate::graphql::{parser::parse, schema::builder};
 
     /// The length of the longest list of each name.
     fn measure(value: &Value, lists: &mut BTreeMap<String, usize>) {

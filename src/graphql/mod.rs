@@ -7,6 +7,7 @@
 //! so that it sees the cache as it was at one lookup; and with the answers at hand the library executes the plan,
 //! whose outcome is the [`response`].
 
+mod budget;
 mod classes;
 mod code;
 mod convergence;
@@ -22,6 +23,7 @@ mod parser;
 mod plan;
 mod request;
 mod response;
+mod schema;
 mod selections;
 mod strings;
 mod types;
@@ -29,10 +31,7 @@ mod validation;
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use async_graphql::{
-    EmptyMutation, Name, PathSegment, SDLExportOptions, SchemaBuilder, ServerError, ValidationMode, Value,
-};
-
+use async_graphql::{Name, PathSegment, ServerError, ValidationMode, Value};
 use futures_util::{
     StreamExt,
     future::join_all,
@@ -41,27 +40,25 @@ use futures_util::{
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use self::{
+    budget::Budget,
     code::Refusal,
-    convergence::Convergence,
-    cost::{Budget, Cost},
+    cost::Cost,
     documents::{Documents, of_document},
-    introspection::Corrections,
     plan::{Plan, Shape},
     response::Outcome,
-    types::Query,
+    schema::Schema,
 };
 pub use self::{
     code::{Code, Fault},
     cost::Size,
     request::{Batch, PersistedQuery, Request},
     response::{Response, Text},
+    schema::sdl,
 };
 use crate::{
     evaluator::{Answers, Evaluator, Question},
     telemetry::{Account, Kind},
 };
-
-type Schema = async_graphql::Schema<Query, EmptyMutation, Convergence>;
 
 /// The memory that this room may hold, in bytes, by what it is held for. docs/operating.md adds the rooms up.
 pub const MEMORY: [(&str, usize); 2] = [
@@ -110,7 +107,7 @@ impl Api {
     /// A schema answered by `evaluator`.
     #[must_use]
     pub fn new(evaluator: Arc<Evaluator>) -> Self {
-        let schema = builder().validation_mode(ValidationMode::Fast).finish();
+        let schema = schema::builder().validation_mode(ValidationMode::Fast).finish();
         Self { documents: Documents::new(), schema, evaluator, turn: Semaphore::new(1) }
     }
 
@@ -268,16 +265,4 @@ fn null_failed_roots(data: &mut Value, errors: &[ServerError]) {
             data.insert(Name::new(root), Value::Null);
         }
     }
-}
-
-/// The schema in the schema definition language.
-#[must_use]
-pub fn sdl() -> String {
-    builder()
-        .finish()
-        .sdl_with_options(SDLExportOptions::new().prefer_single_line_descriptions().use_space_ident().indent_width(2))
-}
-
-fn builder() -> SchemaBuilder<Query, EmptyMutation, Convergence> {
-    Schema::build(Query, EmptyMutation, Convergence).register_output_type::<Corrections>()
 }

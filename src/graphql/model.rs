@@ -140,7 +140,7 @@ fn typename() -> FieldDefinition {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graphql::sdl;
+    use crate::graphql::schema::sdl;
 
     /// Validation has no rules for interfaces, unions, input objects and repeatable directives, and a plan takes it that no
     /// argument may be null.

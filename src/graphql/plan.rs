@@ -20,7 +20,7 @@ use super::{
     introspection::{self, is_introspection},
     model::{Model, name_of},
     parser::Argument,
-    selections::{below, by_key},
+    selections::{below, by_key, int},
 };
 use crate::evaluator::{Evaluator, Question};
 
@@ -112,14 +112,6 @@ fn question(field: &Field, evaluator: &Evaluator) -> Option<Question> {
     match field.name.node.as_str() {
         "fib" => evaluator.index(int(field, "n")?).ok().map(Question::Fib),
         "pi" => evaluator.terms(int(field, "terms")?).ok().map(Question::Pi),
-        _ => None,
-    }
-}
-
-/// The value of an argument of a field in normal form.
-pub(super) fn int(field: &Field, argument: &str) -> Option<i64> {
-    match field.get_argument(argument)?.node.clone().into_const()? {
-        ConstValue::Number(number) => number.as_i64(),
         _ => None,
     }
 }

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use tokio::sync::OnceCell;
 
 use super::{
+    budget::digits_per_request,
     code::{Code, Fault},
-    cost::{DEFAULT_DIGITS, digits_per_request},
+    cost::DEFAULT_DIGITS,
 };
 use crate::{
     evaluator::{Answer, Answers, Evaluator},

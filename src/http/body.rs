@@ -11,9 +11,9 @@ use http_body_util::{BodyExt, Limited};
 use tokio::time::timeout;
 
 use super::{
-    BODY_BYTES, BODY_TIME,
     gate::{Client, Full, Permit},
     refusal::Refusal,
+    service::{BODY_BYTES, BODY_TIME},
 };
 
 /// The first buffer of a body that comes in several pieces.

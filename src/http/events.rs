@@ -19,7 +19,14 @@ use futures_util::{
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{REQUEST_TIME, Service, gate::Client, held::Held, negotiation::Media, refusal::Refusal, reply::NO_STORE};
+use super::{
+    caching::NO_STORE,
+    gate::Client,
+    held::Held,
+    negotiation::Media,
+    refusal::Refusal,
+    service::{REQUEST_TIME, Service},
+};
 use crate::{
     graphql::{Batch, Execution, Request, Size, Text},
     telemetry::Account,

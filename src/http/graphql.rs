@@ -16,7 +16,7 @@ use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    REQUEST_TIME, Service, body,
+    body,
     compression::{self, SHORT_BYTES},
     events,
     gate::{Client, Permit},
@@ -26,12 +26,15 @@ use super::{
     pages,
     refusal::{self, Refusal},
     reply::{Content, Form, Lifetime, Reply},
-    site::GRAPHQL_METHODS,
+    service::{REQUEST_TIME, Service},
 };
 use crate::{
     graphql::{self, Batch, Code, Execution, Request, Size, Text},
     telemetry::{self, Step, within},
 };
+
+/// The methods that `/graphql` takes, and any path of the server.
+pub(super) const GRAPHQL_METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,OPTIONS,POST");
 
 /// A request in the query of a URL. `variables` and `extensions` are JSON.
 #[derive(Deserialize)]

@@ -12,8 +12,8 @@ use axum::{
 };
 
 use super::{
+    labels::{OTHER, method_of},
     refusal::Refusal,
-    visit::{OTHER, method_of},
 };
 
 /// Checks the host, the transfer coding and the method of a request.

@@ -4,7 +4,9 @@
 //! to stop.
 
 mod admin;
+mod answers;
 mod body;
+mod caching;
 mod compression;
 mod connections;
 mod cors;
@@ -15,12 +17,14 @@ mod head;
 mod health;
 mod held;
 mod kept;
+mod labels;
 mod negotiation;
 mod pages;
 mod panics;
 mod refusal;
 mod reply;
 mod rest;
+mod service;
 mod site;
 mod sockets;
 mod values;
@@ -38,7 +42,7 @@ use tokio_util::{
     task::{AbortOnDropHandle, TaskTracker},
 };
 
-use self::{connections::Limits, gate::Gate, kept::Kept, site::Site, values::Values};
+use self::{connections::Limits, gate::Gate, kept::Kept, service::Service, site::Site, values::Values};
 pub use self::{
     cors::Origins,
     health::{Unhealthy, health},
@@ -62,15 +66,6 @@ const STORE_PATIENCE: Duration = Duration::from_secs(2);
 /// The timeout of the last spans, within that of the drain.
 const SPANS: Duration = Duration::from_secs(1);
 
-/// The longest request: far more than a document with a hundred aliases.
-const BODY_BYTES: usize = 1024 * 1024;
-
-/// The time for a body, or a message of a socket, to come.
-const BODY_TIME: Duration = Duration::from_secs(20);
-
-/// The deadline of a request, from its head to its answer.
-const REQUEST_TIME: Duration = Duration::from_secs(30);
-
 /// The memory that this room may hold, in bytes, by what it is held for. docs/operating.md adds the rooms up.
 pub const MEMORY: [(&str, usize); 7] = [
     ("10,000 connections", Limits::PUBLIC.connections * connections::CONNECTION_BYTES),
@@ -81,23 +76,6 @@ pub const MEMORY: [(&str, usize); 7] = [
     ("answers that are sent again", kept::KEPT_BYTES),
     ("pages, unpacked", pages::UNPACKED_BYTES),
 ];
-
-/// The state of the handlers.
-struct Service {
-    api: Arc<Api>,
-    evaluator: Arc<Evaluator>,
-    workers: Arc<Workers>,
-    kept: Kept,
-    values: Values,
-    /// The gate of the messages of sockets.
-    messages: Arc<Gate>,
-    /// Cancelled when the process is asked to stop.
-    leaving: CancellationToken,
-    /// Cancelled after the delay of the drain, when no more is begun.
-    draining: CancellationToken,
-    /// The open ones, for which a drain waits.
-    sockets: TaskTracker,
-}
 
 /// Serves until `shutdown`, then drains.
 ///

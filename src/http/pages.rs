@@ -22,11 +22,11 @@ use flate2::read::GzDecoder;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Service,
+    caching::{IMMUTABLE, NO_STORE, has, not_modified},
     held::Held,
     negotiation::{Coding, Media},
     refusal::{self, Refusal},
-    reply::{IMMUTABLE, NO_STORE, has, not_modified},
+    service::Service,
 };
 use crate::{
     graphql::sdl,

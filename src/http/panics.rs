@@ -5,7 +5,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 use axum::{extract::Request, response::Response};
 use futures_util::FutureExt;
 
-use super::{connections::Answers, gate::Client, refusal::Refusal};
+use super::{answers::Answers, gate::Client, refusal::Refusal};
 
 /// The site's answer. A panic, which was logged where it happened, is answered with a 500. A handler that stopped half
 /// way is no danger: shared state is changed in whole steps.

@@ -9,7 +9,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{gate::Full, negotiation::Media, reply::NO_STORE};
+use super::{caching::NO_STORE, gate::Full, negotiation::Media};
 use crate::graphql::{Code, Fault};
 
 /// A fault with the status that fits it.

@@ -12,14 +12,14 @@ use axum::{
     body::{Body, Bytes},
     http::{
         HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
-        header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY},
+        header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, VARY},
     },
     response::{IntoResponse, Response},
 };
-use futures_util::stream;
 use http_body::{Frame, SizeHint};
 
 use super::{
+    caching::{IMMUTABLE, NO_STORE, has, not_modified},
     gate::{Full, Permit, SHARE_BYTES, Shared},
     held::Held,
     negotiation::{Coding, Media},
@@ -92,27 +92,6 @@ pub(super) fn head(form: Form, lifetime: Lifetime, method: &Method, headers: &He
     head.extend(HeaderValue::from_str(&tag).ok().map(|tag| (ETAG, tag)));
     (head, is_known)
 }
-
-/// Whether a client has the bytes of the tag.
-pub(super) fn has(headers: &HeaderMap, tag: &str) -> bool {
-    headers
-        .get_all(IF_NONE_MATCH)
-        .iter()
-        .filter_map(|line| line.to_str().ok())
-        .any(|line| line.split(',').map(str::trim).any(|known| known == "*" || known.trim_start_matches("W/") == tag))
-}
-
-/// Tells a client that it has the bytes. There is no Content-Length on a 304: a HEAD would announce that of the empty
-/// body, 0.
-pub(super) fn not_modified(head: HeaderMap) -> Response {
-    (StatusCode::NOT_MODIFIED, head, Body::from_stream(stream::empty::<Result<Bytes, Infallible>>())).into_response()
-}
-
-/// `Cache-Control` of an immutable answer.
-pub(super) const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
-
-/// `Cache-Control` of an answer that holds once.
-pub(super) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// An answer in pieces, which may be sent many times.
 #[derive(Clone, Debug)]

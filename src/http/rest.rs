@@ -16,13 +16,14 @@ use futures_util::stream;
 use tokio::time::timeout;
 
 use super::{
-    REQUEST_TIME, Service,
+    caching::not_modified,
     compression::{ENCODER_BYTES, SHORT_BYTES, compressed},
     gate::Client,
     held::Held,
     negotiation::{Coding, Media},
     refusal::Refusal,
-    reply::{Form, Lifetime, head, not_modified},
+    reply::{Form, Lifetime, head},
+    service::{REQUEST_TIME, Service},
 };
 use crate::{
     evaluator::{Answer, Answers, Question},

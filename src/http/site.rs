@@ -15,20 +15,19 @@ use axum::{
 use tower_service::Service as _;
 
 use super::{
-    Service,
-    connections::Answers,
+    answers::Answers,
     cors::{Origins, is_preflight, preflight},
     gate::Client,
-    graphql,
+    graphql::{self, GRAPHQL_METHODS},
     held::through,
+    labels::{OTHER, route_of},
     pages,
     refusal::{self, Refusal},
-    rest, sockets,
-    visit::{OTHER, Visit, route_of},
+    rest,
+    service::Service,
+    sockets,
+    visit::Visit,
 };
-
-/// The methods that `/graphql` takes, and any path of the server.
-pub(super) const GRAPHQL_METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,OPTIONS,POST");
 
 /// The methods that every other path takes.
 const OTHER_METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,OPTIONS");

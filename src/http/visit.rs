@@ -9,14 +9,18 @@ use std::{
 use axum::{
     extract::Request,
     http::{
-        HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
+        HeaderMap, HeaderName, HeaderValue, StatusCode,
         header::{CACHE_CONTROL, CONTENT_LENGTH},
     },
     response::Response,
 };
 use http_body::Body as _;
 
-use super::{head::only, reply::NO_STORE};
+use super::{
+    caching::NO_STORE,
+    head::only,
+    labels::{method_of, route_of},
+};
 use crate::telemetry::{self, Account, RequestSpan};
 
 /// The time of each part of an answer, for the tools of a browser.
@@ -27,9 +31,6 @@ const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The span of a request, for its sender (W3C Trace Context, level 2).
 const TRACE_RESPONSE: HeaderName = HeaderName::from_static("traceresponse");
-
-/// Stands for any unknown name: no input becomes a label.
-pub(super) const OTHER: &str = "other";
 
 /// A request that is being answered.
 pub(super) struct Visit {
@@ -97,34 +98,6 @@ fn announced(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// A method as it is reported.
-pub(super) fn method_of(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::POST => "POST",
-        Method::HEAD => "HEAD",
-        Method::OPTIONS => "OPTIONS",
-        Method::PUT => "PUT",
-        Method::PATCH => "PATCH",
-        Method::DELETE => "DELETE",
-        _ => OTHER,
-    }
-}
-
-/// The route of a path, without what a client asks for.
-pub(super) fn route_of(path: &str) -> &'static str {
-    let is_below = |folder| path.strip_prefix(folder).is_some_and(|rest| !rest.is_empty() && !rest.contains('/'));
-    match path {
-        "/graphql" | "/graphql/" => "/graphql",
-        "/" => "/",
-        "/schema.graphql" => "/schema.graphql",
-        _ if is_below("/assets/") => "/assets/{name}",
-        _ if is_below("/fib/") => "/fib/{n}",
-        _ if is_below("/pi/") => "/pi/{terms}",
-        _ => OTHER,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -148,22 +121,5 @@ mod tests {
         };
         catch_unwind(AssertUnwindSafe(handler)).unwrap_err();
         assert!(has_failed(1));
-    }
-
-    #[test]
-    fn nothing_that_a_client_chooses_is_told() {
-        let rows = [
-            ("/fib/10", "/fib/{n}"),
-            ("/pi/secret", "/pi/{terms}"),
-            ("/fib/", OTHER),
-            ("/fib/1/secret", OTHER),
-            ("/graphql/", "/graphql"),
-            ("/graphql/secret", OTHER),
-            ("/secret", OTHER),
-        ];
-        for (path, route) in rows {
-            assert_eq!(route_of(path), route, "{path}");
-        }
-        assert_eq!(method_of(&Method::from_bytes(b"SECRET").unwrap()), OTHER);
     }
 }

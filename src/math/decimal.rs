@@ -5,16 +5,8 @@
 
 use std::{fmt, ops::Range};
 
+pub use super::limb::{BASE, LIMB_BYTES, LIMB_DIGITS};
 use super::{digits, parallel::Parallel};
-
-/// Decimal digits in a limb.
-pub const LIMB_DIGITS: usize = 18;
-
-/// The base: every limb is below it.
-pub const BASE: u64 = 10_u64.pow(18);
-
-/// Bytes of a limb in the stored form.
-pub const LIMB_BYTES: usize = size_of::<u64>();
 
 /// Limbs that are printed into one piece of a streamed number: 64 KiB of text.
 const CHUNK_LIMBS: usize = 64 * 1024 / LIMB_DIGITS;

@@ -7,7 +7,7 @@
 #![expect(clippy::inline_always, reason = "only what is inlined into a loop is compiled for its kernel")]
 
 use super::{
-    decimal::LIMB_DIGITS,
+    limb::LIMB_DIGITS,
     ntt::{Kernel, PlainLoop},
     parallel::Parallel,
 };

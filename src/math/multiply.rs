@@ -3,7 +3,7 @@
 //! All products here are schoolbook, column by column: the products that make up a limb of the result are summed in 128
 //! bits and divided by the base once.
 
-use super::decimal::BASE;
+use super::limb::BASE;
 
 /// Limbs of the longest number that is doubled here. From then on transforms win (measured), with any kernel.
 pub(super) const SHORT_LIMBS: usize = 96;

@@ -5,10 +5,7 @@
 //! from: for a number of two million digits the chance is below 10^−11. The prime is drawn when the process starts
 //! and never leaves it, so that no value can be crafted to pass.
 
-use super::{
-    decimal::{BASE, Decimal},
-    fib::Index,
-};
+use super::{decimal::Decimal, index::Index, limb::BASE};
 
 /// A random prime between 2^60 and 2^61, in Montgomery's form (P. L. Montgomery, "Modular multiplication without
 /// trial division", 1985): x is represented by x·2^64 mod p wherever a name ends in `_form`.

@@ -6,8 +6,10 @@
 use std::{iter::successors, ops::Range};
 
 use super::{
-    decimal::{Decimal, LIMB_BYTES},
-    fib::{Index, TWO_LIMBS, limb_count, pair},
+    decimal::Decimal,
+    fib::pair,
+    index::{Index, TWO_LIMBS, limb_count},
+    limb::LIMB_BYTES,
     multiply::combination,
     residue::Prime,
 };

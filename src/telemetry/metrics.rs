@@ -1,13 +1,13 @@
-//! The metrics of the cache and of evaluations, and the text in which Prometheus scrapes all.
+//! The metrics of the cache, of evaluations, and of the program itself.
 
 use std::sync::LazyLock;
 
 use prometheus::{
-    IntCounter, IntCounterVec, IntGauge, IntGaugeVec, TextEncoder, register_int_counter, register_int_counter_vec,
+    IntCounter, IntCounterVec, IntGauge, IntGaugeVec, register_int_counter, register_int_counter_vec,
     register_int_gauge, register_int_gauge_vec,
 };
 
-use super::{Operation, Trouble, VERSION, requests, traffic};
+use super::VERSION;
 
 /// Where an entry may be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,36 @@ pub enum Tier {
     Local,
     /// The store.
     Shared,
+}
+
+/// An operation on the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Looking up.
+    Read,
+    /// Keeping.
+    Write,
+    /// Keeping a value too large to go with the rest.
+    WriteLarge,
+}
+
+/// Why the store did not do what it should, by kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// It took longer than it may.
+    Late,
+    /// It can't be reached, or its words make no sense.
+    Broken,
+    /// It answers, but not now.
+    Busy,
+    /// It can be read, but takes nothing in.
+    RefusesWrites,
+    /// It asks for a password or a right, which an operator has to give.
+    Denied,
+    /// It does not match the settings.
+    Unfit,
+    /// It answered with another error.
+    Other,
 }
 
 struct Metrics {
@@ -142,6 +172,12 @@ impl Trouble {
     const ALL: [Self; 7] =
         [Self::Late, Self::Broken, Self::Busy, Self::RefusesWrites, Self::Denied, Self::Unfit, Self::Other];
 
+    /// Whether it lasts until an operator does something.
+    #[must_use]
+    pub fn needs_operator(self) -> bool {
+        matches!(self, Self::Denied | Self::Unfit)
+    }
+
     fn label(self) -> &'static str {
         match self {
             Self::Late => "late",
@@ -155,18 +191,9 @@ impl Trouble {
     }
 }
 
-/// The content type of [`exposition`].
-pub const EXPOSITION_TYPE: &str = prometheus::TEXT_FORMAT;
-
-/// All metrics in the text format of Prometheus, with those of the process that Prometheus gives all programs.
-///
-/// # Errors
-/// When a name or a label is not well-formed, which none is.
-pub fn exposition() -> Result<String, prometheus::Error> {
+/// Shows the version of this program.
+pub(super) fn show() {
     METRICS.build.with_label_values(&[VERSION]).set(1);
-    traffic::show();
-    requests::show();
-    TextEncoder::new().encode_to_string(&prometheus::gather())
 }
 
 /// Counts `hits` and `misses` of lookups in a tier.

@@ -6,10 +6,25 @@ use prometheus::{
     IntCounter, IntCounterVec, IntGauge, register_int_counter, register_int_counter_vec, register_int_gauge,
     register_int_gauge_vec,
 };
-
 use tracing::debug;
 
-use super::{Cut, Listener};
+/// Where connections come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listener {
+    /// The one for clients. Its connections are counted.
+    Public,
+    /// The operator's.
+    Admin,
+}
+
+/// Why a connection was closed before its client did so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// No request came in time, or not the whole of its head.
+    Silent,
+    /// A request was not sent on, or its answer not read.
+    Stalled,
+}
 
 /// Each row at hand, since every request counts.
 struct Traffic {

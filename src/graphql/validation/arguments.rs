@@ -2,7 +2,7 @@
 
 use async_graphql::{Name, Pos, Positioned, parser::types::InputValueDefinition};
 
-use super::{Walk, variables::Place};
+use super::walk::{Place, Walk};
 use crate::graphql::parser::Argument;
 
 impl<'a> Walk<'a, '_> {

@@ -5,7 +5,7 @@ use async_graphql::{
     parser::types::{Directive, DirectiveLocation},
 };
 
-use super::Walk;
+use super::walk::Walk;
 
 impl<'a> Walk<'a, '_> {
     /// Visits the directives at one location.

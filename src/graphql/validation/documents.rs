@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::Errors;
+use super::errors::Errors;
 use crate::graphql::parser::Definitions;
 
 /// Operation Name Uniqueness: no two operations have one name.

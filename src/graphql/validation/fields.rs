@@ -7,7 +7,7 @@ use async_graphql::{
     },
 };
 
-use super::{Errors, Walk};
+use super::{errors::Errors, walk::Walk};
 use crate::graphql::{
     model,
     selections::{all_by_key, below},

@@ -7,7 +7,7 @@ use async_graphql::{
     parser::types::{ExecutableDocument, Selection, SelectionSet, TypeCondition, TypeDefinition, TypeKind},
 };
 
-use super::{Errors, Walk};
+use super::{errors::Errors, walk::Walk};
 
 impl<'a> Walk<'a, '_> {
     /// Fragment Spread Type Existence, and Fragments on Object, Interface or Union Types: a fragment is of an object.

@@ -7,35 +7,34 @@
 mod arguments;
 mod directives;
 mod documents;
+mod errors;
 mod fields;
 mod fragments;
 mod operations;
 mod values;
 mod variables;
+mod walk;
 
 use std::collections::{HashMap, HashSet};
 
 use async_graphql::{
-    Name, Pos, Positioned, ServerError,
+    Name, Positioned,
     parser::types::{
         DirectiveLocation, ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet,
         TypeDefinition,
     },
 };
 
-use self::variables::Use;
+use self::{
+    errors::Errors,
+    walk::{Uses, Walk},
+};
 use super::{
-    code::{Code, Refusal, shorten},
+    code::Refusal,
     guard,
     model::{Model, name_of},
     parser::Definitions,
 };
-
-/// The most errors that are reported of a document.
-const ERRORS: usize = 10;
-
-/// The most errors that are collected before the first [`ERRORS`] of them are reported.
-const KEPT_ERRORS: usize = 1_000;
 
 /// The document of these definitions.
 ///
@@ -97,13 +96,6 @@ fn check_definitions(document: &ExecutableDocument, model: &Model, errors: &mut 
     fragments::must_be_used(document, &spread, errors);
 }
 
-/// The variables and fragments that a definition uses by itself, without the fragments that it spreads.
-#[derive(Default)]
-struct Uses<'a> {
-    variables: Vec<Use<'a>>,
-    spreads: Vec<&'a Name>,
-}
-
 /// The uses of a definition and of all fragments that it spreads, each once.
 fn reachable<'a, 'b>(own: &'b Uses<'a>, of_fragments: &'b HashMap<&'a Name, Uses<'a>>) -> Vec<&'b Uses<'a>> {
     let (mut found, mut seen) = (vec![own], HashSet::new());
@@ -114,46 +106,6 @@ fn reachable<'a, 'b>(own: &'b Uses<'a>, of_fragments: &'b HashMap<&'a Name, Uses
         next += 1;
     }
     found
-}
-
-/// Errors at places of the document.
-#[derive(Default)]
-struct Errors(Vec<ServerError>);
-
-impl Errors {
-    fn is_full(&self) -> bool {
-        self.0.len() >= KEPT_ERRORS
-    }
-
-    fn add(&mut self, pos: Pos, message: impl Into<String>) {
-        if self.is_full() {
-            return;
-        }
-        let mut message = message.into();
-        shorten(&mut message);
-        self.0.push(ServerError::new(message, Some(pos)));
-    }
-
-    /// Refuses a document of which there are errors, with the first of them.
-    fn check(mut self) -> Result<(), Refusal> {
-        if self.0.is_empty() {
-            return Ok(());
-        }
-        self.0.sort_by(|one, other| one.locations.cmp(&other.locations).then_with(|| one.message.cmp(&other.message)));
-        // A fragment of two operations is wrong for each of them.
-        self.0.dedup();
-        self.0.truncate(ERRORS);
-        self.0.shrink_to_fit();
-        Err(Refusal::new(Code::ValidationFailed, self.0))
-    }
-}
-
-/// A visit to one definition.
-struct Walk<'a, 'e> {
-    document: &'a ExecutableDocument,
-    model: &'a Model,
-    errors: &'e mut Errors,
-    uses: Uses<'a>,
 }
 
 impl<'a> Walk<'a, '_> {
@@ -211,8 +163,10 @@ impl<'a> Walk<'a, '_> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::graphql::{parser::parse, sdl};
+    use async_graphql::Pos;
+
+    use super::{errors::ERRORS, *};
+    use crate::graphql::{code::Code, parser::parse, schema::sdl};
 
     /// The first error of a document, with its place.
     fn told(text: &str) -> Option<String> {

@@ -5,7 +5,7 @@ use async_graphql::{
     parser::types::{ExecutableDocument, OperationDefinition, Selection, SelectionSet, TypeDefinition},
 };
 
-use super::{Errors, Walk};
+use super::{errors::Errors, walk::Walk};
 use crate::graphql::selections::all_by_key;
 
 impl<'a> Walk<'a, '_> {

@@ -6,10 +6,7 @@ use async_graphql::{
 };
 use async_graphql_value::Value;
 
-use super::{
-    Walk,
-    variables::{Place, Use},
-};
+use super::walk::{Place, Use, Walk};
 use crate::graphql::{
     model::{Model, name_of},
     operation::{INTS, is_int},

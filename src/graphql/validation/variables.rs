@@ -3,38 +3,16 @@
 use std::collections::{HashMap, HashSet};
 
 use async_graphql::{
-    Name, Pos, Positioned,
-    parser::types::{BaseType, OperationDefinition, Type, TypeKind, VariableDefinition},
+    Positioned,
+    parser::types::{BaseType, OperationDefinition, TypeKind, VariableDefinition},
 };
 use async_graphql_value::ConstValue;
 
-use super::{Errors, Uses, Walk};
+use super::{
+    errors::Errors,
+    walk::{Place, Use, Uses, Walk},
+};
 use crate::graphql::model::{Model, name_of};
-
-/// A variable where a value may stand.
-pub(super) struct Use<'a> {
-    pub(super) variable: &'a Name,
-    pub(super) pos: Pos,
-    /// `None` when it is unknown, which is reported elsewhere.
-    pub(super) place: Option<Place<'a>>,
-}
-
-/// The place of a value: an argument, or an item of its list.
-#[derive(Clone, Copy)]
-pub(super) struct Place<'a> {
-    pub(super) argument: &'a Name,
-    pub(super) kind: &'a Type,
-    pub(super) has_default: bool,
-}
-
-impl Place<'_> {
-    pub(super) fn of_items(self) -> Option<Self> {
-        match &self.kind.base {
-            BaseType::List(kind) => Some(Self { kind, has_default: false, ..self }),
-            BaseType::Named(_) => None,
-        }
-    }
-}
 
 /// Variable Uniqueness: an operation defines a variable once.
 pub(super) fn uniqueness(operation: &OperationDefinition, errors: &mut Errors) {

@@ -1,29 +1,28 @@
 //! One connection, from being accepted to its end.
 
-use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, pin::pin, sync::Arc};
 
 use axum::{
     body::Body,
     http::{Request, StatusCode},
 };
-use hyper::{rt::Executor, service::service_fn};
+use hyper::service::service_fn;
 use tokio::{
     net::TcpStream,
-    sync::Semaphore,
     time::{Instant, sleep_until},
 };
 
 use super::{
-    Answers, Limits, Slot,
     answer::followed,
     in_place::InPlace,
     progress::Watch,
     pulse::{Pulse, Verdict},
+    slot::Slot,
     stream::Stream,
 };
 use crate::{
-    http::{gate::Client, panics},
-    telemetry::{self, Cut, Listener},
+    http::{answers::Answers, gate::Client, panics},
+    telemetry,
 };
 
 /// Serves a connection until its client is done with it, a limit has passed, or a drain has no more use for it.
@@ -82,35 +81,5 @@ pub(super) async fn run(socket: TcpStream, site: Arc<impl Answers>, slot: Slot) 
                 look.as_mut().reset(Instant::now() + door.limits.grace);
             }
         }
-    }
-}
-
-/// Runs the streams of HTTP/2, each until it has ended or its client leaves the answer alone: to drop a stream resets it.
-#[derive(Clone)]
-pub(super) struct Streams {
-    listener: Listener,
-    stall: Duration,
-    /// The places of all streams.
-    places: Arc<Semaphore>,
-}
-
-impl Streams {
-    pub(super) fn new(listener: Listener, limits: &Limits) -> Self {
-        Self { listener, stall: limits.stall, places: Arc::new(Semaphore::new(limits.http2_streams)) }
-    }
-}
-
-impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
-    fn execute(&self, stream: F) {
-        let (listener, stall, watch) = (self.listener, self.stall, Arc::new(Watch::default()));
-        // To drop a stream resets it.
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { return };
-        tokio::spawn(async move {
-            let _place = place;
-            tokio::select! {
-                () = Arc::clone(&watch).over(stream) => {}
-                () = watch.stalled(stall) => telemetry::connection_cut(listener, Cut::Stalled),
-            }
-        });
     }
 }

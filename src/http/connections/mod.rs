@@ -7,9 +7,12 @@
 
 mod answer;
 mod connection;
+mod http2;
 mod in_place;
+mod limits;
 mod progress;
 mod pulse;
+mod slot;
 mod stream;
 
 use std::{
@@ -20,37 +23,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::{Router, extract::Request, response::Response};
 use hyper_util::server::conn::auto;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    sync::{Notify, Semaphore},
     task::JoinSet,
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use tower_service::Service;
 
-use self::connection::Streams;
-use super::{
-    gate::{Client, Gate, SHARE_BYTES},
-    held::through,
+pub(super) use self::limits::{CONNECTION_BYTES, Limits, STREAM_BYTES};
+use self::{
+    http2::Streams,
+    limits::BUFFER_BYTES,
+    slot::{Door, Slot},
 };
+use super::{answers::Answers, gate::Gate};
 use crate::telemetry::{self, Listener};
-
-/// The longest head of a request, and the largest buffer of a connection: room for a long document in a URL.
-const BUFFER_BYTES: u32 = 64 * 1024;
 
 /// The bytes that a connection of HTTP/2 may send ahead of its handlers, over all streams: the least that the
 /// specification allows. Handlers read bodies as they come, each byte with a permit.
 const WINDOW_BYTES: u32 = 64 * 1024;
-
-/// The memory that a connection may take by itself: 20 KiB for its task and buffers (26 KiB were measured after a request, 8 of them
-/// its head), and its share at the gate in both directions.
-pub(super) const CONNECTION_BYTES: usize = 20 * 1024 + 2 * SHARE_BYTES;
-
-/// The memory that an open stream of HTTP/2 takes by itself: its task. Measured with ten thousand of them.
-pub(super) const STREAM_BYTES: usize = 21 * 1024;
 
 /// Concurrent requests on one connection of HTTP/2: the least that its specification recommends.
 const STREAMS: u32 = 100;
@@ -60,73 +53,6 @@ const REST: Duration = Duration::from_millis(100);
 
 /// After accepting went well for this long, its next trouble is logged again.
 const CALM: Duration = Duration::from_secs(10);
-
-/// The limits of the connections of a listener.
-#[derive(Clone, Debug)]
-pub(super) struct Limits {
-    /// The most that may be open; the rest waits in the backlog.
-    pub(super) connections: usize,
-    /// The most that may speak HTTP/2: each of those has a window, tables, and a list of a hundred streams.
-    pub(super) http2_connections: usize,
-    /// The most streams of HTTP/2 on all connections; one more is reset.
-    pub(super) http2_streams: usize,
-    /// From being accepted to the end of the first head.
-    pub(super) head: Duration,
-    /// From the last answer to the end of the next head.
-    pub(super) idle: Duration,
-    /// For an answer none of which the client takes.
-    pub(super) stall: Duration,
-    /// For a head that is on its way when a drain begins.
-    pub(super) grace: Duration,
-}
-
-impl Limits {
-    /// Those of the public listener.
-    pub(super) const PUBLIC: Self = Self {
-        connections: 10_000,
-        http2_connections: 1_000,
-        http2_streams: 10_000,
-        head: Duration::from_secs(10),
-        // Longer than the 60 s for which nginx and AWS keep a connection to use it again: the side that sends requests has to
-        // be the one that closes, or a request meets a connection that was just closed.
-        idle: Duration::from_secs(75),
-        // Longer than the loss of a network that recovers by itself.
-        stall: Duration::from_secs(35),
-        grace: Duration::from_secs(1),
-    };
-
-    /// Those of the operator's listener: for some probes and some that scrape.
-    pub(super) const ADMIN: Self = Self { connections: 100, ..Self::PUBLIC };
-}
-
-/// Answers the requests of a listener.
-pub(super) trait Answers: Send + Sync + 'static {
-    /// The answer to a request of a client. A panic is caught.
-    fn answer(&self, request: Request, client: &Arc<Client>) -> impl Future<Output = Response> + Send;
-}
-
-impl Answers for Router {
-    async fn answer(&self, request: Request, client: &Arc<Client>) -> Response {
-        through(client, request, async |request| match self.clone().call(request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        })
-        .await
-    }
-}
-
-/// Shared by the connections of a listener.
-struct Door {
-    listener: Listener,
-    limits: Limits,
-    gate: Arc<Gate>,
-    /// The places of connections of HTTP/2.
-    http2: Arc<Semaphore>,
-    protocols: auto::Builder<Streams>,
-    draining: CancellationToken,
-    /// Woken when a connection has ended, and its file is free.
-    ended: Notify,
-}
 
 /// Serves until `draining`, then refuses new connections, answers open requests, and returns when all connections have
 /// ended. To drop it cuts them.
@@ -222,26 +148,6 @@ fn protocols(streams: Streams) -> auto::Builder<Streams> {
     protocols
 }
 
-/// A connection's place among those that may be open; free again when it is dropped.
-struct Slot {
-    _permit: OwnedSemaphorePermit,
-    door: Arc<Door>,
-}
-
-impl Slot {
-    fn new(permit: OwnedSemaphorePermit, door: Arc<Door>) -> Self {
-        telemetry::connection_opened(door.listener);
-        Self { _permit: permit, door }
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        telemetry::connection_closed(self.door.listener);
-        self.door.ended.notify_one();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::{
@@ -249,7 +155,7 @@ mod tests {
         net::{SocketAddr, TcpStream},
     };
 
-    use axum::{body::Bytes, routing::get};
+    use axum::{Router, body::Bytes, routing::get};
     use tokio::{runtime::Runtime, task::JoinHandle};
 
     use super::*;

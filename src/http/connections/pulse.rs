@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Limits, progress::Watch};
+use super::{limits::Limits, progress::Watch};
 use crate::telemetry::Cut;
 
 /// The activity of one connection so far. Its requests write it, a store or two for each; the watch over the connection

@@ -12,7 +12,7 @@ use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, sync::OwnedSemaphorePermit, task::yield_now};
 
-use super::{BUFFER_BYTES, Slot, pulse::Pulse};
+use super::{limits::BUFFER_BYTES, pulse::Pulse, slot::Slot};
 use crate::http::gate::{Client, Permit};
 
 /// The most that is read at once, and the part of a head without a permit: the smallest buffer of a connection, which

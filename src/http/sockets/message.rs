@@ -8,7 +8,7 @@ use serde_json::{Value, json, value::RawValue};
 
 use crate::{
     graphql::{Execution, Fault, Request, Text},
-    http::BODY_BYTES,
+    http::service::BODY_BYTES,
 };
 
 /// The name of the protocol.

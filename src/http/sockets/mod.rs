@@ -26,11 +26,11 @@ use self::{
     transport::{End, Transport},
 };
 use super::{
-    BODY_TIME, Service,
     cors::Origins,
     gate::{Client, Full, Permit},
     negotiation::Media,
     refusal::Refusal,
+    service::{BODY_TIME, Service},
 };
 use crate::{
     graphql::{Code, Fault, Prepared, Request as Operation, Size},

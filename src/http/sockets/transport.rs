@@ -19,8 +19,8 @@ use tokio_tungstenite::{
 use super::{message::Close, wire::Wire};
 use crate::{
     http::{
-        BODY_BYTES,
         gate::{Client, OUTGOING_BYTES},
+        service::BODY_BYTES,
     },
     telemetry,
 };

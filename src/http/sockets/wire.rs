@@ -15,8 +15,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use super::message::Close;
 use crate::http::{
-    BODY_BYTES,
     gate::{Client, Permit},
+    service::BODY_BYTES,
 };
 
 /// A message is held twice at most: in its frames, and put together.

@@ -27,7 +27,7 @@ use super::field::{Field, LANES, Packs, Task};
 use super::prime::{P1, P2};
 use super::progress::{PIECE, Progress};
 use super::remainder::Garner;
-use crate::math::{decimal::BASE, parallel::Parallel};
+use crate::math::{limb::BASE, parallel::Parallel};
 
 /// Vectors of coefficients at a time: what is between them and the limbs stays in the first cache.
 const CHUNK_VECTORS: usize = 32;

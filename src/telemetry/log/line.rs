@@ -5,8 +5,11 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::LogFormat;
-use crate::telemetry::requests::Request;
+use super::settings::LogFormat;
+use crate::telemetry::{
+    account::Request,
+    digits::{digits, milliseconds},
+};
 
 /// Longer than any line.
 const LINE_BYTES: usize = 384;
@@ -103,21 +106,6 @@ impl Line {
     }
 }
 
-/// A duration in milliseconds, with three decimals.
-pub(in crate::telemetry) fn milliseconds(text: &mut Vec<u8>, duration: Duration) {
-    text.extend_from_slice(itoa::Buffer::new().format(duration.as_millis()).as_bytes());
-    text.push(b'.');
-    digits(text, u64::from(duration.subsec_micros() % 1_000), 3);
-}
-
-/// The last `count` digits of a number.
-fn digits(text: &mut Vec<u8>, number: u64, count: u32) {
-    for power in (0..count).rev() {
-        let digit = u8::try_from(number / 10_u64.pow(power) % 10).unwrap_or(0);
-        text.push(b'0' + digit);
-    }
-}
-
 /// The year, month and day `days` days after the first of January 1970. Years are counted from the first of March, so
 /// that a leap day is their last; 146,097 days are 400 years. (Howard Hinnant, `civil_from_days`.)
 fn date(days: u64) -> (u64, u64, u64) {
@@ -135,7 +123,7 @@ fn date(days: u64) -> (u64, u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::requests::{Account, Kind};
+    use crate::telemetry::account::{Account, Kind};
 
     fn request() -> Request {
         Request {

@@ -2,6 +2,7 @@
 
 mod line;
 mod outlet;
+mod settings;
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -17,34 +18,9 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-pub(super) use self::line::milliseconds;
 use self::outlet::Outlet;
-use super::{metrics, requests::Request};
-
-/// The format of a line of the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line, for collectors.
-    Json,
-}
-
-/// The format and the content of the log.
-#[derive(Clone, Copy, Debug)]
-pub struct LogSettings {
-    /// The format of a line.
-    pub format: LogFormat,
-    /// The least important lines that it has.
-    pub level: Level,
-    /// Whether lines may have colours, if stderr is a terminal.
-    pub is_colourful: bool,
-}
-
-impl LogSettings {
-    /// Messages for people, without requests.
-    pub const MESSAGES: Self = Self { format: LogFormat::Text, level: Level::INFO, is_colourful: false };
-}
+pub use self::settings::{LogFormat, LogSettings};
+use super::{account::Request, metrics};
 
 /// The time that the process waits at its end for a slow log reader.
 const FAREWELL: Duration = Duration::from_secs(1);

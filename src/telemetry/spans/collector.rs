@@ -20,7 +20,7 @@ use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
 use thiserror::Error;
 use tokio::{net::TcpStream, runtime::Handle, time::timeout};
 
-use crate::telemetry;
+use crate::telemetry::events;
 
 /// The timeout of a collector for one export, which is up to 512 spans.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -148,13 +148,13 @@ impl HttpClient for Courier {
 impl Courier {
     fn is_taken(&self) {
         if self.is_away.swap(false, Relaxed) {
-            telemetry::spans_taken_again();
+            events::spans_taken_again();
         }
     }
 
     fn is_not_taken(&self, cause: &impl Display) {
         if !self.is_away.swap(true, Relaxed) {
-            telemetry::spans_not_taken(&self.collector.traces, cause);
+            events::spans_not_taken(&self.collector.traces, cause);
         }
     }
 }

@@ -19,7 +19,7 @@ use tracing_subscriber::{
 };
 
 pub use self::collector::{Collector, CollectorError};
-use super::requests::Account;
+use super::account::Account;
 
 /// The exporter of spans to the collector, if there is one.
 static PROVIDER: OnceLock<SdkTracerProvider> = OnceLock::new();

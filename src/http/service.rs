@@ -1,0 +1,34 @@
+//! The service is what the handlers share, and the limits of a request are theirs.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{gate::Gate, kept::Kept, values::Values};
+use crate::{evaluator::Evaluator, graphql::Api, workers::Workers};
+
+/// The longest request: far more than a document with a hundred aliases.
+pub(super) const BODY_BYTES: usize = 1024 * 1024;
+
+/// The time for a body, or a message of a socket, to come.
+pub(super) const BODY_TIME: Duration = Duration::from_secs(20);
+
+/// The deadline of a request, from its head to its answer.
+pub(super) const REQUEST_TIME: Duration = Duration::from_secs(30);
+
+/// The state of the handlers.
+pub(super) struct Service {
+    pub(super) api: Arc<Api>,
+    pub(super) evaluator: Arc<Evaluator>,
+    pub(super) workers: Arc<Workers>,
+    pub(super) kept: Kept,
+    pub(super) values: Values,
+    /// The gate of the messages of sockets.
+    pub(super) messages: Arc<Gate>,
+    /// Cancelled when the process is asked to stop.
+    pub(super) leaving: CancellationToken,
+    /// Cancelled after the delay of the drain, when no more is begun.
+    pub(super) draining: CancellationToken,
+    /// The open ones, for which a drain waits.
+    pub(super) sockets: TaskTracker,
+}
