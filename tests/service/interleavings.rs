@@ -28,7 +28,7 @@ use crate::{
     proxy::{Mode, Proxy},
     redis_cluster::RedisCluster,
     redis_server::RedisServer,
-    service::{Answers, PATIENCE, Questions, Service, alone, client, eventually},
+    service::{Answers, PATIENCE, Questions, Service, alone, client, eventually, get},
 };
 
 const SEQUENCES: u32 = 1_000;
@@ -306,8 +306,8 @@ impl<'a> Scene<'a> {
 fn holds(truth: &Truth, stores: &Stores, seed: u32) -> bool {
     let steps = sequence(seed);
     let at = AtomicU32::new(0);
+    let mut scene = Scene::open(truth, stores, seed);
     let played = catch_unwind(AssertUnwindSafe(|| {
-        let mut scene = Scene::open(truth, stores, seed);
         for step in &steps {
             at.fetch_add(1, Ordering::Relaxed);
             scene.play(step);
@@ -316,6 +316,10 @@ fn holds(truth: &Truth, stores: &Stores, seed: u32) -> bool {
     }));
     if played.is_err() {
         eprintln!("sequence {seed}, up to step {}: {steps:#?}", at.load(Ordering::Relaxed));
+        for service in &scene.services {
+            let (_, readiness) = get(&service.admin_url("/readyz"));
+            eprintln!("{readiness}, {} bytes wait\n{}", service.metric("phipi_cache_queue_bytes"), service.log());
+        }
     }
     played.is_ok()
 }
