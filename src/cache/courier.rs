@@ -22,8 +22,9 @@ use super::{
     breaker::Breaker,
     budget::{self, within},
     outbox::{Base, Batch, Lane, Outbox, Outcome, Raise, Raised, Receipt},
+    record::{LARGE_BYTES, MarkSnapshot, Record},
     shared::Shared,
-    store::{LARGE_BYTES, MarkSnapshot, Record, StoreError, Written},
+    store::{StoreError, Written},
 };
 use crate::telemetry::{self, Operation, Trouble};
 

@@ -288,7 +288,7 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
-    use crate::cache::trust::Access;
+    use crate::cache::url::Url;
 
     const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -307,7 +307,7 @@ mod tests {
                 stream.write_all(answer.as_bytes()).unwrap();
             }
         });
-        let way = Server::new(&url, &Access::default()).unwrap().connect().await.unwrap();
+        let way = Server::new(Url::new(&url).unwrap(), None).unwrap().connect().await.unwrap();
         Connection { number, oldest, way }
     }
 

@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::{
     server::Server,
     trust::{Access, AccessError},
-    url::{self, UrlError},
+    url::{self, Url, UrlError},
 };
 
 /// Where answers are kept.
@@ -72,7 +72,7 @@ impl Location {
     /// When it can't be right.
     pub fn new(text: &str, access: &Access) -> Result<Self, LocationError> {
         if url::is_known(text) {
-            return Server::new(text, access).map(Self::Redis);
+            return server(text, access).map(Self::Redis);
         }
         let local = match text.strip_prefix("sqlite:") {
             _ if text == "memory:" => Self::Memory { is_default: false },
@@ -96,6 +96,17 @@ impl Location {
             Self::Memory { is_default: true } | Self::Sqlite { .. } | Self::Redis(_) => None,
         }
     }
+}
+
+/// The server of a URL, reached with `access`.
+fn server(url: &str, access: &Access) -> Result<Server, LocationError> {
+    let url = Url::new(url)?;
+    if access.names_certificates() && !url.is_secure {
+        return Err(LocationError::Plain);
+    }
+    let url = url.with_password(access.password.clone())?;
+    let tls = url.is_secure.then(|| access.connector()).transpose()?;
+    Ok(Server::new(url, tls)?)
 }
 
 /// The location without its password, as the log shows it.

@@ -12,7 +12,7 @@ use std::{
     },
 };
 
-use super::Retention;
+use super::record::Retention;
 
 /// How much it remembers of rungs and values. With [`CHEAP_BYTES`] it is 64 MiB.
 pub(super) const BYTES: usize = 56 * 1024 * 1024;

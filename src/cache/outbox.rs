@@ -20,8 +20,8 @@ use tokio::{
 };
 
 use super::{
-    Retention,
-    store::{LARGE_BYTES, MarkSnapshot, Record, StoreError},
+    record::{LARGE_BYTES, MarkSnapshot, Record, Retention},
+    store::StoreError,
 };
 use crate::telemetry;
 
@@ -575,7 +575,7 @@ mod tests {
     }
 
     fn refusal(name: &str) -> Outcome {
-        Outcome { refused: vec![(name.into(), StoreError::Aborted)], raised: Raised::Whole }
+        Outcome { refused: vec![(name.into(), StoreError::Late(FIRST_PAUSE))], raised: Raised::Whole }
     }
 
     /// Whether the records of a receipt are acknowledged, and whether its mark is.

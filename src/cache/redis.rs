@@ -14,8 +14,8 @@ use tokio::time::sleep;
 use super::{
     fault::code_of,
     line::Line,
+    record::{LARGE_BYTES, MarkSnapshot, Reading, Record, new_generation},
     server::{Server, Way},
-    store::{LARGE_BYTES, MarkSnapshot, Reading, Record, StoreError, Written, new_generation},
 };
 use crate::telemetry;
 
@@ -52,7 +52,7 @@ impl Redis {
     /// no digit that was damaged on its way makes it vouch for more than it does.
     ///
     /// When no entry is wanted, the same commands are sent, so that who may do that may do the rest.
-    pub(super) async fn read(&self, names: &[String], bytes: usize) -> Result<Reading, StoreError> {
+    pub(super) async fn read(&self, names: &[String], bytes: usize) -> RedisResult<Reading> {
         let mut commands = Pipeline::new();
         commands.zscore(&*self.mark, GENERATION).zscore(&*self.mark, MARK);
         if names.is_empty() {
@@ -67,10 +67,19 @@ impl Redis {
         if reading.as_ref().is_err_and(|error| code_of(error).is_none()) {
             line.distrust();
         }
-        Ok(reading?)
+        reading
     }
 
-    pub(super) async fn write(&self, records: &[Record], begins_mark: bool) -> Result<Written, StoreError> {
+    /// Gives the generation of the store, if it was asked for, and the names of the records that were refused, with the
+    /// reasons.
+    ///
+    /// # Errors
+    /// When nothing was written.
+    pub(super) async fn write(
+        &self,
+        records: &[Record],
+        begins_mark: bool,
+    ) -> RedisResult<(Option<u64>, Vec<(String, RedisError)>)> {
         let (mut commands, new) = (Pipeline::new(), new_generation() >> MARK_BITS);
         if begins_mark {
             commands.cmd("ZADD").arg(&*self.mark).arg("NX").arg(new).arg(GENERATION);
@@ -80,29 +89,28 @@ impl Redis {
             commands.set(&record.name, &*record.bytes);
         }
         let mut answers = self.change(commands, records.iter().map(Record::cost).sum()).await?.into_iter();
-        let mut written = Written::default();
+        let mut generation = None;
         if begins_mark {
             let begun = answers.next().unwrap_or(Ok(Value::Nil));
-            let generation = answers.next().unwrap_or(Ok(Value::Nil));
+            let asked = answers.next().unwrap_or(Ok(Value::Nil));
             // A cluster may answer the second question first.
             let is_new = matches!(begun, Ok(Value::Int(1)));
-            written.generation = if is_new { Some(new) } else { self.number_in(begun.and(generation))? };
+            generation = if is_new { Some(new) } else { self.number_in(begun.and(asked))? };
         }
         let outcomes = records.iter().zip(answers);
-        let refusal =
-            |(record, answer): (&Record, RedisResult<Value>)| Some((record.name.clone(), answer.err()?.into()));
-        written.refused = outcomes.filter_map(refusal).collect();
-        if !records.is_empty() && written.refused.len() == records.len() {
-            return Err(written.refused.swap_remove(0).1);
+        let refused = outcomes.filter_map(|(record, answer)| Some((record.name.clone(), answer.err()?)));
+        let mut refused: Vec<(String, RedisError)> = refused.collect();
+        if !records.is_empty() && refused.len() == records.len() {
+            return Err(refused.swap_remove(0).1);
         }
-        Ok(written)
+        Ok((generation, refused))
     }
 
     /// The generation is read after the mark was raised under it: if it is still the same, nothing was lost before.
     ///
     /// A mark that was decided before the store was emptied, and came after that, may be of a greater generation than the
     /// present one, and would never be raised: then a greater generation is begun, with a ladder that is written anew.
-    pub(super) async fn raise(&self, mark: u32, generation: u64) -> Result<bool, StoreError> {
+    pub(super) async fn raise(&self, mark: u32, generation: u64) -> RedisResult<bool> {
         let mut commands = Pipeline::new();
         commands.cmd("ZADD").arg(&*self.mark).arg("GT").arg(score_of(generation, mark)).arg(MARK);
         commands.zscore(&*self.mark, GENERATION).zscore(&*self.mark, MARK);
@@ -121,16 +129,15 @@ impl Redis {
     }
 
     /// The generation rises to 0, if there is one.
-    pub(super) async fn touch(&self) -> Result<(), StoreError> {
+    pub(super) async fn touch(&self) -> RedisResult<()> {
         let mut commands = Pipeline::new();
         commands.cmd("ZADD").arg(&*self.mark).arg("XX").arg("GT").arg(0).arg(GENERATION);
         let answers = self.change(commands, 0).await?;
-        answers.into_iter().try_for_each(|answer| self.number_in(answer.map(|_| Value::Nil)).map(drop))?;
-        Ok(())
+        answers.into_iter().try_for_each(|answer| self.number_in(answer.map(|_| Value::Nil)).map(drop))
     }
 
     /// Sends commands of `bytes` bytes that change something.
-    async fn change(&self, mut commands: Pipeline, bytes: usize) -> Result<Vec<RedisResult<Value>>, StoreError> {
+    async fn change(&self, mut commands: Pipeline, bytes: usize) -> RedisResult<Vec<RedisResult<Value>>> {
         let line = self.line(bytes);
         let answers = line.ask(commands.ignore_errors(), bytes).await?;
         let is_replica = |answer: &RedisResult<Value>| {

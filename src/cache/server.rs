@@ -18,8 +18,6 @@ use tokio_rustls::TlsConnector;
 use super::{
     dial::{CONNECT, Link, Target, dial, trust_cluster_by},
     fault::{self, Fault, code_of},
-    location::LocationError,
-    trust::Access,
     url::{Form, Login, Place, Url, UrlError},
 };
 use crate::telemetry::Trouble;
@@ -51,22 +49,11 @@ pub(super) enum Way {
 }
 
 impl Server {
-    /// The server of a URL, reached with `access`.
+    /// The server of a URL; a secure one is reached by `tls`.
     ///
     /// # Errors
-    /// What to write instead. It never repeats the URL, which may hold a password.
-    pub(super) fn new(url: &str, access: &Access) -> Result<Self, LocationError> {
-        let mut url = Url::new(url)?;
-        if access.names_certificates() && !url.is_secure {
-            return Err(LocationError::Plain);
-        }
-        if access.password.is_some() {
-            url.login.password.clone_from(&access.password);
-        }
-        if url.login.user.is_some() && url.login.password.is_none() {
-            return Err(UrlError::Password.into());
-        }
-        let tls = url.is_secure.then(|| access.connector()).transpose()?;
+    /// What to write instead.
+    pub(super) fn new(url: Url, tls: Option<TlsConnector>) -> Result<Self, UrlError> {
         let cluster = (url.form == Form::Cluster).then(|| cluster_of(&url)).transpose()?.map(Box::new);
         if cluster.is_some() {
             trust_cluster_by(tls.clone());
@@ -150,7 +137,7 @@ async fn any_of<T>(attempts: impl Iterator<Item = impl Future<Output = RedisResu
 }
 
 /// The client of a cluster. How its connections are made is no concern of the library's.
-fn cluster_of(url: &Url) -> Result<ClusterClient, LocationError> {
+fn cluster_of(url: &Url) -> Result<ClusterClient, UrlError> {
     let address = |place: &Place| match place {
         Place::Tcp { host, port } => Some((host.clone(), *port)),
         Place::Socket(_) => None,
@@ -167,7 +154,7 @@ fn cluster_of(url: &Url) -> Result<ClusterClient, LocationError> {
     if let Some(password) = &url.login.password {
         cluster = cluster.password(password.clone());
     }
-    cluster.build().map_err(|_| UrlError::Host.into())
+    cluster.build().map_err(|_| UrlError::Host)
 }
 
 /// The URL without its password.

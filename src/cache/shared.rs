@@ -10,7 +10,8 @@ use tokio::{
 use super::{
     breaker::Breaker,
     budget::{self, within},
-    store::{Reading, Store, StoreError},
+    record::Reading,
+    store::{Store, StoreError},
 };
 use crate::telemetry::{self, Operation};
 

@@ -11,7 +11,7 @@ use super::{
     location::Location,
     redis::mark_by,
     server::{Cursor, Way},
-    sqlite::Sqlite,
+    sqlite::{FileError, Sqlite},
     store::StoreError,
 };
 
@@ -58,8 +58,14 @@ impl From<StoreError> for SurveyError {
     }
 }
 
-impl From<redis::RedisError> for SurveyError {
-    fn from(error: redis::RedisError) -> Self {
+impl From<RedisError> for SurveyError {
+    fn from(error: RedisError) -> Self {
+        StoreError::from(error).into()
+    }
+}
+
+impl From<FileError> for SurveyError {
+    fn from(error: FileError) -> Self {
         StoreError::from(error).into()
     }
 }

@@ -171,6 +171,18 @@ impl Url {
         Ok(url)
     }
 
+    /// Takes a password, if there is one, in place of its own.
+    ///
+    /// # Errors
+    /// When there is a user, and no password.
+    pub(super) fn with_password(mut self, password: Option<String>) -> Result<Self, UrlError> {
+        self.login.password = password.or(self.login.password);
+        if self.login.user.is_some() && self.login.password.is_none() {
+            return Err(UrlError::Password);
+        }
+        Ok(self)
+    }
+
     /// Reads the rest of the URL of a socket: `/PATH?db=…&user=…&pass=…`.
     fn read_socket(&mut self, rest: &str) -> Result<(), UrlError> {
         let (path, query) = split_end(rest)?;

@@ -58,6 +58,8 @@ pub(in crate::cache) enum FileError {
     LogHeld,
     #[error("it was closed, since the process ends")]
     Finished,
+    #[error("the work on the file panicked; the panic is in the log")]
+    Aborted,
     /// The last attempt to open it failed with this, and the next one is not due.
     #[error("{cause}")]
     Closed { cause: String, trouble: Trouble },

@@ -7,7 +7,6 @@
 //! SQLite holds on the file.
 
 use std::{
-    ffi::OsString,
     fs::{self, TryLockError},
     io,
     path::{Path, PathBuf},
@@ -19,8 +18,8 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use rustix::process::{Flock, FlockType, fcntl_getlk};
 
 use super::{
-    connections::{Closeness, Purpose, Trace, checkpoint},
     fault::FileError,
+    identity::{Closeness, INDEX, LOG, Trace, beside},
 };
 use crate::telemetry;
 
@@ -52,13 +51,23 @@ const TABLES: [&str; 4] = [
 /// Every cache has the first two of its tables; an older one may lack any of the others.
 const ALWAYS_THERE: usize = 2;
 
-/// What SQLite puts beside a file, after its name.
-pub(super) const LOG: &str = "-wal";
-pub(super) const INDEX: &str = "-shm";
+/// All that SQLite may put beside a file.
 const COMPANIONS: [&str; 3] = [LOG, INDEX, "-journal"];
 
 /// The byte of the index that everyone who uses it holds a lock on.
 const INDEX_IN_USE: u64 = 128;
+
+/// The purpose that the file is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To use it. It is made when it is not there. When its path is the default one, so is its folder, and garbage is
+    /// moved aside.
+    Serve { is_default: bool },
+    /// To remove entries from it. It is never made or replaced.
+    Repair,
+    /// To read it. Nothing is changed.
+    Inspect,
+}
 
 /// How closely a file is looked at before it is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -258,13 +267,6 @@ pub(super) fn unless_missing(outcome: io::Result<()>) -> io::Result<()> {
     outcome.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }
 
-/// The path with something after its name.
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    name.into()
-}
-
 /// What is in a file that this program may use.
 pub(super) enum Content {
     Nothing,
@@ -336,4 +338,11 @@ pub(super) fn bound_log(connection: &Connection, limit: u64) -> Result<(), FileE
         return Ok(());
     }
     checkpoint(connection)
+}
+
+/// Brings all that was written from the log into the file, and empties the log. It waits for those who read; when one
+/// does not end, it fails.
+pub(super) fn checkpoint(connection: &Connection) -> Result<(), FileError> {
+    let held = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0))?;
+    if held { Err(FileError::LogHeld) } else { Ok(()) }
 }

@@ -3,6 +3,7 @@
 mod connections;
 mod fault;
 mod file;
+mod identity;
 mod inspection;
 
 use std::{
@@ -22,13 +23,10 @@ use tokio::sync::oneshot;
 
 pub(super) use self::fault::FileError;
 use self::{
-    connections::{Connections, Purpose, Role},
-    file::{PAGE_BYTES, Scrutiny, begin, bound_log},
+    connections::{Connections, Role},
+    file::{PAGE_BYTES, Purpose, Scrutiny, begin, bound_log},
 };
-use super::{
-    Retention,
-    store::{MarkSnapshot, Reading, Record, StoreError, new_generation},
-};
+use super::record::{MarkSnapshot, Reading, Record, Retention, new_generation};
 
 /// How large the file may grow: 256 MiB in pages.
 const MAX_PAGES: u32 = 256 * 1024 * 1024 / PAGE_BYTES;
@@ -102,7 +100,7 @@ impl Sqlite {
         })
     }
 
-    pub(super) async fn read(&self, names: Vec<String>) -> Result<Reading, StoreError> {
+    pub(super) async fn read(&self, names: Vec<String>) -> Result<Reading, FileError> {
         let mark = Arc::clone(&self.mark);
         self.reader
             .run(move |connection| {
@@ -121,7 +119,7 @@ impl Sqlite {
     }
 
     /// Some names that begin with `prefix`, in order, after the name `last`; none at the end.
-    pub(super) async fn names(&self, prefix: String, last: String) -> Result<Vec<String>, StoreError> {
+    pub(super) async fn names(&self, prefix: String, last: String) -> Result<Vec<String>, FileError> {
         const NAMES: &str = "
             SELECT name FROM cheap WHERE name > ?1 AND substr(name, 1, length(?2)) = ?2
             UNION SELECT name FROM entry WHERE name > ?1 AND substr(name, 1, length(?2)) = ?2
@@ -134,7 +132,7 @@ impl Sqlite {
             .await
     }
 
-    pub(super) async fn remove(&self, names: Vec<String>) -> Result<(), StoreError> {
+    pub(super) async fn remove(&self, names: Vec<String>) -> Result<(), FileError> {
         self.writer
             .run(move |connection| {
                 let change = begin(connection)?;
@@ -147,12 +145,12 @@ impl Sqlite {
             .await
     }
 
-    pub(super) async fn write(&self, records: Vec<Record>) -> Result<(), StoreError> {
+    pub(super) async fn write(&self, records: Vec<Record>) -> Result<(), FileError> {
         self.insert_after(records, |_| Ok(())).await
     }
 
     /// Writes records that a mark is to vouch for. Sees to it that there is a generation, and gives it.
-    pub(super) async fn write_below_mark(&self, records: Vec<Record>) -> Result<Option<u64>, StoreError> {
+    pub(super) async fn write_below_mark(&self, records: Vec<Record>) -> Result<Option<u64>, FileError> {
         let mark = Arc::clone(&self.mark);
         self.insert_after(records, move |change| begin_generation(change, &mark)).await
     }
@@ -162,7 +160,7 @@ impl Sqlite {
         &self,
         records: Vec<Record>,
         first: impl Fn(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, StoreError> {
+    ) -> Result<T, FileError> {
         let (max_pages, max_log_bytes) = (self.max_pages, self.max_log_bytes);
         let uses = self.uses.clone();
         self.writer
@@ -179,7 +177,7 @@ impl Sqlite {
             .await
     }
 
-    pub(super) async fn raise(&self, mark: u32, generation: u64) -> Result<bool, StoreError> {
+    pub(super) async fn raise(&self, mark: u32, generation: u64) -> Result<bool, FileError> {
         const RAISE: &str = "
             INSERT INTO mark (name, n) SELECT ?1, ?2 WHERE (SELECT n FROM mark WHERE name = ?3) = ?4
             ON CONFLICT DO UPDATE SET n = max(n, excluded.n)";
@@ -195,7 +193,7 @@ impl Sqlite {
             .await
     }
 
-    pub(super) async fn touch(&self) -> Result<(), StoreError> {
+    pub(super) async fn touch(&self) -> Result<(), FileError> {
         self.writer
             .run(move |connection| {
                 let change = begin(connection)?;
@@ -211,7 +209,7 @@ impl Sqlite {
     }
 
     /// Closes the file, with all that was written in it and, when no other process uses it, nothing beside it.
-    pub(super) async fn close(&self) -> Result<(), StoreError> {
+    pub(super) async fn close(&self) -> Result<(), FileError> {
         let uses = self.uses.clone();
         let last_work = move |connection: &mut Connection| {
             let change = begin(connection)?;
@@ -280,15 +278,15 @@ impl Blocking {
     async fn run<T: Send + 'static>(
         &self,
         work: impl Fn(&mut Connection) -> Result<T, FileError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        Ok(self.with_connections(move |connections, role| connections.run(role, work)).await??)
+    ) -> Result<T, FileError> {
+        self.with_connections(move |connections, role| connections.run(role, work)).await?
     }
 
     /// The same for work on all of the connections.
     async fn with_connections<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connections, Role) -> T + Send + 'static,
-    ) -> Result<T, StoreError> {
+    ) -> Result<T, FileError> {
         let (done, result) = oneshot::channel();
         let job = move |connections: &Connections, role: Role| {
             if !done.is_closed() {
@@ -296,8 +294,8 @@ impl Blocking {
                 let _ = done.send(work(connections, role));
             }
         };
-        self.jobs.send(Box::new(job)).map_err(|_| StoreError::Aborted)?;
-        result.await.map_err(|_| StoreError::Aborted)
+        self.jobs.send(Box::new(job)).map_err(|_| FileError::Aborted)?;
+        result.await.map_err(|_| FileError::Aborted)
     }
 }
 
@@ -1029,7 +1027,7 @@ mod tests {
         let (_folder, path) = place();
         let file = opened(&path);
         let outcome = file.writer.run::<()>(|_| panic!("on purpose")).await;
-        assert!(matches!(outcome, Err(StoreError::Aborted)));
+        assert!(matches!(outcome, Err(FileError::Aborted)));
         works_on_a_new_file(&file).await;
     }
 }
