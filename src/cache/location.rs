@@ -4,11 +4,7 @@ use std::{fmt, path::PathBuf};
 
 use thiserror::Error;
 
-use super::{
-    server::Server,
-    trust::{Access, AccessError},
-    url::{self, Url, UrlError},
-};
+use super::redis::{Access, AccessError, Server, Url, UrlError, is_known};
 
 /// Where answers are kept.
 #[derive(Clone, Debug)]
@@ -71,7 +67,7 @@ impl Location {
     /// # Errors
     /// When it can't be right.
     pub fn new(text: &str, access: &Access) -> Result<Self, LocationError> {
-        if url::is_known(text) {
+        if is_known(text) {
             return server(text, access).map(Self::Redis);
         }
         let local = match text.strip_prefix("sqlite:") {

@@ -17,23 +17,17 @@
 mod breaker;
 mod budget;
 mod courier;
-mod dial;
-mod fault;
 mod flight;
 mod interface;
-mod line;
 mod location;
 mod memory;
 mod outbox;
 mod record;
 mod redis;
-mod server;
 mod shared;
 mod sqlite;
 mod store;
 mod survey;
-mod trust;
-mod url;
 
 use std::{collections::HashMap, fmt::Display, hash::Hash, io, sync::Arc, time::Duration};
 
@@ -53,9 +47,8 @@ pub use self::{
     location::{Location, LocationError},
     memory::Memory,
     record::Retention,
+    redis::{Access, AccessError, UrlError},
     survey::{Survey, SurveyError},
-    trust::{Access, AccessError},
-    url::UrlError,
 };
 use crate::telemetry::{self, Step, Tier, done_within, within};
 

@@ -7,10 +7,9 @@ use thiserror::Error;
 use tokio::time::timeout;
 
 use super::{
-    fault,
     location::Location,
     record::{Reading, Record},
-    redis::Redis,
+    redis::{Redis, code_of, told, trouble},
     sqlite::{FileError, Sqlite},
 };
 use crate::telemetry::Trouble;
@@ -30,7 +29,7 @@ pub(super) struct Written {
 /// Why the store did not do what it should. Secrets are in none of the texts.
 #[derive(Debug, Error)]
 pub(super) enum StoreError {
-    #[error("{}", fault::told(.0))]
+    #[error("{}", told(.0))]
     Redis(#[from] RedisError),
     #[error("{0}")]
     Sqlite(#[from] FileError),
@@ -48,7 +47,7 @@ impl StoreError {
     /// Whether nothing can be read or written, as far as this error tells: it is not about one command alone.
     pub(super) fn stops_everything(&self) -> bool {
         match self {
-            Self::Redis(error) if fault::code_of(error).as_deref() == Some("NOPERM") => false,
+            Self::Redis(error) if code_of(error).as_deref() == Some("NOPERM") => false,
             _ => !matches!(self.trouble(), Trouble::RefusesWrites | Trouble::Other),
         }
     }
@@ -57,7 +56,7 @@ impl StoreError {
     pub(super) fn trouble(&self) -> Trouble {
         match self {
             Self::Late(_) => Trouble::Late,
-            Self::Redis(error) => fault::trouble(error),
+            Self::Redis(error) => trouble(error),
             Self::Sqlite(error) => error.trouble(),
         }
     }

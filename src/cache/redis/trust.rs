@@ -69,12 +69,12 @@ impl Access {
         self.password.is_some() || self.names_certificates()
     }
 
-    pub(super) fn names_certificates(&self) -> bool {
+    pub(in crate::cache) fn names_certificates(&self) -> bool {
         self.roots.is_some() || self.identity.is_some()
     }
 
     /// A connector for TLS.
-    pub(super) fn connector(&self) -> Result<TlsConnector, AccessError> {
+    pub(in crate::cache) fn connector(&self) -> Result<TlsConnector, AccessError> {
         let roots = match &self.roots {
             Some(pem) => certificates(pem, CA)?,
             None => rustls_native_certs::load_native_certs().certs,

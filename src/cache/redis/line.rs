@@ -288,7 +288,7 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
-    use crate::cache::url::Url;
+    use crate::cache::redis::Url;
 
     const PATIENCE: Duration = Duration::from_secs(30);
 

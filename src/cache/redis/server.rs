@@ -53,7 +53,7 @@ impl Server {
     ///
     /// # Errors
     /// What to write instead.
-    pub(super) fn new(url: Url, tls: Option<TlsConnector>) -> Result<Self, UrlError> {
+    pub(in crate::cache) fn new(url: Url, tls: Option<TlsConnector>) -> Result<Self, UrlError> {
         let cluster = (url.form == Form::Cluster).then(|| cluster_of(&url)).transpose()?.map(Box::new);
         if cluster.is_some() {
             trust_cluster_by(tls.clone());

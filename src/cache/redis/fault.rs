@@ -169,7 +169,7 @@ pub(super) fn of(whose: &'static str, place: &Place, error: &RedisError) -> Redi
 }
 
 /// The code of what the server answered, be it to one command or to the first that failed of several.
-pub(super) fn code_of(error: &RedisError) -> Option<String> {
+pub(in crate::cache) fn code_of(error: &RedisError) -> Option<String> {
     answer_in(error).map(|(code, _)| code)
 }
 
@@ -186,7 +186,7 @@ fn inner<E: std::error::Error + 'static>(error: &RedisError) -> Option<&E> {
 }
 
 /// The kind of trouble that an error is.
-pub(super) fn trouble(error: &RedisError) -> Trouble {
+pub(in crate::cache) fn trouble(error: &RedisError) -> Trouble {
     if let Some(fault) = inner::<Fault>(error) {
         return fault.trouble();
     }
@@ -206,7 +206,7 @@ pub(super) fn trouble(error: &RedisError) -> Trouble {
 }
 
 /// An error in plain words, in one line.
-pub(super) fn told(error: &RedisError) -> String {
+pub(in crate::cache) fn told(error: &RedisError) -> String {
     if let Some(fault) = inner::<Fault>(error) {
         return fault.to_string();
     }

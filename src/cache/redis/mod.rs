@@ -1,5 +1,13 @@
 //! The shared tier in Redis 6.2 or later, one server or a cluster, with plain commands alone: MGET, SET, ZADD GT, ZSCORE, PING.
 
+mod dial;
+mod fault;
+mod line;
+mod server;
+mod survey;
+mod trust;
+mod url;
+
 use std::{
     sync::{
         Arc,
@@ -11,12 +19,18 @@ use std::{
 use redis::{ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, Value};
 use tokio::time::sleep;
 
-use super::{
-    fault::code_of,
-    line::Line,
-    record::{LARGE_BYTES, MarkSnapshot, Reading, Record, new_generation},
-    server::{Server, Way},
+pub(super) use self::{
+    fault::{code_of, told, trouble},
+    server::Server,
+    survey::{Found, Scan, is_of_another_type},
+    url::{Url, is_known},
 };
+use self::{line::Line, server::Way};
+pub use self::{
+    trust::{Access, AccessError},
+    url::UrlError,
+};
+use super::record::{LARGE_BYTES, MarkSnapshot, Reading, Record, new_generation};
 use crate::telemetry;
 
 /// The members of the mark's sorted set. The score of the first is the generation of the store. The score of the second
@@ -189,7 +203,7 @@ impl Redis {
 ///
 /// # Errors
 /// When the server does not answer, or the key holds something else.
-pub(super) async fn mark_by(way: &mut Way, key: &str) -> RedisResult<Option<u32>> {
+async fn mark_by(way: &mut Way, key: &str) -> RedisResult<Option<u32>> {
     let mut commands = Pipeline::new();
     commands.zscore(key, GENERATION).zscore(key, MARK);
     let answers = way.ask(commands.ignore_errors()).await?;
