@@ -17,7 +17,6 @@
 mod breaker;
 mod budget;
 mod courier;
-mod flight;
 mod interface;
 mod location;
 mod memory;
@@ -42,7 +41,6 @@ use self::{
     store::Store,
 };
 pub use self::{
-    flight::{Boarding, Flights, Lead, Lost, Ticket},
     interface::{Condition, Entry, Fact, Found, Growth, Judging, Proof, Rungs, Settings, Sight, Verdict, Want},
     location::{Location, LocationError},
     memory::Memory,
