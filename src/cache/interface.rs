@@ -1,4 +1,4 @@
-//! What the cache is told, what it is asked, and what it answers.
+//! The interface of the cache: its settings, queries and their results, and facts to keep.
 
 use std::sync::Arc;
 
@@ -6,14 +6,14 @@ use futures_util::future::BoxFuture;
 
 use super::{location::Location, memory::Memory, outbox::Base, record::Retention};
 
-/// What a proof came to.
+/// The outcome of a proof.
 #[derive(Clone, Debug)]
 pub enum Verdict<V> {
     /// The bytes are exactly what the key promises.
     Proven(V),
     /// They are not.
     Refuted,
-    /// There was nobody to prove it; the entry is not used.
+    /// The proof could not be run; the entry is not used.
     Open,
 }
 
@@ -23,49 +23,49 @@ pub type Judging<V> = BoxFuture<'static, Verdict<V>>;
 /// Proves that bytes belong under a key.
 pub type Proof<K, V> = Box<dyn Fn(K, Vec<u8>) -> Judging<V> + Send + Sync>;
 
-/// Makes what a mark vouches for, from a mark that is there (if one is) to the one that shall be, or as far as so many
-/// bytes of entries go, and one at least. It takes from memory what is there. `None` when it can't be made.
+/// Makes the rungs from the present mark (if there is one) to a new one, or the first of them up to a number of bytes,
+/// and one at least. Rungs in memory are taken from there. `None` when they can't be made.
 pub type Growth<K, V> =
     Box<dyn Fn(Option<u32>, u32, usize, Memory<K, V>) -> BoxFuture<'static, Option<Rungs<K, V>>> + Send + Sync>;
 
-/// The entries that a mark vouches for, from another mark on.
+/// *Rungs*: the entries that a mark vouches for, here those from another mark on. All of them are the *ladder*.
 pub struct Rungs<K, V> {
     /// The entries.
     pub facts: Vec<Fact<K, V>>,
-    /// The mark that they bear.
+    /// The mark that they justify: it may be raised once they are stored.
     pub bear: u32,
 }
 
-/// Where the cache is, and what it can't know by itself.
+/// The location of the cache, and the functions that tell it about entries.
 pub struct Settings<K, V> {
-    /// Where the shared tier is.
+    /// The location of the shared tier.
     pub location: Location,
-    /// What every key in the store begins with.
+    /// The prefix of every key in the store.
     pub prefix: String,
     /// The key of the mark, after the prefix.
     pub mark: &'static str,
-    /// What is believed.
+    /// The check that an entry has to pass before it is believed.
     pub proof: Proof<K, V>,
-    /// What a mark vouches for.
+    /// The maker of rungs.
     pub growth: Growth<K, V>,
-    /// What may make an entry go.
+    /// The eviction class of an entry.
     pub retention: fn(&K) -> Retention,
-    /// About how many bytes a value takes in memory beyond its own size.
+    /// The approximate bytes that a value takes in memory beyond its own size.
     pub weight: fn(&V) -> usize,
 }
 
-/// What a request asks the cache for.
+/// A query for an entry.
 #[derive(Clone, Debug)]
 pub struct Want<K> {
     /// The key of the entry.
     pub key: K,
-    /// About how long its stored form is.
+    /// The approximate length of its stored form in bytes.
     pub bytes: usize,
-    /// What the mark must have reached for the entry to be vouched for; `None` for an entry that vouches for itself.
+    /// The mark that vouches for the entry once it is reached; `None` for an entry that vouches for itself.
     pub mark: Option<u32>,
 }
 
-/// What the cache has of one wanted entry.
+/// The result for one wanted entry.
 #[derive(Clone, Debug)]
 pub enum Entry<V> {
     /// Proven and vouched for.
@@ -86,16 +86,16 @@ impl<V> Entry<V> {
     }
 }
 
-/// What one lookup saw.
+/// The result of a lookup.
 #[derive(Debug)]
 pub struct Found<V> {
-    /// For each want, in order.
+    /// One for each want, in order.
     pub entries: Vec<Entry<V>>,
     /// The mark as it was.
     pub sight: Sight,
 }
 
-/// The mark as a lookup saw it, and when that was.
+/// The mark as a lookup saw it, and the time of the lookup.
 #[derive(Clone, Copy, Debug)]
 pub struct Sight {
     /// The mark as the store gave it if it answered, else as this process knows it; `None` when there is none yet.
@@ -113,17 +113,17 @@ pub struct Fact<K, V> {
     pub key: K,
     /// Its value.
     pub value: V,
-    /// The stored form; `None` for what is not to be stored.
+    /// The stored form; `None` if it is not to be stored.
     pub bytes: Option<Arc<[u8]>>,
 }
 
-/// How the store is.
+/// The state of the store.
 #[derive(Clone, Debug)]
 pub struct Condition {
-    /// Where it is, without its password; memory is always well.
+    /// Its location, without its password; memory is always well.
     pub location: String,
-    /// Why it is not asked for answers at present, if it is not.
+    /// The cause, while it is not read.
     pub reads: Option<String>,
-    /// Why answers do not wait for it to be written at present, if they do not.
+    /// The cause, while answers do not wait for it to be written.
     pub writes: Option<String>,
 }

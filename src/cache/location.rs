@@ -1,4 +1,4 @@
-//! Where the shared tier is: the value of `--cache`.
+//! The location of the shared tier: the value of `--cache`.
 
 use std::{fmt, path::PathBuf};
 
@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::redis::{Access, AccessError, Server, Url, UrlError, is_known};
 
-/// Where answers are kept.
+/// The place where answers are kept.
 #[derive(Clone, Debug)]
 pub enum Location {
     /// In this process alone.
@@ -56,7 +56,7 @@ pub enum LocationError {
     /// Certificates for a connection without TLS.
     #[error("certificates are for TLS: write rediss://, rediss-cluster:// or rediss-sentinel://")]
     Plain,
-    /// A password or certificates for what needs none.
+    /// A password or certificates for a store that needs none.
     #[error("a password and certificates are for Redis: set --cache to a URL such as rediss://HOST:PORT")]
     Needless,
 }

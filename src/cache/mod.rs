@@ -1,18 +1,19 @@
 //! One policy over two tiers: the memory of this process, then the store that processes share.
 //!
-//! Values are immutable facts, so nothing is ever stale and nothing is invalidated. The cache knows keys and bytes; it
-//! is told by a function what proves an entry, and believes nothing that it has not seen proven.
+//! Values are immutable facts, so nothing is ever stale and nothing is invalidated. The cache knows keys and bytes. A
+//! *proof* is a function that is passed in and checks that bytes belong under a key; without it nothing is believed.
 //!
-//! An entry may be bound to the *mark*, a number beside the entries that only grows: such an entry is vouched for when
-//! it is there and the mark has reached its index. The mark is raised when all that it vouches for is acknowledged; a
-//! function makes the entries that a mark vouches for, its *rungs*.
+//! An entry may be bound to the *mark*, a number beside the entries that only grows: it is vouched for when it is
+//! present and the mark has reached its index. Such entries are [`Rungs`], and a function that is passed in makes them.
+//! The mark is raised after all rungs below it are acknowledged, and counts under one *generation* of the store alone
+//! ([`record::MarkSnapshot`]).
 //!
-//! An entry that the store was asked for and has lost is written by the answer that asked, whatever this process
-//! remembers, and a mark that is too low is raised by it. So a store is repaired by whoever notices that it has to be.
+//! An answer that finds an entry lost in the store writes it again, whatever this process remembers, and one that finds
+//! the mark too low raises it. So a store is repaired by the process that notices.
 //!
-//! Data goes one way. A lookup asks [`Memory`], then the [`Shared`] tier, which bounds how long anybody waits for the
-//! store. What is new goes into an outbox, and couriers carry it to the store as soon as that takes it: at once as a
-//! rule, and otherwise behind the answers.
+//! Data goes one way. A lookup asks [`Memory`], then the [`Shared`] tier, which bounds the time that answers wait for
+//! the store, with a circuit [`breaker`]. New entries go into the [`outbox`], a write-behind queue, and a [`courier`]
+//! delivers them as soon as the store takes them: at once as a rule, and otherwise behind the answers.
 
 mod breaker;
 mod budget;
@@ -50,7 +51,7 @@ pub use self::{
 };
 use crate::telemetry::{self, Step, Tier, done_within, within};
 
-/// The memory that this room may hold, in bytes, by what it is held for. docs/operating.md adds the rooms up.
+/// The memory that this room may hold, in bytes, by purpose. docs/operating.md adds the rooms up.
 pub const MEMORY: [(&str, usize); 3] = [
     ("rungs and values in the local tier", memory::BYTES),
     ("approximations in the local tier", memory::CHEAP_BYTES),
@@ -66,7 +67,7 @@ pub struct Cache<K, V> {
     proof: Proof<K, V>,
     growth: Arc<Growth<K, V>>,
     retention: fn(&K) -> Retention,
-    /// Up to where memory was given what a mark vouches for; by one at a time, so that a crowd does it once.
+    /// The mark up to which memory was given the rungs. The lock makes concurrent requests do it once.
     grown: Mutex<Option<u32>>,
 }
 
@@ -83,8 +84,8 @@ where
     K: Clone + Display + Eq + Hash + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    /// Opens the cache. A store that is not there is no error: it may be later, and until then the process's own memory
-    /// serves alone.
+    /// Opens the cache. A store that can't be reached is no error: it may be later, and until then the process's own
+    /// memory serves alone.
     ///
     /// # Errors
     /// When it is a file that is no cache and may not be replaced, or the system starts no thread for it.
@@ -153,7 +154,7 @@ where
         }
     }
 
-    /// What this process knows of an entry without asking the store.
+    /// The entry as this process knows it without asking the store.
     fn remembered(&self, want: &Want<K>) -> Entry<V> {
         Entry::of(self.memory.get(&want.key), want.mark <= self.memory.mark())
     }
@@ -166,7 +167,7 @@ where
 
     /// Keeps facts, and sees to it that the mark reaches `top`: in memory, and in the store as soon as that takes them.
     /// It waits for the store no longer than the budget for writing, and not at all when the store did not answer the
-    /// lookup: then what is new is written when it is back.
+    /// lookup: then the facts are written when it is back.
     pub async fn keep(&self, facts: Vec<Fact<K, V>>, top: Option<u32>, sight: Sight) {
         // A store that did not answer may have lost its mark.
         let mut top = top.filter(|&top| sight.store.is_none() || sight.mark < Some(top));
@@ -183,12 +184,12 @@ where
                 within(Step::WriteShared, post.served(receipt)).await;
             }
         }
-        // Not before: who hears that an entry is cached may rely on it.
+        // Not before: a client that hears that an entry is cached may rely on it.
         self.memory.raise(top);
         self.memory.keep(facts.into_iter().map(|fact| (fact.key, fact.value)));
     }
 
-    /// How the store is.
+    /// The state of the store.
     pub fn condition(&self) -> Condition {
         let store = self.store.as_ref();
         Condition {
@@ -198,8 +199,8 @@ where
         }
     }
 
-    /// Waits until what is on its way is in the store, until that has taken nothing for `patience`, and closes the store.
-    /// Nobody may ask afterwards.
+    /// Waits until the queue is in the store, or the store has taken nothing for `patience`, and closes the store. It
+    /// must be the last call.
     pub async fn drain(&self, patience: Duration) {
         if let Some(Tiers { shared, watch, post }) = &self.store {
             watch.abort();
@@ -208,8 +209,8 @@ where
         }
     }
 
-    /// Gives memory what a mark at `top` vouches for. Without a store nobody else has it; with one, the couriers find
-    /// it there. False when it can't be made.
+    /// Gives memory the rungs up to a mark at `top`. Without a store they are nowhere else; with one, the couriers find
+    /// them there. False when they can't be made.
     async fn grow(&self, top: u32) -> bool {
         let mut grown = self.grown.lock().await;
         let from = self.memory.mark().max(*grown);
@@ -229,8 +230,8 @@ where
         Sight { mark: self.memory.mark(), store: None, began }
     }
 
-    /// Reads the mark and some entries, with about how many bytes each has, from the store, and remembers what is
-    /// proven. `None` when there is no store or it does not answer within its budget.
+    /// Reads the mark and some entries, each of about the given bytes, from the store, and remembers the proven ones.
+    /// `None` when there is no store or it does not answer within its budget.
     async fn visit(&self, wanted: HashMap<K, usize>) -> Option<Visit<K, V>> {
         let Tiers { shared, post, .. } = self.store.as_ref()?;
         let raises = post.raises();
@@ -260,13 +261,13 @@ where
     }
 }
 
-/// What a visit to the store brought.
+/// The result of a visit to the store.
 struct Visit<K, V> {
     seen: Base,
     proven: HashMap<K, V>,
 }
 
-/// What a mark vouches for, as the couriers take it to the store.
+/// The maker of rungs in their stored form, for the couriers.
 fn records_of<K, V>(
     growth: &Arc<Growth<K, V>>,
     memory: &Memory<K, V>,

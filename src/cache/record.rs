@@ -1,15 +1,15 @@
-//! Records on their way to a store, and what a store gives for them.
+//! Records on their way to a store, and readings of it: entries and the mark.
 
 use std::{
     hash::{BuildHasher, RandomState},
     sync::Arc,
 };
 
-/// What is larger does not share a way with what is small, which it would hold up.
+/// Values above this size use a connection and a lane of their own, so that they do not delay small ones.
 pub(super) const LARGE_BYTES: usize = 64 * 1024;
 
-/// What may make an entry go when there is no room for all. The cheap entries have a part of each tier to themselves,
-/// so that no number of them makes another one go.
+/// The eviction class of an entry. Cheap entries have a part of each tier to themselves, so that no number of them
+/// evicts another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retention {
     /// The store never evicts it.
@@ -30,7 +30,7 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// About how many bytes of memory it takes while it waits, and no fewer than it takes on its way.
+    /// The approximate bytes of memory that it takes while it waits, and no fewer than it takes on its way.
     pub(super) fn cost(&self) -> usize {
         const OVERHEAD: usize = 128;
         OVERHEAD + 2 * self.name.len() + self.bytes.len()

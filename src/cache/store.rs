@@ -14,7 +14,7 @@ use super::{
 };
 use crate::telemetry::Trouble;
 
-/// How long the end of the process waits until the store is closed.
+/// The timeout for closing the store at the end of the process.
 const CLOSING: Duration = Duration::from_secs(5);
 
 /// The outcome of a write of which the store has taken something.
@@ -26,7 +26,7 @@ pub(super) struct Written {
     pub(super) generation: Option<u64>,
 }
 
-/// Why the store did not do what it should. Secrets are in none of the texts.
+/// The error of a visit to the store. No text has a secret.
 #[derive(Debug, Error)]
 pub(super) enum StoreError {
     #[error("{}", told(.0))]
@@ -127,7 +127,7 @@ impl Store {
         }
     }
 
-    /// Writes what changes nothing, to learn whether anything can be written.
+    /// Sends a write that changes nothing, to learn whether the store takes writes.
     pub(super) async fn touch(&self) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(file) => Ok(file.touch().await?),

@@ -1,5 +1,5 @@
-//! A store seen whole, for those who look after it: every entry, page by page. Nobody waits for an answer here, so that
-//! there are no budgets, and what fails ends it.
+//! A survey reads a whole store for its operator: every entry, page by page. No client waits for it, so that there are
+//! no time budgets, and the first failure ends it.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use super::{
     store::StoreError,
 };
 
-/// How many entries are read at once; each may have 16 MiB, but most have some thousand bytes.
+/// The number of entries that are read at once; each may have 16 MiB, but most have some thousand bytes.
 const PAGE: usize = 64;
 
-/// How long one step may take.
+/// The timeout of one step.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A store, to be read from its first entry to its last.
@@ -24,7 +24,7 @@ pub struct Survey {
     source: Source,
     prefix: String,
     mark: String,
-    /// Names that were told and are still to be read.
+    /// Names that were listed and are still to be read.
     names: Vec<String>,
 }
 
@@ -33,7 +33,7 @@ enum Source {
     Redis(Scan),
 }
 
-/// Why a store can't be surveyed.
+/// The reason why a store can't be surveyed.
 #[derive(Debug, thiserror::Error)]
 pub enum SurveyError {
     /// Memory ends with its process.
@@ -108,7 +108,7 @@ impl Survey {
             match found {
                 Found::Bytes(bytes) => Some((name, Some(bytes))),
                 Found::OtherType => Some((name, None)),
-                // A name that is not UTF-8 can't be asked for as it was told. It is none that phipi writes.
+                // A name that is not UTF-8 can't be asked for as it was listed. It is none that phipi writes.
                 Found::Nothing => name.contains(char::REPLACEMENT_CHARACTER).then_some((name, None)),
             }
         });

@@ -1,8 +1,8 @@
-//! Flights: one evaluation per key in a process, however many ask.
+//! Flights (single-flight): one evaluation per key in a process, however many requests ask.
 //!
-//! Who asks first leads; who asks while the flight is in the air joins it. A flight is flown by a task of its own, so
-//! a client that goes away takes nothing from the others. A flight that is lost (its task panicked or was dropped)
-//! releases all who wait, and the next who asks leads anew.
+//! The first request leads; another one that comes while the flight is in the air joins it. A flight is flown by a task
+//! of its own, so a client that goes away takes nothing from the others. A flight that is lost (its task panicked or
+//! was dropped) releases all waiters, and the next request leads anew.
 
 use std::{
     collections::HashMap,
@@ -17,14 +17,14 @@ pub(super) struct Flights<K, V> {
     aloft: Mutex<HashMap<K, watch::Receiver<Option<V>>>>,
 }
 
-/// A place on a flight, for whoever waits for it.
+/// A place on a flight, for a waiter.
 pub(super) struct Ticket<V>(watch::Receiver<Option<V>>);
 
 /// A flight that was lost before it landed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Lost;
 
-/// Who boards has tickets for all that was asked, and leads what was not in the air.
+/// Tickets for all keys that were asked for, and the lead of those that were not in the air.
 pub(super) type Boarding<K, V> = (Vec<(K, Ticket<V>)>, Lead<K, V>);
 
 /// The flights that one asker leads. Those that have not landed when it is dropped are lost.
@@ -41,8 +41,8 @@ impl<K: Clone + Eq + Hash, V: Clone> Flights<K, V> {
 
     /// Gives a ticket for every key, and the lead of those that were not in the air.
     ///
-    /// `landed` is asked under the lock for what came down since the asker looked it up, so that it is not evaluated
-    /// again: whoever leads makes its value visible to `landed` before it lands it here.
+    /// `landed` is asked under the lock for values that landed since the lookup, so that they are not evaluated again:
+    /// a leader makes its value visible to `landed` before it lands it here.
     pub(super) fn board(
         self: &Arc<Self>,
         keys: impl IntoIterator<Item = K>,
@@ -92,12 +92,12 @@ impl<V: Clone> Ticket<V> {
 }
 
 impl<K: Eq + Hash, V> Lead<K, V> {
-    /// What there is to evaluate.
+    /// The keys to evaluate.
     pub(super) fn keys(&self) -> impl Iterator<Item = &K> {
         self.leading.keys()
     }
 
-    /// Whether there is anything to evaluate.
+    /// Whether there is no key to evaluate.
     pub(super) fn is_empty(&self) -> bool {
         self.leading.is_empty()
     }

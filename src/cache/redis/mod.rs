@@ -42,10 +42,10 @@ const MARK: &str = "mark";
 /// A mark is below 2^17. A score holds 53 bits exactly, so that 36 are left for the generation.
 const MARK_BITS: u32 = 17;
 
-/// How long to wait, when the connection was lost before the question about memory was answered, until it is asked again.
+/// The delay before INFO is retried, when the connection was lost before the answer.
 const ADVICE_PACE: Duration = Duration::from_secs(1);
 
-/// Redis, by one line for what is small and one for what would hold it up.
+/// Redis, by one supervised connection for small values and one for large ones, which would delay them.
 #[derive(Clone)]
 pub(super) struct Redis {
     small: Line,
@@ -65,7 +65,7 @@ impl Redis {
     /// The mark is read before the entries and again after them, and the lower is taken: it only ever rises, so that
     /// no digit that was damaged on its way makes it vouch for more than it does.
     ///
-    /// When no entry is wanted, the same commands are sent, so that who may do that may do the rest.
+    /// When no entry is wanted, the same commands are sent, so that a user who may send them may do the rest.
     pub(super) async fn read(&self, names: &[String], bytes: usize) -> RedisResult<Reading> {
         let mut commands = Pipeline::new();
         commands.zscore(&*self.mark, GENERATION).zscore(&*self.mark, MARK);
@@ -189,7 +189,7 @@ impl Redis {
         }
     }
 
-    /// Whether the key of the mark holds something else, which is told once: then there is no mark.
+    /// Whether the key of the mark holds something else, which is logged once: then there is no mark.
     fn is_taken(&self, error: &RedisError) -> bool {
         let is_taken = code_of(error).as_deref() == Some("WRONGTYPE");
         if is_taken && !self.mark_is_taken.swap(true, Ordering::Relaxed) {
@@ -199,7 +199,7 @@ impl Redis {
     }
 }
 
-/// The mark, by a way of its own.
+/// The mark, read by a connection of the caller.
 ///
 /// # Errors
 /// When the server does not answer, or the key holds something else.
@@ -234,7 +234,7 @@ fn mark_under(generation: Option<u64>, score: Option<u64>) -> Option<u32> {
     u32::try_from(score & ((1 << MARK_BITS) - 1)).ok()
 }
 
-/// Asks the server, as soon as it can be reached, whether nothing bounds its memory, and logs it once. A server that
+/// Asks the server, as soon as it can be reached, whether its memory has no limit, and logs that once. A server that
 /// denies the right to ask has answered too, and nothing is logged.
 async fn advise(line: Line) {
     let mut commands = Pipeline::new();

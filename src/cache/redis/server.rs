@@ -1,4 +1,4 @@
-//! How Redis is reached: one server, a cluster, or the server that sentinels name.
+//! The ways to reach Redis: one server, a cluster, or the server that sentinels name.
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
@@ -22,17 +22,17 @@ use super::{
 };
 use crate::telemetry::Trouble;
 
-/// How long it may take to find the server: nodes or sentinels may be dead, and are tried at once.
+/// The timeout for finding the server: nodes or sentinels may be dead, and are tried concurrently.
 const FIND: Duration = Duration::from_secs(5);
 
-/// A command of a cluster whose slot moves is sent again so often, after a while of at most so many milliseconds.
+/// The retries of a command of a cluster whose slot moves, and the longest delay before one, in milliseconds.
 const RETRIES: u32 = 2;
 const RETRY_MS: u64 = 20;
 
-/// How many names a server looks at in one step of a scan.
+/// The number of names that a server looks at in one step of a scan.
 const SCANNED: u32 = 1_000;
 
-/// Where Redis is, and how it is reached. A clone is the same.
+/// The address of Redis, and the means to reach it. A clone is the same.
 #[derive(Clone)]
 pub struct Server {
     url: Arc<Url>,
@@ -52,7 +52,7 @@ impl Server {
     /// The server of a URL; a secure one is reached by `tls`.
     ///
     /// # Errors
-    /// What to write instead.
+    /// When the URL can't be right. The error never repeats it, since it may hold a password.
     pub(in crate::cache) fn new(url: Url, tls: Option<TlsConnector>) -> Result<Self, UrlError> {
         let cluster = (url.form == Form::Cluster).then(|| cluster_of(&url)).transpose()?.map(Box::new);
         if cluster.is_some() {
@@ -61,7 +61,7 @@ impl Server {
         Ok(Self { url: Arc::new(url), tls, cluster })
     }
 
-    /// Connects. Where the server is, is asked at each attempt.
+    /// Connects. Each attempt looks up the server anew.
     pub(super) async fn connect(&self) -> RedisResult<Way> {
         let way = async {
             match (&self.url.places[..], &self.cluster) {
@@ -99,8 +99,8 @@ impl Server {
         }
     }
 
-    /// Where a sentinel says that the primary is. One that asks for a password, and has none of its own in the URL, is
-    /// shown that of the server.
+    /// The address of the primary, as a sentinel gives it. One that asks for a password, and has none of its own in the
+    /// URL, is shown that of the server.
     async fn address_by(&self, sentinel: &Place) -> RedisResult<Place> {
         let (own, name) = (&self.url.sentinel_login, &self.url.primary);
         let has_own = own.password.is_some();
@@ -128,7 +128,7 @@ async fn any_of<T>(attempts: impl Iterator<Item = impl Future<Output = RedisResu
     while let Some(outcome) = attempts.next().await {
         match outcome {
             Ok(found) => return Ok(found),
-            // One that is away may come back; what another says may have to be mended.
+            // One that is away may come back; the error of another may need an operator.
             Err(error) if worst.is_none() || fault::trouble(&error) != Trouble::Broken => worst = Some(error),
             Err(_) => {}
         }
@@ -136,7 +136,7 @@ async fn any_of<T>(attempts: impl Iterator<Item = impl Future<Output = RedisResu
     Err(worst.unwrap_or_else(|| Fault::Closed.into()))
 }
 
-/// The client of a cluster. How its connections are made is no concern of the library's.
+/// The client of a cluster. Its connections are made by `dial`, not by the library.
 fn cluster_of(url: &Url) -> Result<ClusterClient, UrlError> {
     let address = |place: &Place| match place {
         Place::Tcp { host, port } => Some((host.clone(), *port)),
@@ -237,7 +237,7 @@ impl Way {
     }
 }
 
-/// Where a scan has come to: the number of the node among the primaries, and its own cursor.
+/// The position of a scan: the number of the node among the primaries, and its own cursor.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Cursor {
     node: usize,

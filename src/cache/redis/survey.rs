@@ -1,4 +1,4 @@
-//! A Redis seen whole: every key below a prefix, page by page.
+//! A scan of a whole Redis: every key below a prefix, page by page.
 
 use redis::{FromRedisValue, Pipeline, RedisError, RedisResult, Value};
 
@@ -8,7 +8,7 @@ use super::{
     server::{Cursor, Server, Way},
 };
 
-/// A scan, from the first name to the last.
+/// A scan under way, from the first name to the last.
 pub(in crate::cache) struct Scan {
     way: Way,
     cursor: Option<Cursor>,
@@ -60,7 +60,7 @@ impl Scan {
         mark_by(&mut self.way, key).await
     }
 
-    /// Deletes what is under these names.
+    /// Deletes the keys of these names.
     pub(in crate::cache) async fn remove(&mut self, names: Vec<String>) -> RedisResult<()> {
         let mut commands = Pipeline::new();
         for name in names {

@@ -11,7 +11,7 @@ use thiserror::Error;
 const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
 
-/// A URL that can't be right, with what would be.
+/// A URL that can't be right, with the form that would be.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum UrlError {
     /// A character in the user or the password means something else.
@@ -54,7 +54,7 @@ pub enum UrlError {
     /// A database of a cluster.
     #[error("a cluster has no numbered databases: write redis-cluster://HOST:PORT,HOST:PORT")]
     ClusterDatabase,
-    /// Sentinels, and not whom they are to name.
+    /// Sentinels without the name of a primary.
     #[error("name the primary that the sentinels watch: write redis-sentinel://HOST:PORT,HOST:PORT/NAME/DB")]
     Primary,
     /// Several addresses of one server.

@@ -28,10 +28,10 @@ use super::{
 };
 use crate::telemetry::{self, Trouble};
 
-/// After a failure to open the file, how long its cause is told again without another attempt.
+/// The time after a failure to open the file in which its cause is repeated without another attempt.
 const PACE: Duration = Duration::from_millis(200);
 
-/// How often work is done again because the file changed under it, or was examined after it.
+/// The most attempts at work, when the file changes under it or is examined after it.
 const TRIES: usize = 4;
 
 /// The two connections, by their use.
@@ -54,7 +54,7 @@ pub(super) struct Connections {
     has_finished: AtomicBool,
 }
 
-/// One connection, and what it was opened on.
+/// One connection, and the identity of the file that it was opened on.
 struct Opened {
     connection: Connection,
     identity: Identity,
@@ -161,7 +161,7 @@ impl Connections {
         self.all().let_go();
     }
 
-    /// Closes connections to what the path no longer names, when there is no work that would.
+    /// Closes connections to what the path no longer names, when no work does so.
     pub(super) fn tend(&self, role: Role) {
         // As a rule it is current, and the other connection is not waited for.
         let is_stale = lock(self.slot(role)).as_ref().is_some_and(|opened| !opened.is_current(&self.path));
@@ -173,7 +173,7 @@ impl Connections {
     }
 
     /// Does some last work, and leaves one file with all that was written, as far as other processes let it: the log is
-    /// folded into it, and whoever closes the last connection deletes the log and its index. None is opened afterwards.
+    /// folded into it, and the last to close deletes the log and its index. None is opened afterwards.
     pub(super) fn finish(&self, last_work: impl FnOnce(&mut Connection) -> Result<(), FileError>) {
         let mut all = self.all();
         self.has_finished.store(true, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Why the file does not serve, and what helps.
+//! Failures of the file, and their remedies.
 
 use std::{
     io,
@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use crate::telemetry::{Trouble, plain};
 
-/// Why the file did not serve.
+/// The reason why the file did not serve.
 #[derive(Debug, Error)]
 pub(in crate::cache) enum FileError {
     #[error("{}{}", meaning(.0), .0)]

@@ -10,11 +10,11 @@ use std::{
 
 use super::fault::FileError;
 
-/// What SQLite puts beside a file, after its name.
+/// The log and its index, which SQLite puts beside a file, by their suffixes.
 pub(super) const LOG: &str = "-wal";
 pub(super) const INDEX: &str = "-shm";
 
-/// How closely a file is told from another.
+/// The depth of a comparison of files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Closeness {
     /// Whether it is the same file. Others may write it.
