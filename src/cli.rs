@@ -212,7 +212,7 @@ enum LogLevel {
 }
 
 impl Cli {
-    /// What to do; serving is the default.
+    /// The command to run; serving is the default.
     #[must_use]
     pub fn command(self) -> Command {
         self.command.unwrap_or_else(|| Command::Serve(Box::new(self.serve)))
@@ -220,13 +220,13 @@ impl Cli {
 }
 
 impl Store {
-    /// Where answers are kept.
+    /// The location where answers are kept.
     ///
     /// # Errors
     /// When the URL that was given can't be right, or a file can't be read.
     pub fn location(&self) -> Result<Location, Wrong> {
         let access = self.access()?;
-        // What is no UTF-8 becomes a character that no URL may have.
+        // Bytes that are no UTF-8 become a character that no URL may have.
         let text = |name| env::var_os(name).map(|value| value.to_string_lossy().into_owned());
         let variable = |name: &'static str| text(name).map(|url| (name, url));
         // The parser takes the variable for the flag.
@@ -245,7 +245,7 @@ impl Store {
         })
     }
 
-    /// What Redis is shown, and is trusted by.
+    /// The credentials for Redis, and the certificates to verify it with.
     fn access(&self) -> Result<Access, Wrong> {
         let text = |(flag, path): (&'static str, &Option<PathBuf>)| {
             // The path is not repeated: it may be a password that was given in its place.
@@ -281,7 +281,7 @@ impl Serve {
         }
     }
 
-    /// Where spans are sent, if anywhere, as the variables that OpenTelemetry defines have it.
+    /// The collector of spans, if any, as the variables that OpenTelemetry defines have it.
     ///
     /// # Errors
     /// When `OTEL_EXPORTER_OTLP_ENDPOINT` is set, but not to the URL of a collector.
@@ -295,7 +295,7 @@ impl Serve {
         }))
     }
 
-    /// How the log looks, and what it has.
+    /// The format and the level of the log.
     #[must_use]
     pub fn log(&self) -> telemetry::LogSettings {
         let format = match self.log_format {
@@ -321,7 +321,7 @@ fn may_use_colours() -> bool {
 /// A setting that can't be right.
 #[derive(Debug, Error)]
 pub enum Wrong {
-    /// Where answers are kept.
+    /// The location of the store.
     #[error("{setting}: {error}")]
     Location {
         /// The flag or the variable.
@@ -332,7 +332,7 @@ pub enum Wrong {
     /// A file with a password or certificates.
     #[error(transparent)]
     Access(#[from] AccessError),
-    /// Where spans are sent.
+    /// The collector of spans.
     #[error(transparent)]
     Collector(#[from] CollectorError),
     /// A certificate without its key, or a key without its certificate.
@@ -349,7 +349,7 @@ pub enum Wrong {
     File {
         /// The setting.
         flag: &'static str,
-        /// Why.
+        /// The cause.
         error: io::Error,
     },
 }
@@ -357,7 +357,7 @@ pub enum Wrong {
 /// Reads the command line and the environment of the process.
 ///
 /// # Errors
-/// What is wrong and what is right, for the terminal; or the help, when that was asked for.
+/// When the command line is wrong, with the right form, for the terminal; or the help, when that was asked for.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let mut arguments: Vec<OsString> = arguments.into_iter().collect();
     let mut cli = without_empty_variables(<Cli as CommandFactory>::command());
@@ -383,7 +383,7 @@ fn without_empty_variables(command: clap::Command) -> clap::Command {
         .mut_subcommands(without_empty_variables)
 }
 
-/// Where the name of a command stands, or what is taken for one: nothing but settings and their values come before it.
+/// The position of a command's name, or of a word in its place: only settings and their values come before it.
 fn place_of_command(cli: &clap::Command, arguments: &[OsString]) -> Option<usize> {
     let mut at = 1;
     loop {
@@ -436,7 +436,7 @@ fn settings(cli: &clap::Command) -> impl Iterator<Item = &Arg> {
     [cli].into_iter().chain(cli.get_subcommands()).flat_map(clap::Command::get_arguments)
 }
 
-/// Where answers are kept when nobody says where: in the user's cache folder, if there is one.
+/// The default location of answers: in the user's cache folder, if there is one.
 fn default_location(folder: Option<PathBuf>) -> Location {
     let file = folder.map(|folder| folder.join("phipi").join("cache.sqlite"));
     file.map_or(Location::Memory { is_default: true }, |path| Location::Sqlite { path, is_default: true })
@@ -457,7 +457,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
     seconds.ok_or_else(|| "not a whole number from 0 to 3600".into())
 }
 
-/// An address to listen on. Of names, `localhost` alone is one: where another leads may change.
+/// An address to listen on. `localhost` is the only name: the address of another may change.
 fn address(text: &str) -> Result<SocketAddr, String> {
     let local = text.strip_prefix("localhost:").and_then(|port| port.parse().ok());
     let address = local.map(|port| (Ipv4Addr::LOCALHOST, port).into()).or_else(|| text.parse().ok());

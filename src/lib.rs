@@ -23,6 +23,14 @@
 //! - No operation runs before its exact cost is known and within the budget.
 //! - An answer that may be kept, here or in between, can never change.
 //! - A connection on which nothing moves is closed, a request ends, and so does a drain, each in bounded time.
+//!
+//! # Vocabulary
+//!
+//! - *rung*: a pair of neighbouring Fibonacci numbers, one each 128 indices, from which 128 values are read off;
+//! - *ladder*: all the rungs, up to index 100,000;
+//! - *mark*: the highest index that the ladder vouches for;
+//! - *generation*: the random number of a store, drawn with its first mark; under another one a mark does not count;
+//! - *proof*: the check that bytes are exactly what their key says.
 
 pub mod telemetry;
 

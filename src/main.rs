@@ -35,7 +35,7 @@ use tokio::{
     time::timeout,
 };
 
-/// Gives back what a crowd of clients made the process hold as soon as it is freed: the options are in
+/// Gives the memory of a crowd of clients back to the system as soon as it is freed: the options are in
 /// .cargo/config.toml, since to set them here would need unsafe code.
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
@@ -90,11 +90,11 @@ fn run(command: Command) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// How many tasks a thread runs from its own queue until it takes one that has overflowed from there. With many thousand
-/// tasks that are ready, the default of some sixty would leave those alone for a tenth of a second.
+/// The number of tasks that a thread runs from its own queue until it takes one that has overflowed from there. With
+/// many thousand tasks that are ready, the default of some sixty would leave those alone for a tenth of a second.
 const OVERFLOW_INTERVAL: u32 = 2;
 
-/// How many tasks a thread runs until it looks for requests that have come meanwhile: half the default.
+/// The number of tasks that a thread runs until it looks for requests that have come meanwhile: half the default.
 const EVENT_INTERVAL: u32 = 31;
 
 fn within_runtime<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
@@ -104,7 +104,7 @@ fn within_runtime<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
         .enable_all()
         .build()?;
     let done = runtime.block_on(work);
-    // What a drain has cut is not waited for.
+    // Work that a drain has cut is not waited for.
     runtime.shutdown_background();
     done
 }
@@ -233,8 +233,8 @@ fn raise_file_limit() {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
-/// How many connections the system may take in before they are accepted. What comes beyond is dropped, and a client
-/// tries again a second later; the system caps it, usually at 4,096.
+/// The number of connections that the system may hold before they are accepted. Further ones are dropped, and a client
+/// retries a second later; the system caps it, usually at 4,096.
 const BACKLOG: u32 = 10_000;
 
 fn listen(address: SocketAddr, setting: &str) -> Result<TcpListener> {
@@ -251,8 +251,8 @@ fn listen(address: SocketAddr, setting: &str) -> Result<TcpListener> {
     })
 }
 
-/// For how long after the first signal another one says the same: a terminal sends it to each process of a group, and a
-/// parent may pass its own on.
+/// The time after the first signal in which another one counts as the same: a terminal sends it to each process of a
+/// group, and a parent may pass its own on.
 const ECHO: Duration = Duration::from_millis(300);
 
 /// The signals that ask to stop, which are caught from the start on.

@@ -1,4 +1,4 @@
-//! The breaker: when nothing comes of visits to the store for a while, nobody waits for it until a probe succeeds.
+//! A *breaker* is a circuit breaker: after a while without success no answer waits, until a probe succeeds.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -10,15 +10,15 @@ use tokio::{sync::Notify, time::Instant};
 use super::store::StoreError;
 use crate::telemetry::{self, Operation, Trouble};
 
-/// So long nothing but failures must have been seen: longer than a blip, and short enough that with both budgets on top
-/// (0.6 s) nobody waits after the first second.
+/// It opens after this long without a success: longer than a blip, and with both budgets on top (0.6 s) short enough
+/// that no answer waits after the first second.
 const STRETCH: Duration = Duration::from_millis(400);
 
-/// For so long after a failure a store is not trusted with the patience that a good one has: one that fails now and then
-/// is found out only by what it costs.
+/// The time after a failure in which answers wait less for the store: one that fails now and then is noticed by its
+/// cost alone.
 const PROBATION: Duration = Duration::from_secs(5);
 
-/// The breaker of one kind of visit. The log is told when it opens and when it closes, and of nothing between.
+/// The circuit breaker of one kind of visit. It logs its opening and its closing, and nothing between.
 pub(super) struct Breaker {
     operation: Operation,
     state: Mutex<State>,
@@ -27,11 +27,11 @@ pub(super) struct Breaker {
 
 #[derive(Debug, Default)]
 struct State {
-    /// When the store failed last, or did less than it should.
+    /// The time at which the store failed last, or did less than it should.
     last_failure: Option<Instant>,
-    /// When the first visit began that failed and that no success has followed.
+    /// The start of the first visit that failed and that no success has followed.
     failing_since: Option<Instant>,
-    /// Why it is open, if it is.
+    /// The cause, while it is open.
     cause: Option<Cause>,
     /// Whether any visit has succeeded.
     has_succeeded: bool,
@@ -56,7 +56,7 @@ impl Breaker {
         self.state().cause.is_some()
     }
 
-    /// Why it is open, if it is.
+    /// The cause, while it is open.
     pub(super) fn cause(&self) -> Option<String> {
         self.state().cause.as_ref().map(|cause| cause.told.clone())
     }
@@ -66,7 +66,7 @@ impl Breaker {
         self.state().has_succeeded
     }
 
-    /// Why it is open, or that nothing has come of any visit yet.
+    /// The cause, while it is open, or that no visit has succeeded yet.
     pub(super) fn trouble(&self) -> Option<String> {
         self.cause().or_else(|| (!self.has_succeeded()).then(|| NOT_REACHED.into()))
     }
@@ -77,7 +77,7 @@ impl Breaker {
         if is_of_this_kind { None } else { self.trouble() }
     }
 
-    /// Whether it is open for what an operator has to mend.
+    /// Whether it is open for a fault that an operator has to mend.
     pub(super) fn needs_operator(&self) -> bool {
         self.state().cause.as_ref().is_some_and(|cause| cause.trouble.needs_operator())
     }
@@ -92,12 +92,12 @@ impl Breaker {
         self.state().last_failure.is_some_and(|last| last.elapsed() < PROBATION)
     }
 
-    /// Waits for a failure that follows a success. For one who waits.
+    /// Waits for a failure that follows a success. It is for a single waiter.
     pub(super) async fn failure(&self) {
         self.failed.notified().await;
     }
 
-    /// Notes what came of a visit that began at a time.
+    /// Notes the outcome of a visit that began at a time.
     pub(super) fn note<T>(&self, began: Instant, outcome: &Result<T, StoreError>) {
         match outcome {
             Ok(_) => self.succeeded(),
@@ -128,7 +128,7 @@ impl Breaker {
             self.failed.notify_one();
             began
         });
-        // What only an operator can mend is no blip.
+        // A fault that only an operator can mend is no blip.
         if state.cause.is_none() && (now - since >= STRETCH || trouble.needs_operator()) {
             telemetry::breaker_opened(self.operation, trouble, cause);
             state.cause = Some(Cause { trouble, told: cause.to_string(), stops_everything: cause.stops_everything() });

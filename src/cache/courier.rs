@@ -1,8 +1,8 @@
-//! Couriers: each carries one lane of the write-behind queue to the store, and tries again until it is there.
+//! A *courier* is a task that delivers one lane of the write-behind queue to the store, and retries until it is there.
 //!
-//! After a failure a courier offers the same again, since most connections break by chance; after another one it offers
-//! one record at a time, another one each time, until the store takes something. So no record holds up the others. Before
-//! a mark is raised again, the store is asked how far it holds what the mark vouches for: it may have come back empty.
+//! After a failure a courier retries the same batch, since most connections break by chance; after another one it tries
+//! one record at a time, another one each time, until the store takes one. So no record holds up the others. Before a
+//! mark is raised again, the mark of the store is read: the store may have come back empty.
 
 use std::{
     collections::HashSet,
@@ -22,26 +22,27 @@ use super::{
     breaker::Breaker,
     budget::{self, within},
     outbox::{Base, Batch, Lane, Outbox, Outcome, Raise, Raised, Receipt},
+    record::{LARGE_BYTES, MarkSnapshot, Record},
     shared::Shared,
-    store::{LARGE_BYTES, MarkSnapshot, Record, StoreError, Written},
+    store::{StoreError, Written},
 };
 use crate::telemetry::{self, Operation, Trouble};
 
-/// How much may wait for a store that is not there.
+/// The bound of the queue for a store that is away.
 pub(super) const QUEUE_BYTES: usize = 64 * 1024 * 1024;
 
-/// What leaves together, unless a single entry is larger: no more than may go with what is small.
+/// The bound of a batch, unless a single entry is larger: a larger batch would delay small values.
 const BATCH_BYTES: usize = LARGE_BYTES;
 
-/// Between attempts: soon after a blip, and no more often than a probe while the store is away.
+/// The first and the longest delay between attempts: short after a blip, and that of a probe while the store is away.
 const DELAYS: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(200)];
 
-/// How long a visit may take, at least and at most: nobody waits any more, and a store that is slow beyond its budget is
-/// still better written late than never.
+/// The least and the greatest timeout of a visit: no answer waits for it any more, and a store that is slow beyond its
+/// budget is still better written late than never.
 const LIMITS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
 
-/// Makes the records that a mark vouches for, from the mark that the store has to the one that it shall have, or as far
-/// as so many bytes of them go; with the mark that they bear. `None` when they can't be made.
+/// Makes the rungs as records, from the mark that the store has to a new one, or the first of them up to a number of
+/// bytes; with the mark that they justify. `None` when they can't be made.
 pub(super) type Rungs =
     Box<dyn Fn(Option<u32>, u32, usize) -> BoxFuture<'static, Option<(Vec<Record>, u32)>> + Send + Sync>;
 
@@ -71,7 +72,7 @@ impl Post {
         Self { shared: Arc::clone(shared), outbox, small, large, raises, couriers }
     }
 
-    /// How often this process has raised the mark in the store.
+    /// The number of times that this process has raised the mark in the store.
     pub(super) fn raises(&self) -> u64 {
         self.raises.load(Ordering::Acquire)
     }
@@ -81,8 +82,8 @@ impl Post {
         self.outbox.put(records, raise)
     }
 
-    /// Waits until all of it is acknowledged, no longer than the budget; for a store that fails now and then not for
-    /// long, and for one that has been failing not at all.
+    /// Waits until all of it is acknowledged, no longer than the budget; that is shorter after recent failures, and
+    /// there is no wait while the circuit breaker is open.
     pub(super) async fn served(&self, [small, large]: [Receipt; 2]) {
         let breakers = [&self.shared.reads, &*self.small, &*self.large];
         let is_on_probation = breakers.into_iter().any(Breaker::is_on_probation);
@@ -97,21 +98,21 @@ impl Post {
         tokio::join!(wait(Lane::Small, &self.small, small), wait(Lane::Large, &self.large, large));
     }
 
-    /// Why answers do not wait for what they write, if they do not; or that nothing has been written yet. A store that is
-    /// not there can't be written either, though nobody may have tried.
+    /// The cause, while answers do not wait for their writes; or that nothing has been written yet. A store that can't
+    /// be reached can't be written either, even before the first try.
     pub(super) fn trouble(&self) -> Option<String> {
         let cause = self.small.cause().or_else(|| self.large.cause());
         cause.or_else(|| self.shared.reads.trouble_of_all()).or_else(|| self.small.trouble())
     }
 
-    /// Delivers the rest of the queue. It ends when the store has taken nothing for `patience`, and the log tells how
-    /// much is lost, also when this is dropped before its end.
+    /// Drains the queue. It ends when the store has taken nothing for `patience`, and logs the bytes that are lost,
+    /// also when this is dropped before its end.
     pub(super) async fn close(&self, patience: Duration) {
         let _losses = Losses(&self.outbox);
         self.outbox.close();
         self.couriers.close();
         loop {
-            // What an operator has to mend is not mended meanwhile.
+            // A fault that an operator has to mend is not mended meanwhile.
             let is_hopeless = [&self.small, &self.large].into_iter().any(|breaker| breaker.needs_operator());
             let patience = if is_hopeless { patience.min(LIMITS[0]) } else { patience };
             let before = self.outbox.acknowledged();
@@ -123,7 +124,7 @@ impl Post {
     }
 }
 
-/// Tells at its end how much of the queue is lost.
+/// Logs at its end the bytes of the queue that are lost.
 struct Losses<'a>(&'a Outbox);
 
 impl Drop for Losses<'_> {
@@ -135,25 +136,25 @@ impl Drop for Losses<'_> {
     }
 }
 
-/// What a courier has learnt from its deliveries.
+/// The state that a courier learns from its deliveries.
 struct Pace {
-    /// How long a visit may take.
+    /// The timeout of a visit.
     limit: Duration,
-    /// How many deliveries in a row have failed.
+    /// The number of deliveries in a row that have failed.
     failures: u32,
 }
 
 impl Pace {
     const START: Self = Self { limit: LIMITS[0], failures: 0 };
 
-    /// Learns from a delivery. A visit may take several times as long as the last delivery that came to something, which
-    /// may have taken fewer round trips: so a store that is slow, but takes everything, does not seem to fail in between.
+    /// Learns from a delivery. The timeout is several times the duration of the last delivery that succeeded, which may
+    /// have taken fewer round trips: so a store that is slow, but takes everything, does not seem to fail in between.
     fn learn(&mut self, took: Duration, delivery: &Result<Outcome, StoreError>) {
         self.failures += 1;
         match delivery {
             Ok(_) => *self = Self { limit: (4 * took).clamp(LIMITS[0], LIMITS[1]), failures: 0 },
             Err(error) if error.trouble() == Trouble::Late => self.limit = LIMITS[1].min(2 * self.limit),
-            // A refusal says nothing of how long a visit may take.
+            // A refusal says nothing of the duration of a visit.
             Err(_) => {}
         }
     }
@@ -193,7 +194,7 @@ impl Courier {
             if let Ok(batch) = timeout(DELAYS[1], self.outbox.next(self.lane, bytes)).await {
                 return batch;
             }
-            // A store that was never read is not there yet, which is told by whoever reads it.
+            // A store that was never read can't be reached yet, which its readers report.
             if self.breaker.is_failing() || self.shared.reads.has_succeeded() {
                 self.takes_writes(pace.limit).await;
             }
@@ -201,7 +202,7 @@ impl Courier {
         self.outbox.next(self.lane, BATCH_BYTES).await
     }
 
-    /// Tells the queue what came of a delivery. False when the store may need a while before it takes the rest.
+    /// Tells the queue the outcome of a delivery. False when the store may need a while before it takes the rest.
     ///
     /// After failures in a row an error of a single record may be the fault of the record: the store has refused it if it
     /// takes another write.
@@ -236,8 +237,8 @@ impl Courier {
 
     /// Writes the records of a batch and the rungs below its mark, and when they are acknowledged raises the mark.
     ///
-    /// When a lookup has just told how far the store is, it goes all the way, since an answer waits for it; else a
-    /// step, so that a slow store gets on, and what came meanwhile leaves with the next one.
+    /// When a lookup has just read the mark, it goes all the way, since an answer waits for it; else a step, so that a
+    /// slow store makes progress, and records that arrive meanwhile leave with the next one.
     async fn deliver(&self, batch: &Batch, limit: Duration) -> Result<Outcome, StoreError> {
         let (mut records, mut ascent) = (batch.records(), None);
         if let Some(Raise { top, base }) = batch.raise() {
@@ -305,10 +306,10 @@ impl Courier {
         Ok(Outcome { refused: written.refused, raised })
     }
 
-    /// Raises the mark, if what it is to vouch for is in the store.
+    /// Raises the mark, if the rungs that it is to vouch for are in the store.
     async fn raise(&self, ascent: &Ascent, written: &Written) -> Result<Raised, StoreError> {
         let Some(generation) = written.generation else {
-            // Something else is in the place of the mark, which has been told.
+            // Something else is in the place of the mark, which has been logged.
             return Ok(Raised::Whole);
         };
         if written.refused.iter().any(|(name, _)| ascent.rungs.contains(name)) {
@@ -316,7 +317,7 @@ impl Courier {
         }
         let is_same_store = ascent.seen.generation.is_none_or(|seen| seen == generation);
         if !is_same_store || !self.shared.store.raise(ascent.mark, generation).await? {
-            // Whatever lost this may lose more, and each answer that notices has a ladder written.
+            // A store that lost this may lose more, and each answer that notices has a ladder written.
             self.breaker.put_on_probation();
             return Ok(Raised::Void);
         }
@@ -324,8 +325,8 @@ impl Courier {
         Ok(ascent.raised)
     }
 
-    /// The mark as it is now. Whoever can't read it can't raise it; to read it says nothing of writing. A right to read
-    /// that is missing does not stop writes.
+    /// The mark as it is now. A failure to read it rules out raising it; a success says nothing of writes. A missing
+    /// permission to read does not stop writes.
     async fn mark(&self, limit: Duration) -> Result<MarkSnapshot, StoreError> {
         let began = Instant::now();
         let reading = within(limit, self.shared.store.read(Vec::new(), 0)).await;
@@ -340,11 +341,11 @@ impl Courier {
 struct Ascent {
     /// The mark as the store has it.
     seen: MarkSnapshot,
-    /// The mark that it shall have.
+    /// The mark to raise it to.
     mark: u32,
     /// The names of the rungs between them.
     rungs: HashSet<String>,
-    /// How far this leads.
+    /// The outcome if it succeeds: the whole way, or a part.
     raised: Raised,
 }
 

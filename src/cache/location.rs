@@ -1,16 +1,12 @@
-//! Where the shared tier is: the value of `--cache`.
+//! The location of the shared tier: the value of `--cache`.
 
 use std::{fmt, path::PathBuf};
 
 use thiserror::Error;
 
-use super::{
-    server::Server,
-    trust::{Access, AccessError},
-    url::{self, UrlError},
-};
+use super::redis::{Access, AccessError, Server, Url, UrlError, is_known};
 
-/// Where answers are kept.
+/// The place where answers are kept.
 #[derive(Clone, Debug)]
 pub enum Location {
     /// In this process alone.
@@ -60,7 +56,7 @@ pub enum LocationError {
     /// Certificates for a connection without TLS.
     #[error("certificates are for TLS: write rediss://, rediss-cluster:// or rediss-sentinel://")]
     Plain,
-    /// A password or certificates for what needs none.
+    /// A password or certificates for a store that needs none.
     #[error("a password and certificates are for Redis: set --cache to a URL such as rediss://HOST:PORT")]
     Needless,
 }
@@ -71,8 +67,8 @@ impl Location {
     /// # Errors
     /// When it can't be right.
     pub fn new(text: &str, access: &Access) -> Result<Self, LocationError> {
-        if url::is_known(text) {
-            return Server::new(text, access).map(Self::Redis);
+        if is_known(text) {
+            return server(text, access).map(Self::Redis);
         }
         let local = match text.strip_prefix("sqlite:") {
             _ if text == "memory:" => Self::Memory { is_default: false },
@@ -96,6 +92,17 @@ impl Location {
             Self::Memory { is_default: true } | Self::Sqlite { .. } | Self::Redis(_) => None,
         }
     }
+}
+
+/// The server of a URL, reached with `access`.
+fn server(url: &str, access: &Access) -> Result<Server, LocationError> {
+    let url = Url::new(url)?;
+    if access.names_certificates() && !url.is_secure {
+        return Err(LocationError::Plain);
+    }
+    let url = url.with_password(access.password.clone())?;
+    let tls = url.is_secure.then(|| access.connector()).transpose()?;
+    Ok(Server::new(url, tls)?)
 }
 
 /// The location without its password, as the log shows it.

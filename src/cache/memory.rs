@@ -1,4 +1,4 @@
-//! The local tier: what this process remembers by itself.
+//! The local tier: entries in the memory of this process.
 //!
 //! Values have up to 100 MB and come from many threads at once, so that a bound which is applied late, in batches, is
 //! no bound. Each insertion makes its own room here, under a lock that is held for a few hundred nanoseconds.
@@ -12,16 +12,16 @@ use std::{
     },
 };
 
-use super::Retention;
+use super::record::Retention;
 
-/// How much it remembers of rungs and values. With [`CHEAP_BYTES`] it is 64 MiB.
+/// The bound of rungs and values. With [`CHEAP_BYTES`] it is 64 MiB.
 pub(super) const BYTES: usize = 56 * 1024 * 1024;
 
-/// How much it remembers of cheap entries: 65,536 of them, the points of 65 of the largest subscriptions.
+/// The bound of cheap entries: 65,536 of them, the points of 65 of the largest subscriptions.
 pub(super) const CHEAP_BYTES: usize = 8 * 1024 * 1024;
 
-/// What an entry takes beside what its value holds elsewhere: its places in the table and in the order of use. With
-/// keys of 8 bytes and values of 16, 65,536 entries were measured to take 118 bytes each.
+/// The bytes of an entry beside those that its value holds elsewhere: its places in the table and in the order of use.
+/// With keys of 8 bytes and values of 16, 65,536 entries were measured to take 118 bytes each.
 const ENTRY_BYTES: usize = 128;
 
 /// Proven entries, and the mark as far as this process knows it. A clone is another handle of the same memory.
@@ -34,7 +34,7 @@ struct Rooms<K, V> {
     retention: fn(&K) -> Retention,
     weight: fn(&V) -> usize,
     mark: Mark,
-    /// How many times new facts were kept.
+    /// The number of times that new facts were kept.
     keepings: AtomicU64,
 }
 
@@ -49,7 +49,7 @@ where
     K: Clone + Eq + Hash,
     V: Clone,
 {
-    /// Remembers nothing yet. `weight` is about how many bytes a value takes in memory beyond its own size.
+    /// An empty memory. `weight` gives the approximate bytes that a value takes beyond its own size.
     pub(super) fn new(retention: fn(&K) -> Retention, weight: fn(&V) -> usize) -> Self {
         let recent = |bound| Mutex::new(Recent::new(bound));
         let (dear, cheap) = (recent(BYTES), recent(CHEAP_BYTES));
@@ -125,7 +125,7 @@ struct Held<V> {
     value: V,
     weight: usize,
     last_use: u64,
-    /// When it was last kept as a new fact; 0 if it came from the store.
+    /// The time at which it was last kept as a new fact; 0 if it came from the store.
     kept: u64,
 }
 
@@ -148,7 +148,7 @@ impl<K: Clone + Eq + Hash, V: Clone> Recent<K, V> {
         self.entries.get(key).filter(|held| held.kept > time).map(|held| held.value.clone())
     }
 
-    /// Takes an entry in, unless it is larger than the bound. Gives what was evicted for it.
+    /// Takes an entry in, unless it is larger than the bound. Gives the entries that it evicted.
     fn insert(&mut self, key: K, value: V, weight: usize, time: u64) -> Vec<Held<V>> {
         let mut evicted: Vec<_> = self.remove(&key).into_iter().collect();
         let kept = evicted.iter().map(|before| before.kept).fold(time, u64::max);

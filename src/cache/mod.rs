@@ -1,200 +1,62 @@
 //! One policy over two tiers: the memory of this process, then the store that processes share.
 //!
-//! Values are immutable facts, so nothing is ever stale and nothing is invalidated. The cache knows keys and bytes; it
-//! is told by a function what proves an entry, and believes nothing that it has not seen proven.
+//! Values are immutable facts, so nothing is ever stale and nothing is invalidated. The cache knows keys and bytes. A
+//! *proof* is a function that is passed in and checks that bytes belong under a key; without it nothing is believed.
 //!
-//! An entry may be bound to the *mark*, a number beside the entries that only grows: such an entry is vouched for when
-//! it is there and the mark has reached its index. The mark is raised when all that it vouches for is acknowledged; a
-//! function makes the entries that a mark vouches for, its *rungs*.
+//! An entry may be bound to the *mark*, a number beside the entries that only grows: it is vouched for when it is
+//! present and the mark has reached its index. Such entries are [`Rungs`], and a function that is passed in makes them.
+//! The mark is raised after all rungs below it are acknowledged, and counts under one *generation* of the store alone
+//! ([`record::MarkSnapshot`]).
 //!
-//! An entry that the store was asked for and has lost is written by the answer that asked, whatever this process
-//! remembers, and a mark that is too low is raised by it. So a store is repaired by whoever notices that it has to be.
+//! An answer that finds an entry lost in the store writes it again, whatever this process remembers, and one that finds
+//! the mark too low raises it. So a store is repaired by the process that notices.
 //!
-//! Data goes one way. A lookup asks [`Memory`], then the [`Shared`] tier, which bounds how long anybody waits for the
-//! store. What is new goes into an outbox, and couriers carry it to the store as soon as that takes it: at once as a
-//! rule, and otherwise behind the answers.
+//! Data goes one way. A lookup asks [`Memory`], then the [`Shared`] tier, which bounds the time that answers wait for
+//! the store, with a circuit [`breaker`]. New entries go into the [`outbox`], a write-behind queue, and a [`courier`]
+//! delivers them as soon as the store takes them: at once as a rule, and otherwise behind the answers.
 
 mod breaker;
 mod budget;
 mod courier;
-mod dial;
-mod fault;
-mod flight;
-mod line;
+mod interface;
 mod location;
 mod memory;
 mod outbox;
+mod record;
 mod redis;
-mod server;
 mod shared;
 mod sqlite;
 mod store;
 mod survey;
-mod trust;
-mod url;
 
 use std::{collections::HashMap, fmt::Display, hash::Hash, io, sync::Arc, time::Duration};
 
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::join_all;
 use tokio::{sync::Mutex, task::AbortHandle};
 
 use self::{
     courier::Post,
     outbox::{Base, Raise},
+    record::{Reading, Record},
     shared::Shared,
-    store::{Reading, Record, Store},
+    store::Store,
 };
 pub use self::{
-    flight::{Boarding, Flights, Lead, Lost, Ticket},
+    interface::{Condition, Entry, Fact, Found, Growth, Judging, Proof, Rungs, Settings, Sight, Verdict, Want},
     location::{Location, LocationError},
     memory::Memory,
+    record::Retention,
+    redis::{Access, AccessError, UrlError},
     survey::{Survey, SurveyError},
-    trust::{Access, AccessError},
-    url::UrlError,
 };
 use crate::telemetry::{self, Step, Tier, done_within, within};
 
-/// The memory that this room may hold, in bytes, by what it is held for. docs/operating.md adds the rooms up.
+/// The memory that this room may hold, in bytes, by purpose. docs/operating.md adds the rooms up.
 pub const MEMORY: [(&str, usize); 3] = [
     ("rungs and values in the local tier", memory::BYTES),
     ("approximations in the local tier", memory::CHEAP_BYTES),
     ("entries that wait for the store", courier::QUEUE_BYTES),
 ];
-
-/// What a proof came to.
-#[derive(Clone, Debug)]
-pub enum Verdict<V> {
-    /// The bytes are exactly what the key promises.
-    Proven(V),
-    /// They are not.
-    Refuted,
-    /// There was nobody to prove it; the entry is not used.
-    Open,
-}
-
-/// A proof under way; it may take its time on other threads.
-pub type Judging<V> = BoxFuture<'static, Verdict<V>>;
-
-/// Proves that bytes belong under a key.
-pub type Proof<K, V> = Box<dyn Fn(K, Vec<u8>) -> Judging<V> + Send + Sync>;
-
-/// Makes what a mark vouches for, from a mark that is there (if one is) to the one that shall be, or as far as so many
-/// bytes of entries go, and one at least. It takes from memory what is there. `None` when it can't be made.
-pub type Growth<K, V> =
-    Box<dyn Fn(Option<u32>, u32, usize, Memory<K, V>) -> BoxFuture<'static, Option<Rungs<K, V>>> + Send + Sync>;
-
-/// The entries that a mark vouches for, from another mark on.
-pub struct Rungs<K, V> {
-    /// The entries.
-    pub facts: Vec<Fact<K, V>>,
-    /// The mark that they bear.
-    pub bear: u32,
-}
-
-/// What may make an entry go when there is no room for all. The cheap entries have a part of each tier to themselves,
-/// so that no number of them makes another one go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retention {
-    /// The store never evicts it.
-    Pinned,
-    /// It took long to evaluate. Newer entries of this kind evict it.
-    Dear,
-    /// Its evaluation takes less time than reading it does, and there may be billions of its kind. They evict each
-    /// other alone.
-    Cheap,
-}
-
-/// Where the cache is, and what it can't know by itself.
-pub struct Settings<K, V> {
-    /// Where the shared tier is.
-    pub location: Location,
-    /// What every key in the store begins with.
-    pub prefix: String,
-    /// The key of the mark, after the prefix.
-    pub mark: &'static str,
-    /// What is believed.
-    pub proof: Proof<K, V>,
-    /// What a mark vouches for.
-    pub growth: Growth<K, V>,
-    /// What may make an entry go.
-    pub retention: fn(&K) -> Retention,
-    /// About how many bytes a value takes in memory beyond its own size.
-    pub weight: fn(&V) -> usize,
-}
-
-/// What a request asks the cache for.
-#[derive(Clone, Debug)]
-pub struct Want<K> {
-    /// The key of the entry.
-    pub key: K,
-    /// About how long its stored form is.
-    pub bytes: usize,
-    /// What the mark must have reached for the entry to be vouched for; `None` for an entry that vouches for itself.
-    pub mark: Option<u32>,
-}
-
-/// What the cache has of one wanted entry.
-#[derive(Clone, Debug)]
-pub enum Entry<V> {
-    /// Proven and vouched for.
-    Vouched(V),
-    /// Proven, but the mark has not reached it.
-    Present(V),
-    /// Lost, never there, or not proven.
-    Absent,
-}
-
-impl<V> Entry<V> {
-    fn of(value: Option<V>, vouched: bool) -> Self {
-        match value {
-            Some(value) if vouched => Self::Vouched(value),
-            Some(value) => Self::Present(value),
-            None => Self::Absent,
-        }
-    }
-}
-
-/// What one lookup saw.
-#[derive(Debug)]
-pub struct Found<V> {
-    /// For each want, in order.
-    pub entries: Vec<Entry<V>>,
-    /// The mark as it was.
-    pub sight: Sight,
-}
-
-/// The mark as a lookup saw it, and when that was.
-#[derive(Clone, Copy, Debug)]
-pub struct Sight {
-    /// The mark as the store gave it if it answered, else as this process knows it; `None` when there is none yet.
-    pub mark: Option<u32>,
-    /// The answer of the store, if it answered.
-    store: Option<Base>,
-    /// The time of this process's memory when the lookup began.
-    began: u64,
-}
-
-/// An entry to keep.
-#[derive(Clone, Debug)]
-pub struct Fact<K, V> {
-    /// The key of the entry.
-    pub key: K,
-    /// Its value.
-    pub value: V,
-    /// The stored form; `None` for what is not to be stored.
-    pub bytes: Option<Arc<[u8]>>,
-}
-
-/// How the store is.
-#[derive(Clone, Debug)]
-pub struct Condition {
-    /// Where it is, without its password; memory is always well.
-    pub location: String,
-    /// Why it is not asked for answers at present, if it is not.
-    pub reads: Option<String>,
-    /// Why answers do not wait for it to be written at present, if they do not.
-    pub writes: Option<String>,
-}
 
 /// The cache. `K` names entries, `V` is what a proven entry becomes; values are cheap to clone.
 pub struct Cache<K, V> {
@@ -205,7 +67,7 @@ pub struct Cache<K, V> {
     proof: Proof<K, V>,
     growth: Arc<Growth<K, V>>,
     retention: fn(&K) -> Retention,
-    /// Up to where memory was given what a mark vouches for; by one at a time, so that a crowd does it once.
+    /// The mark up to which memory was given the rungs. The lock makes concurrent requests do it once.
     grown: Mutex<Option<u32>>,
 }
 
@@ -222,8 +84,8 @@ where
     K: Clone + Display + Eq + Hash + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    /// Opens the cache. A store that is not there is no error: it may be later, and until then the process's own memory
-    /// serves alone.
+    /// Opens the cache. A store that can't be reached is no error: it may be later, and until then the process's own
+    /// memory serves alone.
     ///
     /// # Errors
     /// When it is a file that is no cache and may not be replaced, or the system starts no thread for it.
@@ -292,7 +154,7 @@ where
         }
     }
 
-    /// What this process knows of an entry without asking the store.
+    /// The entry as this process knows it without asking the store.
     fn remembered(&self, want: &Want<K>) -> Entry<V> {
         Entry::of(self.memory.get(&want.key), want.mark <= self.memory.mark())
     }
@@ -305,7 +167,7 @@ where
 
     /// Keeps facts, and sees to it that the mark reaches `top`: in memory, and in the store as soon as that takes them.
     /// It waits for the store no longer than the budget for writing, and not at all when the store did not answer the
-    /// lookup: then what is new is written when it is back.
+    /// lookup: then the facts are written when it is back.
     pub async fn keep(&self, facts: Vec<Fact<K, V>>, top: Option<u32>, sight: Sight) {
         // A store that did not answer may have lost its mark.
         let mut top = top.filter(|&top| sight.store.is_none() || sight.mark < Some(top));
@@ -322,12 +184,12 @@ where
                 within(Step::WriteShared, post.served(receipt)).await;
             }
         }
-        // Not before: who hears that an entry is cached may rely on it.
+        // Not before: a client that hears that an entry is cached may rely on it.
         self.memory.raise(top);
         self.memory.keep(facts.into_iter().map(|fact| (fact.key, fact.value)));
     }
 
-    /// How the store is.
+    /// The state of the store.
     pub fn condition(&self) -> Condition {
         let store = self.store.as_ref();
         Condition {
@@ -337,8 +199,8 @@ where
         }
     }
 
-    /// Waits until what is on its way is in the store, until that has taken nothing for `patience`, and closes the store.
-    /// Nobody may ask afterwards.
+    /// Waits until the queue is in the store, or the store has taken nothing for `patience`, and closes the store. It
+    /// must be the last call.
     pub async fn drain(&self, patience: Duration) {
         if let Some(Tiers { shared, watch, post }) = &self.store {
             watch.abort();
@@ -347,8 +209,8 @@ where
         }
     }
 
-    /// Gives memory what a mark at `top` vouches for. Without a store nobody else has it; with one, the couriers find
-    /// it there. False when it can't be made.
+    /// Gives memory the rungs up to a mark at `top`. Without a store they are nowhere else; with one, the couriers find
+    /// them there. False when they can't be made.
     async fn grow(&self, top: u32) -> bool {
         let mut grown = self.grown.lock().await;
         let from = self.memory.mark().max(*grown);
@@ -368,8 +230,8 @@ where
         Sight { mark: self.memory.mark(), store: None, began }
     }
 
-    /// Reads the mark and some entries, with about how many bytes each has, from the store, and remembers what is
-    /// proven. `None` when there is no store or it does not answer within its budget.
+    /// Reads the mark and some entries, each of about the given bytes, from the store, and remembers the proven ones.
+    /// `None` when there is no store or it does not answer within its budget.
     async fn visit(&self, wanted: HashMap<K, usize>) -> Option<Visit<K, V>> {
         let Tiers { shared, post, .. } = self.store.as_ref()?;
         let raises = post.raises();
@@ -399,13 +261,13 @@ where
     }
 }
 
-/// What a visit to the store brought.
+/// The result of a visit to the store.
 struct Visit<K, V> {
     seen: Base,
     proven: HashMap<K, V>,
 }
 
-/// What a mark vouches for, as the couriers take it to the store.
+/// The maker of rungs in their stored form, for the couriers.
 fn records_of<K, V>(
     growth: &Arc<Growth<K, V>>,
     memory: &Memory<K, V>,

@@ -1,12 +1,12 @@
-//! The write-behind queue: everything that is on its way to the store, in the order in which it came, bounded in bytes.
+//! The *outbox* is a write-behind queue: all records on their way to the store, in order of arrival, bounded in bytes.
 //!
-//! While the store is well, a batch leaves as soon as the one before it is acknowledged, and what comes meanwhile leaves
-//! together; while it is not, entries wait here until it is back. Large records have a lane of their own, so that small
-//! ones and the mark do not wait behind them; both lanes share one bound. When that is reached, cheap entries are dropped
-//! before others, and the oldest first.
+//! While the store is well, a batch leaves as soon as the one before it is acknowledged, and records that arrive
+//! meanwhile form the next one; while it is not, records wait here until it is back. Large records have a lane of their
+//! own, so that small ones and the mark do not wait behind them; both lanes share one bound. When that is reached,
+//! cheap entries are dropped before others, and the oldest first.
 //!
-//! A record that the store refuses, while it takes others, is set aside so that it holds up nothing. It is offered again
-//! a few times, after longer and longer pauses, and is then dropped.
+//! A record that the store refuses, while it takes others, is set aside so that it holds up nothing. It is retried a
+//! few times with exponential backoff, and is then dropped.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -20,8 +20,8 @@ use tokio::{
 };
 
 use super::{
-    Retention,
-    store::{LARGE_BYTES, MarkSnapshot, Record, StoreError},
+    record::{LARGE_BYTES, MarkSnapshot, Record, Retention},
+    store::StoreError,
 };
 use crate::telemetry;
 
@@ -35,7 +35,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// by then.
 const REFUSALS: u32 = 9;
 
-/// About how many bytes a mark takes that is to be raised.
+/// The approximate bytes of a mark that waits to be raised.
 const RAISE_BYTES: usize = 128;
 
 /// The longest pause before a mark is raised again that was refused: it is never dropped.
@@ -60,7 +60,7 @@ impl Lane {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Raise {
     pub(super) top: u32,
-    /// The mark that the store has already, if it is known; else it has to be read before anything is written.
+    /// The mark that the store has already, if it is known; else it has to be read before the first write.
     pub(super) base: Option<Base>,
 }
 
@@ -68,7 +68,7 @@ pub(super) struct Raise {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Base {
     pub(super) mark: MarkSnapshot,
-    /// How often this process had raised the mark by then: a base is out of date after another time.
+    /// The number of raises by this process so far: after another one the base is stale.
     pub(super) raises: u64,
 }
 
@@ -105,7 +105,7 @@ struct PendingRaise {
     ticket: Ticket,
     raise: Raise,
     refusals: u32,
-    /// When it may be tried again, after a refusal.
+    /// The time of the next try, after a refusal.
     due: Option<Instant>,
 }
 
@@ -131,7 +131,7 @@ impl Batch {
 pub(super) struct Outcome {
     /// The records that it refused, by name, with its reasons.
     pub(super) refused: Vec<(String, StoreError)>,
-    /// How far the mark was raised.
+    /// The extent to which the mark was raised.
     pub(super) raised: Raised,
 }
 
@@ -190,7 +190,7 @@ struct Queue {
     is_closed: bool,
     /// Whether it has dropped something since it was empty.
     is_dropping: bool,
-    /// How many records and marks were acknowledged.
+    /// The number of records and marks that were acknowledged.
     acknowledged: u64,
 }
 
@@ -199,9 +199,9 @@ struct Queue {
 struct Row {
     dear: VecDeque<Parcel>,
     cheap: VecDeque<Parcel>,
-    /// Refused records, and when they are offered again.
+    /// Refused records, each with the time of its next try.
     aside: Vec<(Instant, Parcel)>,
-    /// How many records were taken alone.
+    /// The number of records that were taken alone.
     probes: usize,
     /// Whether the mark was taken alone since the last record was.
     has_probed_mark: bool,
@@ -334,19 +334,19 @@ impl Outbox {
         let _ = self.signals(lane).served.subscribe().wait_for(is_served).await;
     }
 
-    /// Nothing more comes: when a lane is empty it has no next batch.
+    /// Closes the queue: a lane that is empty has no next batch any more.
     pub(super) fn close(&self) {
         self.queue().is_closed = true;
         self.small.arrived.notify_one();
         self.large.arrived.notify_one();
     }
 
-    /// How many bytes wait or are under way.
+    /// The bytes that wait or are under way.
     pub(super) fn bytes(&self) -> usize {
         self.queue().bytes
     }
 
-    /// How many records and marks were acknowledged.
+    /// The number of records and marks that were acknowledged.
     pub(super) fn acknowledged(&self) -> u64 {
         self.queue().acknowledged
     }
@@ -383,7 +383,7 @@ impl Queue {
         ticket
     }
 
-    /// Has a mark wait, in one with another one that waits already.
+    /// Queues a mark, merged with one that waits already.
     fn add(&mut self, new: PendingRaise) {
         let both = self.raise.take().map(|old| {
             self.shrink_by(RAISE_BYTES);
@@ -431,7 +431,7 @@ impl Queue {
         }
     }
 
-    /// When something of a lane is due that has been refused.
+    /// The time at which the next refused item of a lane is due.
     fn next_due(&self, lane: Lane) -> Option<Instant> {
         let (row, raise) = match lane {
             Lane::Small => (&self.small, self.raise.and_then(|pending| pending.due)),
@@ -474,7 +474,7 @@ impl Queue {
         if lane == Lane::Small && self.raise.as_ref().is_some_and(is_due) { self.raise.take() } else { None }
     }
 
-    /// The store has refused a record while it took others.
+    /// Sets a record aside that the store has refused while it took others.
     fn set_aside(&mut self, mut parcel: Parcel, cause: &StoreError) {
         parcel.refusals += 1;
         if parcel.refusals >= REFUSALS {
@@ -486,7 +486,7 @@ impl Queue {
         self.row(Lane::of(&parcel.record)).aside.push((due, parcel));
     }
 
-    /// Has the rest of the way to a mark wait again, if there is one.
+    /// Re-queues the rest of the way to a mark, if there is one.
     fn raised(&mut self, pending: PendingRaise, raised: Raised) {
         let again = PendingRaise { raise: Raise { base: None, ..pending.raise }, ..pending };
         match raised {
@@ -522,7 +522,7 @@ impl Queue {
         }
     }
 
-    /// A record waits no longer.
+    /// Forgets a record that waits no longer.
     fn forget(&mut self, record: &Record) {
         self.tickets.remove(&record.name);
         self.shrink_by(record.cost());
@@ -575,7 +575,7 @@ mod tests {
     }
 
     fn refusal(name: &str) -> Outcome {
-        Outcome { refused: vec![(name.into(), StoreError::Aborted)], raised: Raised::Whole }
+        Outcome { refused: vec![(name.into(), StoreError::Late(FIRST_PAUSE))], raised: Raised::Whole }
     }
 
     /// Whether the records of a receipt are acknowledged, and whether its mark is.

@@ -1,4 +1,4 @@
-//! The shared tier as answers read it: within a budget, with a breaker for when nothing comes of it.
+//! The shared tier as answers read it: within a time budget, and behind a circuit breaker.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,33 +10,34 @@ use tokio::{
 use super::{
     breaker::Breaker,
     budget::{self, within},
-    store::{Reading, Store, StoreError},
+    record::Reading,
+    store::{Store, StoreError},
 };
 use crate::telemetry::{self, Operation};
 
-/// Between two probes of a store of which nothing comes.
+/// The interval between probes of a store that fails.
 const PROBE_INTERVAL: Duration = Duration::from_millis(200);
 
-/// How long the first visit may take, which nobody waits for: connecting included, names resolved.
+/// The timeout of the first visit, which no answer waits for: it includes the connection and the resolution of names.
 const GREETING: Duration = Duration::from_secs(5);
 
-/// The store, and how it is to be read.
+/// The store, and the circuit breaker of its reads.
 pub(super) struct Shared {
     pub(super) store: Store,
     pub(super) reads: Breaker,
 }
 
 impl Shared {
-    /// Starts to use a store, and greets it, so that an operator's mistake is told at the start. The handle ends what is
-    /// done of its own accord.
+    /// Starts to use a store, and greets it, so that an operator's mistake is logged at the start. The handle ends the
+    /// task that probes it.
     pub(super) fn start(store: Store) -> (Arc<Self>, AbortHandle) {
         let shared = Arc::new(Self { store, reads: Breaker::new(Operation::Read) });
         let watch = tokio::spawn(Arc::clone(&shared).watch());
         (shared, watch.abort_handle())
     }
 
-    /// Reads the mark and some entries of about so many bytes. `None` when the store does not answer within its
-    /// budget, and at once while the breaker is open.
+    /// Reads the mark and some entries of about `bytes` bytes. `None` when the store does not answer within its budget,
+    /// and at once while the breaker is open.
     pub(super) async fn read(&self, names: Vec<String>, bytes: usize) -> Option<Reading> {
         if self.reads.is_open() {
             return None;
@@ -55,10 +56,10 @@ impl Shared {
         reading
     }
 
-    /// Greets the store; and whenever it has failed, visits it until something comes of that. So a blip is soon known
-    /// for one, and a failure for what it is, however little is asked meanwhile.
+    /// Greets the store; and whenever it has failed, probes it until a visit succeeds. So a blip is soon told from an
+    /// outage, however few requests come meanwhile.
     async fn watch(self: Arc<Self>) {
-        // What comes of a visit is noted.
+        // The outcome of a visit is noted.
         let _ = self.visit(Vec::new(), 0, GREETING).await;
         loop {
             self.reads.failure().await;

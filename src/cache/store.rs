@@ -1,70 +1,21 @@
 //! The shared tier: one small interface before SQLite and Redis.
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    io,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, time::Duration};
 
 use redis::RedisError;
 use thiserror::Error;
 use tokio::time::timeout;
 
 use super::{
-    Retention, fault,
     location::Location,
-    redis::Redis,
+    record::{Reading, Record},
+    redis::{Redis, code_of, told, trouble},
     sqlite::{FileError, Sqlite},
 };
 use crate::telemetry::Trouble;
 
-/// What is larger does not share a way with what is small, which it would hold up.
-pub(super) const LARGE_BYTES: usize = 64 * 1024;
-
-/// How long the end of the process waits until the store is closed.
+/// The timeout for closing the store at the end of the process.
 const CLOSING: Duration = Duration::from_secs(5);
-
-/// An entry on its way to the store.
-#[derive(Clone, Debug)]
-pub(super) struct Record {
-    pub(super) name: String,
-    pub(super) bytes: Arc<[u8]>,
-    pub(super) retention: Retention,
-}
-
-impl Record {
-    /// About how many bytes of memory it takes while it waits, and no fewer than it takes on its way.
-    pub(super) fn cost(&self) -> usize {
-        const OVERHEAD: usize = 128;
-        OVERHEAD + 2 * self.name.len() + self.bytes.len()
-    }
-}
-
-/// The mark as one visit to the store saw it.
-///
-/// The first process that raises a mark in an empty store draws a *generation*, a random number, and each mark is raised
-/// under one. A mark that is raised under another generation than the store's vouches for nothing. So a raise that was
-/// decided before the store was emptied, and lands after that, does not vouch for rungs that are gone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct MarkSnapshot {
-    /// The generation of the store; `None` before the first mark.
-    pub(super) generation: Option<u64>,
-    /// The mark under this generation.
-    pub(super) mark: Option<u32>,
-}
-
-/// Draws a generation, of 53 bits.
-pub(super) fn new_generation() -> u64 {
-    RandomState::new().hash_one(0) >> 11
-}
-
-/// One visit to the store: the mark, and for each name its bytes if the entry was there.
-#[derive(Debug)]
-pub(super) struct Reading {
-    pub(super) mark: MarkSnapshot,
-    pub(super) values: Vec<Option<Vec<u8>>>,
-}
 
 /// The outcome of a write of which the store has taken something.
 #[derive(Debug, Default)]
@@ -75,15 +26,13 @@ pub(super) struct Written {
     pub(super) generation: Option<u64>,
 }
 
-/// Why the store did not do what it should. Secrets are in none of the texts.
+/// The error of a visit to the store. No text has a secret.
 #[derive(Debug, Error)]
 pub(super) enum StoreError {
-    #[error("{}", fault::told(.0))]
+    #[error("{}", told(.0))]
     Redis(#[from] RedisError),
     #[error("{0}")]
     Sqlite(#[from] FileError),
-    #[error("the work on the file panicked; the panic is in the log")]
-    Aborted,
     #[error("no answer within {0:?}")]
     Late(Duration),
 }
@@ -98,7 +47,7 @@ impl StoreError {
     /// Whether nothing can be read or written, as far as this error tells: it is not about one command alone.
     pub(super) fn stops_everything(&self) -> bool {
         match self {
-            Self::Redis(error) if fault::code_of(error).as_deref() == Some("NOPERM") => false,
+            Self::Redis(error) if code_of(error).as_deref() == Some("NOPERM") => false,
             _ => !matches!(self.trouble(), Trouble::RefusesWrites | Trouble::Other),
         }
     }
@@ -107,9 +56,8 @@ impl StoreError {
     pub(super) fn trouble(&self) -> Trouble {
         match self {
             Self::Late(_) => Trouble::Late,
-            Self::Redis(error) => fault::trouble(error),
+            Self::Redis(error) => trouble(error),
             Self::Sqlite(error) => error.trouble(),
-            Self::Aborted => Trouble::Broken,
         }
     }
 }
@@ -139,8 +87,8 @@ impl Store {
     /// Reads the mark and the entries of these names, of about `bytes` bytes, in one round trip.
     pub(super) async fn read(&self, names: Vec<String>, bytes: usize) -> Result<Reading, StoreError> {
         match self {
-            Self::Sqlite(file) => file.read(names).await,
-            Self::Redis(server) => server.read(&names, bytes).await,
+            Self::Sqlite(file) => Ok(file.read(names).await?),
+            Self::Redis(server) => Ok(server.read(&names, bytes).await?),
         }
     }
 
@@ -160,7 +108,13 @@ impl Store {
                 }
                 Ok(written)
             }
-            Self::Redis(server) => server.write(&records, begins_mark).await,
+            Self::Redis(server) => {
+                let (generation, refused) = server.write(&records, begins_mark).await?;
+                Ok(Written {
+                    refused: refused.into_iter().map(|(name, error)| (name, error.into())).collect(),
+                    generation,
+                })
+            }
         }
     }
 
@@ -168,16 +122,16 @@ impl Store {
     /// mark vouches for nothing.
     pub(super) async fn raise(&self, mark: u32, generation: u64) -> Result<bool, StoreError> {
         match self {
-            Self::Sqlite(file) => file.raise(mark, generation).await,
-            Self::Redis(server) => server.raise(mark, generation).await,
+            Self::Sqlite(file) => Ok(file.raise(mark, generation).await?),
+            Self::Redis(server) => Ok(server.raise(mark, generation).await?),
         }
     }
 
-    /// Writes what changes nothing, to learn whether anything can be written.
+    /// Sends a write that changes nothing, to learn whether the store takes writes.
     pub(super) async fn touch(&self) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(file) => file.touch().await,
-            Self::Redis(server) => server.touch().await,
+            Self::Sqlite(file) => Ok(file.touch().await?),
+            Self::Redis(server) => Ok(server.touch().await?),
         }
     }
 

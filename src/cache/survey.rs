@@ -1,24 +1,22 @@
-//! A store seen whole, for those who look after it: every entry, page by page. Nobody waits for an answer here, so that
-//! there are no budgets, and what fails ends it.
+//! A survey reads a whole store for its operator: every entry, page by page. No client waits for it, so that there are
+//! no time budgets, and the first failure ends it.
 
 use std::time::Duration;
 
-use redis::{FromRedisValue, Pipeline, RedisError, RedisResult, Value};
+use redis::RedisError;
 use tokio::time::timeout;
 
 use super::{
-    fault::code_of,
     location::Location,
-    redis::mark_by,
-    server::{Cursor, Way},
-    sqlite::Sqlite,
+    redis::{Found, Scan, is_of_another_type},
+    sqlite::{FileError, Sqlite},
     store::StoreError,
 };
 
-/// How many entries are read at once; each may have 16 MiB, but most have some thousand bytes.
+/// The number of entries that are read at once; each may have 16 MiB, but most have some thousand bytes.
 const PAGE: usize = 64;
 
-/// How long one step may take.
+/// The timeout of one step.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A store, to be read from its first entry to its last.
@@ -26,16 +24,16 @@ pub struct Survey {
     source: Source,
     prefix: String,
     mark: String,
-    /// Names that were told and are still to be read.
+    /// Names that were listed and are still to be read.
     names: Vec<String>,
 }
 
 enum Source {
     File { file: Sqlite, last: Option<String> },
-    Redis { way: Way, cursor: Option<Cursor> },
+    Redis(Scan),
 }
 
-/// Why a store can't be surveyed.
+/// The reason why a store can't be surveyed.
 #[derive(Debug, thiserror::Error)]
 pub enum SurveyError {
     /// Memory ends with its process.
@@ -58,8 +56,14 @@ impl From<StoreError> for SurveyError {
     }
 }
 
-impl From<redis::RedisError> for SurveyError {
-    fn from(error: redis::RedisError) -> Self {
+impl From<RedisError> for SurveyError {
+    fn from(error: RedisError) -> Self {
+        StoreError::from(error).into()
+    }
+}
+
+impl From<FileError> for SurveyError {
+    fn from(error: FileError) -> Self {
         StoreError::from(error).into()
     }
 }
@@ -83,7 +87,7 @@ impl Survey {
                 let file = file.map_err(|error| SurveyError::File(error.to_string()))?;
                 Source::File { file, last: Some(String::new()) }
             }
-            Location::Redis(server) => Source::Redis { way: server.connect().await?, cursor: Some(Cursor::default()) },
+            Location::Redis(server) => Source::Redis(Scan::open(server).await?),
         };
         Ok(Self { source, prefix, mark, names: Vec::new() })
     }
@@ -104,7 +108,7 @@ impl Survey {
             match found {
                 Found::Bytes(bytes) => Some((name, Some(bytes))),
                 Found::OtherType => Some((name, None)),
-                // A name that is not UTF-8 can't be asked for as it was told. It is none that phipi writes.
+                // A name that is not UTF-8 can't be asked for as it was listed. It is none that phipi writes.
                 Found::Nothing => name.contains(char::REPLACEMENT_CHARACTER).then_some((name, None)),
             }
         });
@@ -145,7 +149,7 @@ impl Survey {
     pub async fn close(self) -> Result<(), SurveyError> {
         match self.source {
             Source::File { file, .. } => in_time(async { Ok(file.close().await?) }).await,
-            Source::Redis { .. } => Ok(()),
+            Source::Redis(_) => Ok(()),
         }
     }
 }
@@ -164,94 +168,31 @@ impl Source {
                 *last = names.last().cloned();
                 Some(names).filter(|names| !names.is_empty())
             }
-            Self::Redis { way, cursor } => {
-                let Some(at) = cursor.take() else { return Ok(None) };
-                let (names, next) = way.scan(prefix, at).await?;
-                *cursor = next;
-                Some(names)
-            }
+            Self::Redis(scan) => scan.names(prefix).await?,
         })
     }
 
     async fn values(&mut self, names: &[String]) -> Result<Vec<Found>, SurveyError> {
         match self {
             Self::File { file, .. } => Ok(file.read(names.to_vec()).await?.values.into_iter().map(Found::of).collect()),
-            Self::Redis { way, .. } => Ok(values_in_redis(way, names).await?),
+            Self::Redis(scan) => Ok(scan.values(names).await?),
         }
     }
 
     async fn mark(&mut self, mark: &str) -> Result<Option<u32>, SurveyError> {
         match self {
             Self::File { file, .. } => Ok(file.read(Vec::new()).await?.mark.mark),
-            Self::Redis { way, .. } => mark_in_redis(way, mark).await,
+            Self::Redis(scan) => match scan.mark(mark).await {
+                Err(error) if is_of_another_type(&error) => Err(SurveyError::MarkIsTaken(mark.to_owned())),
+                mark => Ok(mark?),
+            },
         }
     }
 
     async fn remove(&mut self, names: Vec<String>) -> Result<(), SurveyError> {
         match self {
             Self::File { file, .. } => Ok(file.remove(names).await?),
-            Self::Redis { way, .. } => {
-                let mut commands = Pipeline::new();
-                for name in names {
-                    commands.del(name);
-                }
-                way.ask(commands.ignore_errors()).await?.into_iter().try_for_each(|answer| answer.map(drop))?;
-                Ok(())
-            }
+            Self::Redis(scan) => Ok(scan.remove(names).await?),
         }
     }
-}
-
-/// The result of looking for a name.
-enum Found {
-    Nothing,
-    Bytes(Vec<u8>),
-    OtherType,
-}
-
-impl Found {
-    fn of(bytes: Option<Vec<u8>>) -> Self {
-        bytes.map_or(Self::Nothing, Self::Bytes)
-    }
-}
-
-/// Looks for each name. MGET answers nil for a key of another type as it does for none, and GET tells them apart.
-async fn values_in_redis(way: &mut Way, names: &[String]) -> RedisResult<Vec<Found>> {
-    let mut commands = Pipeline::new();
-    commands.cmd("MGET").arg(names);
-    let values: Vec<Option<Vec<u8>>> = only(way.ask(commands.ignore_errors()).await?)?;
-    let mut found: Vec<Found> = values.into_iter().map(Found::of).collect();
-    let unread = found.iter_mut().zip(names).filter(|(found, _)| matches!(found, Found::Nothing));
-    let (unread, names): (Vec<&mut Found>, Vec<&String>) = unread.unzip();
-    if names.is_empty() {
-        return Ok(found);
-    }
-    let mut commands = Pipeline::new();
-    for name in names {
-        commands.get(name);
-    }
-    for (found, answer) in unread.into_iter().zip(way.ask(commands.ignore_errors()).await?) {
-        *found = match answer {
-            Err(error) if is_of_another_type(&error) => Found::OtherType,
-            answer => Found::of(Option::from_redis_value(answer?)?),
-        };
-    }
-    Ok(found)
-}
-
-async fn mark_in_redis(way: &mut Way, mark: &str) -> Result<Option<u32>, SurveyError> {
-    match mark_by(way, mark).await {
-        Err(error) if is_of_another_type(&error) => Err(SurveyError::MarkIsTaken(mark.to_owned())),
-        mark => Ok(mark?),
-    }
-}
-
-/// Whether a command was refused since its key holds a value of another type than the command is for.
-fn is_of_another_type(error: &RedisError) -> bool {
-    code_of(error).as_deref() == Some("WRONGTYPE")
-}
-
-/// The answer to the one command that was sent.
-fn only<T: FromRedisValue>(answers: Vec<RedisResult<Value>>) -> RedisResult<T> {
-    Ok(T::from_redis_value(answers.into_iter().next().unwrap_or(Ok(Value::Nil))?)?)
 }

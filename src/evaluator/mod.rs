@@ -8,6 +8,7 @@ mod answers;
 mod check;
 mod entry;
 mod evaluation;
+mod flight;
 mod ladder;
 mod question;
 mod warm;
@@ -31,10 +32,11 @@ pub use self::{
 use self::{
     entry::{Key, LADDER_MARK, Value},
     evaluation::Evaluated,
+    flight::{Flights, Lead},
 };
 pub use crate::{cache::Condition, math::decimal::Decimal};
 use crate::{
-    cache::{self, Cache, Entry, Flights, Lead, Location, Settings, Sight, Verdict},
+    cache::{self, Cache, Entry, Location, Settings, Sight, Verdict},
     math::{
         decimal::{LIMB_BYTES, LIMB_DIGITS},
         fib::Index,

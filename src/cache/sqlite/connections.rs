@@ -10,41 +10,29 @@
 
 use std::{
     fs, io,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use rusqlite::{Connection, config::DbConfig};
 
 use super::{
     fault::{FileError, Remedy},
-    file::{INDEX, LOG, Place, Scrutiny, beside, unless_missing},
+    file::{Place, Purpose, Scrutiny, checkpoint, unless_missing},
+    identity::{Closeness, INDEX, Identity, LOG, Trace, beside},
     inspection,
 };
 use crate::telemetry::{self, Trouble};
 
-/// After a failure to open the file, how long its cause is told again without another attempt.
+/// The time after a failure to open the file in which its cause is repeated without another attempt.
 const PACE: Duration = Duration::from_millis(200);
 
-/// How often work is done again because the file changed under it, or was examined after it.
+/// The most attempts at work, when the file changes under it or is examined after it.
 const TRIES: usize = 4;
-
-/// The purpose that the file is opened for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
-    /// To use it. It is made when it is not there. When its path is the default one, so is its folder, and garbage is
-    /// moved aside.
-    Serve { is_default: bool },
-    /// To remove entries from it. It is never made or replaced.
-    Repair,
-    /// To read it. Nothing is changed.
-    Inspect,
-}
 
 /// The two connections, by their use.
 #[derive(Clone, Copy, Debug)]
@@ -66,7 +54,7 @@ pub(super) struct Connections {
     has_finished: AtomicBool,
 }
 
-/// One connection, and what it was opened on.
+/// One connection, and the identity of the file that it was opened on.
 struct Opened {
     connection: Connection,
     identity: Identity,
@@ -173,7 +161,7 @@ impl Connections {
         self.all().let_go();
     }
 
-    /// Closes connections to what the path no longer names, when there is no work that would.
+    /// Closes connections to what the path no longer names, when no work does so.
     pub(super) fn tend(&self, role: Role) {
         // As a rule it is current, and the other connection is not waited for.
         let is_stale = lock(self.slot(role)).as_ref().is_some_and(|opened| !opened.is_current(&self.path));
@@ -185,7 +173,7 @@ impl Connections {
     }
 
     /// Does some last work, and leaves one file with all that was written, as far as other processes let it: the log is
-    /// folded into it, and whoever closes the last connection deletes the log and its index. None is opened afterwards.
+    /// folded into it, and the last to close deletes the log and its index. None is opened afterwards.
     pub(super) fn finish(&self, last_work: impl FnOnce(&mut Connection) -> Result<(), FileError>) {
         let mut all = self.all();
         self.has_finished.store(true, Ordering::Relaxed);
@@ -328,73 +316,4 @@ fn lock<T>(slot: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn remove(path: &Path) -> Result<(), FileError> {
     unless_missing(fs::remove_file(path)).map_err(FileError::at(path))
-}
-
-/// Brings all that was written from the log into the file, and empties the log. It waits for those who read; when one
-/// does not end, it fails.
-pub(super) fn checkpoint(connection: &Connection) -> Result<(), FileError> {
-    let held = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0))?;
-    if held { Err(FileError::LogHeld) } else { Ok(()) }
-}
-
-/// How closely a file is told from another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Closeness {
-    /// Whether it is the same file. Others may write it.
-    Inode,
-    /// Whether it has the same content too, as far as its size and the time of its last change tell.
-    Content,
-}
-
-/// The file, its log and its index, as the path names them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Identity {
-    closeness: Closeness,
-    file: Trace,
-    log: Option<Trace>,
-    index: Option<Trace>,
-}
-
-impl Identity {
-    /// `None` when there is no file.
-    pub(super) fn of(path: &Path, closeness: Closeness) -> Result<Option<Self>, FileError> {
-        let Some(file) = Trace::of(path, closeness)? else { return Ok(None) };
-        // SQLite follows links before it names what is beside a file.
-        let real = fs::canonicalize(path).map_err(FileError::at(path))?;
-        let companion = |suffix| Trace::of(&beside(&real, suffix), closeness);
-        Ok(Some(Self { closeness, file, log: companion(LOG)?, index: companion(INDEX)? }))
-    }
-
-    /// Whether there is a log beside the file.
-    pub(super) fn has_log(&self) -> bool {
-        self.log.is_some()
-    }
-
-    /// Whether there is an index of the log beside the file.
-    pub(super) fn has_index(&self) -> bool {
-        self.index.is_some()
-    }
-}
-
-/// One file, whatever its name. As long as it is open, no other gets the same device and inode.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Trace {
-    device: u64,
-    inode: u64,
-    content: Option<(u64, Option<SystemTime>)>,
-}
-
-impl Trace {
-    /// The file that the path names now; `None` when there is none.
-    pub(super) fn of(path: &Path, closeness: Closeness) -> Result<Option<Self>, FileError> {
-        match fs::metadata(path) {
-            Ok(file) if file.is_file() => {
-                let content = (closeness == Closeness::Content).then(|| (file.len(), file.modified().ok()));
-                Ok(Some(Self { device: file.dev(), inode: file.ino(), content }))
-            }
-            Ok(_) => Err(FileError::NotAFile(path.into())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(FileError::at(path)(error)),
-        }
-    }
 }

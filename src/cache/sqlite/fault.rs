@@ -1,4 +1,4 @@
-//! Why the file does not serve, and what helps.
+//! Failures of the file, and their remedies.
 
 use std::{
     io,
@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use crate::telemetry::{Trouble, plain};
 
-/// Why the file did not serve.
+/// The reason why the file did not serve.
 #[derive(Debug, Error)]
 pub(in crate::cache) enum FileError {
     #[error("{}{}", meaning(.0), .0)]
@@ -58,6 +58,8 @@ pub(in crate::cache) enum FileError {
     LogHeld,
     #[error("it was closed, since the process ends")]
     Finished,
+    #[error("the work on the file panicked; the panic is in the log")]
+    Aborted,
     /// The last attempt to open it failed with this, and the next one is not due.
     #[error("{cause}")]
     Closed { cause: String, trouble: Trouble },

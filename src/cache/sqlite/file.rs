@@ -1,13 +1,12 @@
 //! The file itself: judged, made, moved aside and replaced, while other processes do the same.
 //!
-//! Whoever opens, judges or replaces the file holds an advisory lock on its folder, so that no process moves away what
+//! A process that opens, judges or replaces the file locks its folder (advisory), so that none moves away a file that
 //! another has just made. The folder is locked, not a file beside: that could itself be deleted along with the cache.
 //!
 //! Nothing here opens the file but SQLite: when any other handle of this process is closed, POSIX drops the locks that
 //! SQLite holds on the file.
 
 use std::{
-    ffi::OsString,
     fs::{self, TryLockError},
     io,
     path::{Path, PathBuf},
@@ -19,29 +18,29 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use rustix::process::{Flock, FlockType, fcntl_getlk};
 
 use super::{
-    connections::{Closeness, Purpose, Trace, checkpoint},
     fault::FileError,
+    identity::{Closeness, INDEX, LOG, Trace, beside},
 };
 use crate::telemetry;
 
 /// The size of the pages of a new file.
 pub(super) const PAGE_BYTES: u32 = 4096;
 
-/// How long the lock of another process is waited for. The cache's own limits are about as long, and it tries again.
+/// The timeout for the lock of another process. The cache's own timeouts are about as long, and it retries.
 pub(super) const BUSY: Duration = Duration::from_secs(1);
 
-/// How long another process may take to open or replace the file before this one leaves it to a later operation, and
-/// how often it looks.
+/// The timeout for another process that opens or replaces the file, after which this one leaves it to a later
+/// operation, and the interval at which it looks.
 const GUARD_WAIT: Duration = Duration::from_millis(500);
 const GUARD_LOOK: Duration = Duration::from_millis(2);
 
-/// What the log of SQLite is cut to whenever it starts over.
+/// The size that the log of SQLite is cut to whenever it starts over.
 const LOG_BYTES: u32 = 16 * 1024 * 1024;
 
 /// Marks a file as a cache of ours: "phip" in ASCII.
 const APPLICATION: i64 = 0x7068_6970;
 
-/// All that a cache holds, as SQLite repeats it: the text tells a cache from what only looks like it.
+/// All that a cache holds, as SQLite repeats it: the text tells a cache from a file that only looks like one.
 const TABLES: [&str; 4] = [
     "CREATE TABLE entry (name TEXT NOT NULL UNIQUE, value BLOB NOT NULL, pinned INTEGER NOT NULL)",
     "CREATE TABLE mark (name TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID",
@@ -52,26 +51,36 @@ const TABLES: [&str; 4] = [
 /// Every cache has the first two of its tables; an older one may lack any of the others.
 const ALWAYS_THERE: usize = 2;
 
-/// What SQLite puts beside a file, after its name.
-pub(super) const LOG: &str = "-wal";
-pub(super) const INDEX: &str = "-shm";
+/// All that SQLite may put beside a file.
 const COMPANIONS: [&str; 3] = [LOG, INDEX, "-journal"];
 
 /// The byte of the index that everyone who uses it holds a lock on.
 const INDEX_IN_USE: u64 = 128;
 
-/// How closely a file is looked at before it is used.
+/// The purpose that the file is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To use it. It is made when it is not there. When its path is the default one, so is its folder, and garbage is
+    /// moved aside.
+    Serve { is_default: bool },
+    /// To remove entries from it. It is never made or replaced.
+    Repair,
+    /// To read it. Nothing is changed.
+    Inspect,
+}
+
+/// The depth of the look at a file before it is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scrutiny {
-    /// At what it claims to be, so that a start is quick.
+    /// Its claim to be a cache, so that a start is quick.
     Claim,
-    /// At all of it, after work on it failed.
+    /// All of it, after work on it failed.
     Whole,
 }
 
-/// Where the file is, or will be.
+/// The place of a file, which may not exist yet.
 pub(super) struct Place {
-    /// Without links, as SQLite has it. What is moved and locked is where the file is.
+    /// Without links, as SQLite has it: the file is moved and locked where it is.
     file: PathBuf,
     /// The path as the operator gave it.
     given: PathBuf,
@@ -165,7 +174,7 @@ impl Place {
         }
     }
 
-    /// Deletes what is left of a file that was deleted or emptied while it was in use. A log without its file holds
+    /// Deletes the remains of a file that was deleted or emptied while it was in use. A log without its file holds
     /// nothing, and a new file of that name must not share its index with those who still use the old one.
     fn clear_remains(&self) -> Result<(), FileError> {
         if !self.is_empty() || !COMPANIONS.iter().any(|companion| beside(&self.file, companion).exists()) {
@@ -177,8 +186,8 @@ impl Place {
         })
     }
 
-    /// Fails when somebody deleted the log alone while others use it. Whoever opens the file then would share their
-    /// index, which tells of a log that has no name any more; they save what is in it as soon as they notice.
+    /// Fails when the log alone was deleted while other processes use it. A process that opened the file then would
+    /// share their index, which belongs to a log without a name; they save its content as soon as they notice.
     fn check_log(&self) -> Result<(), FileError> {
         let (log, index) = (beside(&self.file, LOG), beside(&self.file, INDEX));
         if log.exists() || !index.exists() {
@@ -194,7 +203,7 @@ impl Place {
         }
     }
 
-    /// Gives what is beside the file the permissions of the file, as SQLite does when it makes them: a log that was made
+    /// Gives the files beside it the permissions of the file, as SQLite does when it makes them: a log that was made
     /// beside a file that could not be written can't be written either, and stays when the file can be.
     fn share_permissions(&self) {
         let Ok(file) = fs::metadata(&self.file) else { return };
@@ -223,7 +232,7 @@ impl Place {
         Ok(())
     }
 
-    /// Opens what is there if it is a cache or nothing yet; nothing is changed before that is known.
+    /// Opens the file if it is a cache or empty; nothing is changed before that is known.
     fn connect(&self, scrutiny: Scrutiny, purpose: Purpose) -> Result<Connection, FileError> {
         let is_made = matches!(purpose, Purpose::Serve { .. });
         // The path is absolute, so that it is not taken for a URI.
@@ -258,14 +267,7 @@ pub(super) fn unless_missing(outcome: io::Result<()>) -> io::Result<()> {
     outcome.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }
 
-/// The path with something after its name.
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    name.into()
-}
-
-/// What is in a file that this program may use.
+/// The content of a file that this program may use.
 pub(super) enum Content {
     Nothing,
     /// A cache, and the tables that it lacks because it is an older one.
@@ -274,7 +276,7 @@ pub(super) enum Content {
     },
 }
 
-/// Tells what is in the file; an error says what else. Older caches bear no mark of their program either.
+/// Tells the content of the file; an error names any other content. Older caches bear no mark of their program either.
 pub(super) fn content(connection: &Connection, path: &Path) -> Result<Content, FileError> {
     let foreign = |why| FileError::Foreign { path: path.into(), why };
     let application = connection.pragma_query_value(None, "application_id", |row| row.get::<_, i64>(0))?;
@@ -303,7 +305,7 @@ fn add(connection: &mut Connection, tables: &[&str]) -> Result<(), FileError> {
     Ok(change.commit()?)
 }
 
-/// Makes a cache of what is blank.
+/// Makes a cache of a blank file.
 fn create(connection: &mut Connection) -> Result<(), FileError> {
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     // Can only be chosen before the first table; without it a file never shrinks.
@@ -336,4 +338,11 @@ pub(super) fn bound_log(connection: &Connection, limit: u64) -> Result<(), FileE
         return Ok(());
     }
     checkpoint(connection)
+}
+
+/// Brings all that was written from the log into the file, and empties the log. It waits for those who read; when one
+/// does not end, it fails.
+pub(super) fn checkpoint(connection: &Connection) -> Result<(), FileError> {
+    let held = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0))?;
+    if held { Err(FileError::LogHeld) } else { Ok(()) }
 }

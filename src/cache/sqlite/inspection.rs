@@ -8,9 +8,9 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use super::{
-    connections::{Closeness, Identity},
     fault::FileError,
     file::{BUSY, Content, Place, content, examine},
+    identity::{Closeness, Identity},
 };
 
 /// Opens a cache for reading, and examines all of it. The identity tells whether it was changed since.

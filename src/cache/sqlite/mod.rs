@@ -3,6 +3,7 @@
 mod connections;
 mod fault;
 mod file;
+mod identity;
 mod inspection;
 
 use std::{
@@ -22,35 +23,32 @@ use tokio::sync::oneshot;
 
 pub(super) use self::fault::FileError;
 use self::{
-    connections::{Connections, Purpose, Role},
-    file::{PAGE_BYTES, Scrutiny, begin, bound_log},
+    connections::{Connections, Role},
+    file::{PAGE_BYTES, Purpose, Scrutiny, begin, bound_log},
 };
-use super::{
-    Retention,
-    store::{MarkSnapshot, Reading, Record, StoreError, new_generation},
-};
+use super::record::{MarkSnapshot, Reading, Record, Retention, new_generation};
 
-/// How large the file may grow: 256 MiB in pages.
+/// The bound of the file: 256 MiB in pages.
 const MAX_PAGES: u32 = 256 * 1024 * 1024 / PAGE_BYTES;
 
-/// How large the log beside it may be when a write begins: several of the largest writes.
+/// The bound of the log beside it when a write begins: several of the largest writes.
 const MAX_LOG_BYTES: u64 = 64 * 1024 * 1024;
 
 /// One part in 16 of the file, 16 MiB, is for cheap entries: it has room for 156,000 with a name of 21 bytes and a
 /// value of 17.
 const CHEAP_SHARE: u32 = 16;
 
-/// What a cheap entry takes beside its value and twice its name, which is in the table and in the index: its headers,
+/// The bytes of a cheap entry beside its value and twice its name, which is in the table and in the index: its headers,
 /// its position, and its part of what is free in each page. It was measured at 27 bytes after four turns of the ring.
 const CHEAP_OVERHEAD: usize = 48;
 
-/// What a page holds of a large value at least; the rest goes into pointers and the map of pages.
+/// The least bytes of a large value that a page holds; the rest goes into pointers and the map of pages.
 const PAGE_CONTENT: usize = 4000;
 
-/// How many uses are remembered until the next write.
+/// The number of uses that are remembered until the next write.
 const MAX_USES: usize = 4096;
 
-/// How often a thread without work looks whether the file is still the same.
+/// The interval at which an idle thread looks whether the file is still the same.
 const WATCH: Duration = Duration::from_secs(1);
 
 /// A file, by one connection that reads and one that writes: in WAL mode neither waits for the other.
@@ -102,14 +100,14 @@ impl Sqlite {
         })
     }
 
-    pub(super) async fn read(&self, names: Vec<String>) -> Result<Reading, StoreError> {
+    pub(super) async fn read(&self, names: Vec<String>) -> Result<Reading, FileError> {
         let mark = Arc::clone(&self.mark);
         self.reader
             .run(move |connection| {
                 // One transaction, so that the mark and what it vouches for are of one moment.
                 let snapshot = connection.transaction()?;
                 let mark = mark_in(&snapshot, &mark)?;
-                // An older cache has cheap entries among the others; what was written anew counts.
+                // An older cache has cheap entries among the others; one that was written anew counts.
                 let mut value = snapshot.prepare_cached(
                     "SELECT value FROM cheap WHERE name = ?1 UNION ALL SELECT value FROM entry WHERE name = ?1",
                 )?;
@@ -121,7 +119,7 @@ impl Sqlite {
     }
 
     /// Some names that begin with `prefix`, in order, after the name `last`; none at the end.
-    pub(super) async fn names(&self, prefix: String, last: String) -> Result<Vec<String>, StoreError> {
+    pub(super) async fn names(&self, prefix: String, last: String) -> Result<Vec<String>, FileError> {
         const NAMES: &str = "
             SELECT name FROM cheap WHERE name > ?1 AND substr(name, 1, length(?2)) = ?2
             UNION SELECT name FROM entry WHERE name > ?1 AND substr(name, 1, length(?2)) = ?2
@@ -134,7 +132,7 @@ impl Sqlite {
             .await
     }
 
-    pub(super) async fn remove(&self, names: Vec<String>) -> Result<(), StoreError> {
+    pub(super) async fn remove(&self, names: Vec<String>) -> Result<(), FileError> {
         self.writer
             .run(move |connection| {
                 let change = begin(connection)?;
@@ -147,22 +145,22 @@ impl Sqlite {
             .await
     }
 
-    pub(super) async fn write(&self, records: Vec<Record>) -> Result<(), StoreError> {
+    pub(super) async fn write(&self, records: Vec<Record>) -> Result<(), FileError> {
         self.insert_after(records, |_| Ok(())).await
     }
 
     /// Writes records that a mark is to vouch for. Sees to it that there is a generation, and gives it.
-    pub(super) async fn write_below_mark(&self, records: Vec<Record>) -> Result<Option<u64>, StoreError> {
+    pub(super) async fn write_below_mark(&self, records: Vec<Record>) -> Result<Option<u64>, FileError> {
         let mark = Arc::clone(&self.mark);
         self.insert_after(records, move |change| begin_generation(change, &mark)).await
     }
 
-    /// Writes records in one transaction with what is done first.
+    /// Runs `first` and writes records, in one transaction.
     async fn insert_after<T: Send + 'static>(
         &self,
         records: Vec<Record>,
         first: impl Fn(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, StoreError> {
+    ) -> Result<T, FileError> {
         let (max_pages, max_log_bytes) = (self.max_pages, self.max_log_bytes);
         let uses = self.uses.clone();
         self.writer
@@ -179,7 +177,7 @@ impl Sqlite {
             .await
     }
 
-    pub(super) async fn raise(&self, mark: u32, generation: u64) -> Result<bool, StoreError> {
+    pub(super) async fn raise(&self, mark: u32, generation: u64) -> Result<bool, FileError> {
         const RAISE: &str = "
             INSERT INTO mark (name, n) SELECT ?1, ?2 WHERE (SELECT n FROM mark WHERE name = ?3) = ?4
             ON CONFLICT DO UPDATE SET n = max(n, excluded.n)";
@@ -195,7 +193,7 @@ impl Sqlite {
             .await
     }
 
-    pub(super) async fn touch(&self) -> Result<(), StoreError> {
+    pub(super) async fn touch(&self) -> Result<(), FileError> {
         self.writer
             .run(move |connection| {
                 let change = begin(connection)?;
@@ -211,7 +209,7 @@ impl Sqlite {
     }
 
     /// Closes the file, with all that was written in it and, when no other process uses it, nothing beside it.
-    pub(super) async fn close(&self) -> Result<(), StoreError> {
+    pub(super) async fn close(&self) -> Result<(), FileError> {
         let uses = self.uses.clone();
         let last_work = move |connection: &mut Connection| {
             let change = begin(connection)?;
@@ -222,8 +220,8 @@ impl Sqlite {
     }
 }
 
-/// Names of entries that were used since the last write. It is a hint: what does not fit is left out, and what is not
-/// stored in the end is lost.
+/// Names of entries that were used since the last write. It is a hint: names that do not fit are left out, and those
+/// that are not stored in the end are lost.
 #[derive(Clone, Default)]
 struct Uses(Arc<Mutex<HashSet<String>>>);
 
@@ -280,28 +278,28 @@ impl Blocking {
     async fn run<T: Send + 'static>(
         &self,
         work: impl Fn(&mut Connection) -> Result<T, FileError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        Ok(self.with_connections(move |connections, role| connections.run(role, work)).await??)
+    ) -> Result<T, FileError> {
+        self.with_connections(move |connections, role| connections.run(role, work)).await?
     }
 
     /// The same for work on all of the connections.
     async fn with_connections<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connections, Role) -> T + Send + 'static,
-    ) -> Result<T, StoreError> {
+    ) -> Result<T, FileError> {
         let (done, result) = oneshot::channel();
         let job = move |connections: &Connections, role: Role| {
             if !done.is_closed() {
-                // Whoever waited may have gone meanwhile.
+                // The waiter may have gone meanwhile.
                 let _ = done.send(work(connections, role));
             }
         };
-        self.jobs.send(Box::new(job)).map_err(|_| StoreError::Aborted)?;
-        result.await.map_err(|_| StoreError::Aborted)
+        self.jobs.send(Box::new(job)).map_err(|_| FileError::Aborted)?;
+        result.await.map_err(|_| FileError::Aborted)
     }
 }
 
-/// A stored value, whatever its type: what is not what it should be fails its proof and is written anew.
+/// A stored value, whatever its type: a wrong one fails its proof and is written anew.
 fn bytes_of(value: ValueRef<'_>) -> Vec<u8> {
     match value {
         ValueRef::Blob(bytes) | ValueRef::Text(bytes) => bytes.to_vec(),
@@ -351,8 +349,8 @@ fn mark_of(value: ValueRef<'_>) -> Option<u32> {
 /// Deletes entries until `records` fit below `max_pages`, which SQLite then holds to: of the cheap ones the oldest that
 /// are beyond their share, and of the others, which never get into that share, those that are neither pinned nor used.
 ///
-/// What is deleted leaves free pages, which the next entries take: a file within the bound needs no shrinking. One
-/// that was larger before, of another version, is shrunk here, in the same transaction.
+/// Deleted entries leave free pages, which the next ones take: a file within the bound needs no shrinking. One that was
+/// larger before, of another version, is shrunk here, in the same transaction.
 fn make_room(change: &Transaction<'_>, records: &[Record], max_pages: u32) -> rusqlite::Result<()> {
     let unused = make_room_for_cheap(change, records, max_pages / CHEAP_SHARE)?;
     // Pages for the remainder of each, its row and its place in the index.
@@ -394,12 +392,12 @@ fn is_cheap(record: &Record) -> bool {
     record.retention == Retention::Cheap
 }
 
-/// What a cheap entry takes in the file, at most.
+/// The most bytes that a cheap entry takes in the file.
 fn cheap_bytes(record: &Record) -> i64 {
     (CHEAP_OVERHEAD + 2 * record.name.len() + record.bytes.len()).try_into().unwrap_or(i64::MAX)
 }
 
-/// Makes room of about so many pages among the entries that are not pinned: those that were not used since they were
+/// Makes room of about `pages` pages among the entries that are not pinned: those that were not used since they were
 /// last looked at are deleted, one at least. False when there are none.
 ///
 /// It is the second-chance algorithm (CLOCK): entries stand in the order of their row numbers. The first is deleted,
@@ -1029,7 +1027,7 @@ mod tests {
         let (_folder, path) = place();
         let file = opened(&path);
         let outcome = file.writer.run::<()>(|_| panic!("on purpose")).await;
-        assert!(matches!(outcome, Err(StoreError::Aborted)));
+        assert!(matches!(outcome, Err(FileError::Aborted)));
         works_on_a_new_file(&file).await;
     }
 }

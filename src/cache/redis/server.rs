@@ -1,4 +1,4 @@
-//! How Redis is reached: one server, a cluster, or the server that sentinels name.
+//! The ways to reach Redis: one server, a cluster, or the server that sentinels name.
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
@@ -18,23 +18,21 @@ use tokio_rustls::TlsConnector;
 use super::{
     dial::{CONNECT, Link, Target, dial, trust_cluster_by},
     fault::{self, Fault, code_of},
-    location::LocationError,
-    trust::Access,
     url::{Form, Login, Place, Url, UrlError},
 };
 use crate::telemetry::Trouble;
 
-/// How long it may take to find the server: nodes or sentinels may be dead, and are tried at once.
+/// The timeout for finding the server: nodes or sentinels may be dead, and are tried concurrently.
 const FIND: Duration = Duration::from_secs(5);
 
-/// A command of a cluster whose slot moves is sent again so often, after a while of at most so many milliseconds.
+/// The retries of a command of a cluster whose slot moves, and the longest delay before one, in milliseconds.
 const RETRIES: u32 = 2;
 const RETRY_MS: u64 = 20;
 
-/// How many names a server looks at in one step of a scan.
+/// The number of names that a server looks at in one step of a scan.
 const SCANNED: u32 = 1_000;
 
-/// Where Redis is, and how it is reached. A clone is the same.
+/// The address of Redis, and the means to reach it. A clone is the same.
 #[derive(Clone)]
 pub struct Server {
     url: Arc<Url>,
@@ -51,22 +49,11 @@ pub(super) enum Way {
 }
 
 impl Server {
-    /// The server of a URL, reached with `access`.
+    /// The server of a URL; a secure one is reached by `tls`.
     ///
     /// # Errors
-    /// What to write instead. It never repeats the URL, which may hold a password.
-    pub(super) fn new(url: &str, access: &Access) -> Result<Self, LocationError> {
-        let mut url = Url::new(url)?;
-        if access.names_certificates() && !url.is_secure {
-            return Err(LocationError::Plain);
-        }
-        if access.password.is_some() {
-            url.login.password.clone_from(&access.password);
-        }
-        if url.login.user.is_some() && url.login.password.is_none() {
-            return Err(UrlError::Password.into());
-        }
-        let tls = url.is_secure.then(|| access.connector()).transpose()?;
+    /// When the URL can't be right. The error never repeats it, since it may hold a password.
+    pub(in crate::cache) fn new(url: Url, tls: Option<TlsConnector>) -> Result<Self, UrlError> {
         let cluster = (url.form == Form::Cluster).then(|| cluster_of(&url)).transpose()?.map(Box::new);
         if cluster.is_some() {
             trust_cluster_by(tls.clone());
@@ -74,7 +61,7 @@ impl Server {
         Ok(Self { url: Arc::new(url), tls, cluster })
     }
 
-    /// Connects. Where the server is, is asked at each attempt.
+    /// Connects. Each attempt looks up the server anew.
     pub(super) async fn connect(&self) -> RedisResult<Way> {
         let way = async {
             match (&self.url.places[..], &self.cluster) {
@@ -112,8 +99,8 @@ impl Server {
         }
     }
 
-    /// Where a sentinel says that the primary is. One that asks for a password, and has none of its own in the URL, is
-    /// shown that of the server.
+    /// The address of the primary, as a sentinel gives it. One that asks for a password, and has none of its own in the
+    /// URL, is shown that of the server.
     async fn address_by(&self, sentinel: &Place) -> RedisResult<Place> {
         let (own, name) = (&self.url.sentinel_login, &self.url.primary);
         let has_own = own.password.is_some();
@@ -141,7 +128,7 @@ async fn any_of<T>(attempts: impl Iterator<Item = impl Future<Output = RedisResu
     while let Some(outcome) = attempts.next().await {
         match outcome {
             Ok(found) => return Ok(found),
-            // One that is away may come back; what another says may have to be mended.
+            // One that is away may come back; the error of another may need an operator.
             Err(error) if worst.is_none() || fault::trouble(&error) != Trouble::Broken => worst = Some(error),
             Err(_) => {}
         }
@@ -149,8 +136,8 @@ async fn any_of<T>(attempts: impl Iterator<Item = impl Future<Output = RedisResu
     Err(worst.unwrap_or_else(|| Fault::Closed.into()))
 }
 
-/// The client of a cluster. How its connections are made is no concern of the library's.
-fn cluster_of(url: &Url) -> Result<ClusterClient, LocationError> {
+/// The client of a cluster. Its connections are made by `dial`, not by the library.
+fn cluster_of(url: &Url) -> Result<ClusterClient, UrlError> {
     let address = |place: &Place| match place {
         Place::Tcp { host, port } => Some((host.clone(), *port)),
         Place::Socket(_) => None,
@@ -167,7 +154,7 @@ fn cluster_of(url: &Url) -> Result<ClusterClient, LocationError> {
     if let Some(password) = &url.login.password {
         cluster = cluster.password(password.clone());
     }
-    cluster.build().map_err(|_| UrlError::Host.into())
+    cluster.build().map_err(|_| UrlError::Host)
 }
 
 /// The URL without its password.
@@ -250,7 +237,7 @@ impl Way {
     }
 }
 
-/// Where a scan has come to: the number of the node among the primaries, and its own cursor.
+/// The position of a scan: the number of the node among the primaries, and its own cursor.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Cursor {
     node: usize,

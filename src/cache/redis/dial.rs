@@ -1,7 +1,7 @@
 //! Connections to a Redis: made, greeted, and told apart from whatever else may be at an address.
 //!
-//! A server that refuses a connection says why and closes it, at times before it was asked anything, so that nothing but
-//! a broken connection is left for who asked. Here its first bytes are overheard.
+//! A server that refuses a connection says why and closes it, at times before it was asked anything, so that the caller
+//! sees nothing but a broken connection. So its first bytes are overheard here.
 
 use std::{
     collections::HashMap,
@@ -35,13 +35,13 @@ use super::{
     url::{Form, Login, Place},
 };
 
-/// How long an attempt to connect may take, names and passwords included.
+/// The timeout of an attempt to connect, with the resolution of names and the login.
 pub(super) const CONNECT: Duration = Duration::from_secs(1);
 
-/// How much of what a server says first is overheard.
+/// The number of first bytes from a server that are overheard.
 const OVERHEARD: usize = 512;
 
-/// A server, and what it has to be.
+/// A server, and the form that it has to have.
 pub(super) struct Target<'a> {
     pub(super) place: &'a Place,
     pub(super) tls: Option<&'a TlsConnector>,
@@ -254,7 +254,7 @@ impl Connect for Link {
 struct Overheard<S> {
     stream: S,
     heard: Arc<Mutex<Heard>>,
-    /// How much is still to be kept.
+    /// The number of bytes that are still to be kept.
     left: usize,
 }
 
@@ -294,7 +294,7 @@ impl<S: AsyncRead + Unpin> Overheard<S> {
         (Self { stream, heard: Arc::clone(&heard), left: OVERHEARD }, heard)
     }
 
-    /// Hears what has come already: whoever can't write any more does not read either.
+    /// Hears the bytes that have come already: after a failed write nobody reads them.
     fn listen(&mut self, context: &mut Context<'_>) {
         let mut room = [0; OVERHEARD];
         let _ = Pin::new(self).poll_read(context, &mut ReadBuf::new(&mut room));

@@ -1,5 +1,13 @@
 //! The shared tier in Redis 6.2 or later, one server or a cluster, with plain commands alone: MGET, SET, ZADD GT, ZSCORE, PING.
 
+mod dial;
+mod fault;
+mod line;
+mod server;
+mod survey;
+mod trust;
+mod url;
+
 use std::{
     sync::{
         Arc,
@@ -11,12 +19,18 @@ use std::{
 use redis::{ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, Value};
 use tokio::time::sleep;
 
-use super::{
-    fault::code_of,
-    line::Line,
-    server::{Server, Way},
-    store::{LARGE_BYTES, MarkSnapshot, Reading, Record, StoreError, Written, new_generation},
+pub(super) use self::{
+    fault::{code_of, told, trouble},
+    server::Server,
+    survey::{Found, Scan, is_of_another_type},
+    url::{Url, is_known},
 };
+use self::{line::Line, server::Way};
+pub use self::{
+    trust::{Access, AccessError},
+    url::UrlError,
+};
+use super::record::{LARGE_BYTES, MarkSnapshot, Reading, Record, new_generation};
 use crate::telemetry;
 
 /// The members of the mark's sorted set. The score of the first is the generation of the store. The score of the second
@@ -28,10 +42,10 @@ const MARK: &str = "mark";
 /// A mark is below 2^17. A score holds 53 bits exactly, so that 36 are left for the generation.
 const MARK_BITS: u32 = 17;
 
-/// How long to wait, when the connection was lost before the question about memory was answered, until it is asked again.
+/// The delay before INFO is retried, when the connection was lost before the answer.
 const ADVICE_PACE: Duration = Duration::from_secs(1);
 
-/// Redis, by one line for what is small and one for what would hold it up.
+/// Redis, by one supervised connection for small values and one for large ones, which would delay them.
 #[derive(Clone)]
 pub(super) struct Redis {
     small: Line,
@@ -51,8 +65,8 @@ impl Redis {
     /// The mark is read before the entries and again after them, and the lower is taken: it only ever rises, so that
     /// no digit that was damaged on its way makes it vouch for more than it does.
     ///
-    /// When no entry is wanted, the same commands are sent, so that who may do that may do the rest.
-    pub(super) async fn read(&self, names: &[String], bytes: usize) -> Result<Reading, StoreError> {
+    /// When no entry is wanted, the same commands are sent, so that a user who may send them may do the rest.
+    pub(super) async fn read(&self, names: &[String], bytes: usize) -> RedisResult<Reading> {
         let mut commands = Pipeline::new();
         commands.zscore(&*self.mark, GENERATION).zscore(&*self.mark, MARK);
         if names.is_empty() {
@@ -67,10 +81,19 @@ impl Redis {
         if reading.as_ref().is_err_and(|error| code_of(error).is_none()) {
             line.distrust();
         }
-        Ok(reading?)
+        reading
     }
 
-    pub(super) async fn write(&self, records: &[Record], begins_mark: bool) -> Result<Written, StoreError> {
+    /// Gives the generation of the store, if it was asked for, and the names of the records that were refused, with the
+    /// reasons.
+    ///
+    /// # Errors
+    /// When nothing was written.
+    pub(super) async fn write(
+        &self,
+        records: &[Record],
+        begins_mark: bool,
+    ) -> RedisResult<(Option<u64>, Vec<(String, RedisError)>)> {
         let (mut commands, new) = (Pipeline::new(), new_generation() >> MARK_BITS);
         if begins_mark {
             commands.cmd("ZADD").arg(&*self.mark).arg("NX").arg(new).arg(GENERATION);
@@ -80,29 +103,28 @@ impl Redis {
             commands.set(&record.name, &*record.bytes);
         }
         let mut answers = self.change(commands, records.iter().map(Record::cost).sum()).await?.into_iter();
-        let mut written = Written::default();
+        let mut generation = None;
         if begins_mark {
             let begun = answers.next().unwrap_or(Ok(Value::Nil));
-            let generation = answers.next().unwrap_or(Ok(Value::Nil));
+            let asked = answers.next().unwrap_or(Ok(Value::Nil));
             // A cluster may answer the second question first.
             let is_new = matches!(begun, Ok(Value::Int(1)));
-            written.generation = if is_new { Some(new) } else { self.number_in(begun.and(generation))? };
+            generation = if is_new { Some(new) } else { self.number_in(begun.and(asked))? };
         }
         let outcomes = records.iter().zip(answers);
-        let refusal =
-            |(record, answer): (&Record, RedisResult<Value>)| Some((record.name.clone(), answer.err()?.into()));
-        written.refused = outcomes.filter_map(refusal).collect();
-        if !records.is_empty() && written.refused.len() == records.len() {
-            return Err(written.refused.swap_remove(0).1);
+        let refused = outcomes.filter_map(|(record, answer)| Some((record.name.clone(), answer.err()?)));
+        let mut refused: Vec<(String, RedisError)> = refused.collect();
+        if !records.is_empty() && refused.len() == records.len() {
+            return Err(refused.swap_remove(0).1);
         }
-        Ok(written)
+        Ok((generation, refused))
     }
 
     /// The generation is read after the mark was raised under it: if it is still the same, nothing was lost before.
     ///
     /// A mark that was decided before the store was emptied, and came after that, may be of a greater generation than the
     /// present one, and would never be raised: then a greater generation is begun, with a ladder that is written anew.
-    pub(super) async fn raise(&self, mark: u32, generation: u64) -> Result<bool, StoreError> {
+    pub(super) async fn raise(&self, mark: u32, generation: u64) -> RedisResult<bool> {
         let mut commands = Pipeline::new();
         commands.cmd("ZADD").arg(&*self.mark).arg("GT").arg(score_of(generation, mark)).arg(MARK);
         commands.zscore(&*self.mark, GENERATION).zscore(&*self.mark, MARK);
@@ -121,16 +143,15 @@ impl Redis {
     }
 
     /// The generation rises to 0, if there is one.
-    pub(super) async fn touch(&self) -> Result<(), StoreError> {
+    pub(super) async fn touch(&self) -> RedisResult<()> {
         let mut commands = Pipeline::new();
         commands.cmd("ZADD").arg(&*self.mark).arg("XX").arg("GT").arg(0).arg(GENERATION);
         let answers = self.change(commands, 0).await?;
-        answers.into_iter().try_for_each(|answer| self.number_in(answer.map(|_| Value::Nil)).map(drop))?;
-        Ok(())
+        answers.into_iter().try_for_each(|answer| self.number_in(answer.map(|_| Value::Nil)).map(drop))
     }
 
     /// Sends commands of `bytes` bytes that change something.
-    async fn change(&self, mut commands: Pipeline, bytes: usize) -> Result<Vec<RedisResult<Value>>, StoreError> {
+    async fn change(&self, mut commands: Pipeline, bytes: usize) -> RedisResult<Vec<RedisResult<Value>>> {
         let line = self.line(bytes);
         let answers = line.ask(commands.ignore_errors(), bytes).await?;
         let is_replica = |answer: &RedisResult<Value>| {
@@ -168,7 +189,7 @@ impl Redis {
         }
     }
 
-    /// Whether the key of the mark holds something else, which is told once: then there is no mark.
+    /// Whether the key of the mark holds something else, which is logged once: then there is no mark.
     fn is_taken(&self, error: &RedisError) -> bool {
         let is_taken = code_of(error).as_deref() == Some("WRONGTYPE");
         if is_taken && !self.mark_is_taken.swap(true, Ordering::Relaxed) {
@@ -178,11 +199,11 @@ impl Redis {
     }
 }
 
-/// The mark, by a way of its own.
+/// The mark, read by a connection of the caller.
 ///
 /// # Errors
 /// When the server does not answer, or the key holds something else.
-pub(super) async fn mark_by(way: &mut Way, key: &str) -> RedisResult<Option<u32>> {
+async fn mark_by(way: &mut Way, key: &str) -> RedisResult<Option<u32>> {
     let mut commands = Pipeline::new();
     commands.zscore(key, GENERATION).zscore(key, MARK);
     let answers = way.ask(commands.ignore_errors()).await?;
@@ -213,7 +234,7 @@ fn mark_under(generation: Option<u64>, score: Option<u64>) -> Option<u32> {
     u32::try_from(score & ((1 << MARK_BITS) - 1)).ok()
 }
 
-/// Asks the server, as soon as it can be reached, whether nothing bounds its memory, and logs it once. A server that
+/// Asks the server, as soon as it can be reached, whether its memory has no limit, and logs that once. A server that
 /// denies the right to ask has answered too, and nothing is logged.
 async fn advise(line: Line) {
     let mut commands = Pipeline::new();

@@ -1,4 +1,4 @@
-//! A line to a Redis server: one connection at a time, replaced when it breaks or falls silent.
+//! A *line* is a supervised connection to a Redis server, replaced when it breaks or stops answering.
 
 use std::{mem, pin::pin, sync::Arc, time::Duration};
 
@@ -14,18 +14,18 @@ use super::{
 };
 use crate::telemetry;
 
-/// Between attempts to connect.
+/// The first and the longest delay between attempts to connect.
 const DELAYS: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(250)];
 
-/// When a connection that has not answered is suspected, at the latest, and how long it may then take to answer a PING:
-/// beyond every budget. What is under way may be before it, at no less than 4 MiB a second.
+/// The timeout after which a connection that has not answered is suspected, and that of the PING that it then has to
+/// answer: beyond every budget. Bytes that are under way may come first, at no less than 4 MiB a second.
 const SILENCE: Duration = Duration::from_millis(500);
 const BYTES_PER_MS: usize = 4 * 1024;
 
-/// On a network that is slower than that, as much patience leads to the end of what was sent in vain before.
+/// The largest factor of the timeout: on a slower network, it outlasts the bytes that were sent in vain before.
 const MOST_PATIENCE: u32 = 16;
 
-/// How often a connection that works is renewed, to learn where the server's name leads now.
+/// The shortest time between renewals of a working connection, which look up the server's name again.
 const RENEWAL: Duration = Duration::from_secs(2);
 
 /// A line. A clone is the same line.
@@ -63,9 +63,9 @@ struct Connection {
     way: Way,
 }
 
-/// What users of a connection have to say of it.
+/// A complaint of a user of a connection.
 enum Concern {
-    /// It did not answer while somebody waited, with so many bytes under way.
+    /// It did not answer while somebody waited, with this many bytes under way.
     Silent(usize),
     /// It works, but leads to a server that may no longer be the right one.
     Stale,
@@ -81,11 +81,11 @@ impl Line {
         Self { state, concerns }
     }
 
-    /// Sends commands of about so many bytes, with their answers, in one round trip, and gives the answer to each,
-    /// errors included. When the connection turns out to be broken they are sent once more on the next one: all that
-    /// phipi sends may be repeated.
+    /// Sends commands of about `bytes` bytes, with their answers, in one round trip, and gives the answer to each,
+    /// errors included. When the connection turns out to be broken they are retried once on the next one: all of
+    /// phipi's commands are idempotent.
     ///
-    /// It waits without a bound: whoever asks has a budget.
+    /// It has no timeout: the caller has a budget.
     pub(super) async fn ask(&self, commands: &Pipeline, bytes: usize) -> RedisResult<Vec<RedisResult<Value>>> {
         let connection = self.connection(None).await?;
         let number = connection.number;
@@ -142,7 +142,7 @@ impl Line {
         answers
     }
 
-    /// Has the connection examined, which did not answer in time with so many bytes under way.
+    /// Has the connection examined, which did not answer in time with this many bytes under way.
     fn suspect(&self, bytes: usize) {
         // When there is a concern already, it is looked into.
         let _ = self.concerns.try_send(Concern::Silent(bytes));
@@ -164,7 +164,7 @@ impl Line {
     }
 }
 
-/// Somebody who waits for answers. Who goes away without them makes the connection suspect.
+/// A waiter for answers. One that is dropped without them makes the connection suspect.
 struct Waiting<'a> {
     line: &'a Line,
     bytes: usize,
@@ -201,7 +201,7 @@ struct Supervisor {
     state: Arc<watch::Sender<State>>,
     concerns: mpsc::Receiver<Concern>,
     number: u64,
-    /// By how much more silence is borne, the more connections in a row were given up for it.
+    /// The factor of the timeout: it doubles with each connection in a row that was given up.
     patience: u32,
 }
 
@@ -223,7 +223,7 @@ impl Supervisor {
         }
     }
 
-    /// Connects. Where the server is, is asked at each attempt.
+    /// Connects. Each attempt looks up the server anew.
     async fn connect(&mut self) -> RedisResult<Connection> {
         let way = self.server.connect().await?;
         self.number += 1;
@@ -288,7 +288,7 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
-    use crate::cache::trust::Access;
+    use crate::cache::redis::Url;
 
     const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -307,7 +307,7 @@ mod tests {
                 stream.write_all(answer.as_bytes()).unwrap();
             }
         });
-        let way = Server::new(&url, &Access::default()).unwrap().connect().await.unwrap();
+        let way = Server::new(Url::new(&url).unwrap(), None).unwrap().connect().await.unwrap();
         Connection { number, oldest, way }
     }
 

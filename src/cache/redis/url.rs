@@ -11,7 +11,7 @@ use thiserror::Error;
 const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
 
-/// A URL that can't be right, with what would be.
+/// A URL that can't be right, with the form that would be.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum UrlError {
     /// A character in the user or the password means something else.
@@ -54,7 +54,7 @@ pub enum UrlError {
     /// A database of a cluster.
     #[error("a cluster has no numbered databases: write redis-cluster://HOST:PORT,HOST:PORT")]
     ClusterDatabase,
-    /// Sentinels, and not whom they are to name.
+    /// Sentinels without the name of a primary.
     #[error("name the primary that the sentinels watch: write redis-sentinel://HOST:PORT,HOST:PORT/NAME/DB")]
     Primary,
     /// Several addresses of one server.
@@ -106,10 +106,10 @@ pub(super) struct Login {
 
 /// A URL, taken apart.
 #[derive(Clone)]
-pub(super) struct Url {
+pub(in crate::cache) struct Url {
     scheme: String,
     pub(super) form: Form,
-    pub(super) is_secure: bool,
+    pub(in crate::cache) is_secure: bool,
     /// At least one.
     pub(super) places: Vec<Place>,
     pub(super) login: Login,
@@ -121,7 +121,7 @@ pub(super) struct Url {
 }
 
 /// Whether a text has one of the schemes that are known here.
-pub(super) fn is_known(text: &str) -> bool {
+pub(in crate::cache) fn is_known(text: &str) -> bool {
     text.split_once("://").is_some_and(|(scheme, _)| form_of(scheme).is_some())
 }
 
@@ -150,7 +150,7 @@ impl Url {
     }
 
     /// Reads a URL of a known scheme.
-    pub(super) fn new(text: &str) -> Result<Self, UrlError> {
+    pub(in crate::cache) fn new(text: &str) -> Result<Self, UrlError> {
         let (scheme, rest) = text.split_once("://").unwrap_or((text, ""));
         let (form, is_secure) = form_of(scheme).ok_or(UrlError::Host)?;
         let mut url = Self {
@@ -169,6 +169,18 @@ impl Url {
             url.read_hosts(rest)?;
         }
         Ok(url)
+    }
+
+    /// Takes a password, if there is one, in place of its own.
+    ///
+    /// # Errors
+    /// When there is a user, and no password.
+    pub(in crate::cache) fn with_password(mut self, password: Option<String>) -> Result<Self, UrlError> {
+        self.login.password = password.or(self.login.password);
+        if self.login.user.is_some() && self.login.password.is_none() {
+            return Err(UrlError::Password);
+        }
+        Ok(self)
     }
 
     /// Reads the rest of the URL of a socket: `/PATH?db=…&user=…&pass=…`.

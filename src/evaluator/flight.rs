@@ -1,8 +1,8 @@
-//! Flights: one evaluation per key in a process, however many ask.
+//! Flights (single-flight): one evaluation per key in a process, however many requests ask.
 //!
-//! Who asks first leads; who asks while the flight is in the air joins it. A flight is flown by a task of its own, so
-//! a client that goes away takes nothing from the others. A flight that is lost (its task panicked or was dropped)
-//! releases all who wait, and the next who asks leads anew.
+//! The first request leads; another one that comes while the flight is in the air joins it. A flight is flown by a task
+//! of its own, so a client that goes away takes nothing from the others. A flight that is lost (its task panicked or
+//! was dropped) releases all waiters, and the next request leads anew.
 
 use std::{
     collections::HashMap,
@@ -13,38 +13,37 @@ use std::{
 use tokio::sync::watch;
 
 /// Everything in the air. `K` tells flights apart, `V` is what they bring.
-pub struct Flights<K, V> {
+pub(super) struct Flights<K, V> {
     aloft: Mutex<HashMap<K, watch::Receiver<Option<V>>>>,
 }
 
-/// A place on a flight, for whoever waits for it.
-pub struct Ticket<V>(watch::Receiver<Option<V>>);
+/// A place on a flight, for a waiter.
+pub(super) struct Ticket<V>(watch::Receiver<Option<V>>);
 
 /// A flight that was lost before it landed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lost;
+pub(super) struct Lost;
 
-/// Who boards has tickets for all that was asked, and leads what was not in the air.
-pub type Boarding<K, V> = (Vec<(K, Ticket<V>)>, Lead<K, V>);
+/// Tickets for all keys that were asked for, and the lead of those that were not in the air.
+pub(super) type Boarding<K, V> = (Vec<(K, Ticket<V>)>, Lead<K, V>);
 
 /// The flights that one asker leads. Those that have not landed when it is dropped are lost.
-pub struct Lead<K: Eq + Hash, V> {
+pub(super) struct Lead<K: Eq + Hash, V> {
     flights: Arc<Flights<K, V>>,
     leading: HashMap<K, watch::Sender<Option<V>>>,
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> Flights<K, V> {
     /// Nothing in the air.
-    #[must_use]
-    pub fn new() -> Arc<Self> {
+    pub(super) fn new() -> Arc<Self> {
         Arc::new(Self { aloft: Mutex::default() })
     }
 
     /// Gives a ticket for every key, and the lead of those that were not in the air.
     ///
-    /// `landed` is asked under the lock for what came down since the asker looked it up, so that it is not evaluated
-    /// again: whoever leads makes its value visible to `landed` before it lands it here.
-    pub fn board(
+    /// `landed` is asked under the lock for values that landed since the lookup, so that they are not evaluated again:
+    /// a leader makes its value visible to `landed` before it lands it here.
+    pub(super) fn board(
         self: &Arc<Self>,
         keys: impl IntoIterator<Item = K>,
         landed: impl Fn(&K) -> Option<V>,
@@ -78,8 +77,7 @@ impl<K, V> Flights<K, V> {
 
 impl<V: Clone> Ticket<V> {
     /// Whether the flight has landed already.
-    #[must_use]
-    pub fn has_landed(&self) -> bool {
+    pub(super) fn has_landed(&self) -> bool {
         self.0.borrow().is_some()
     }
 
@@ -87,26 +85,25 @@ impl<V: Clone> Ticket<V> {
     ///
     /// # Errors
     /// [`Lost`] when it will never land.
-    pub async fn arrival(mut self) -> Result<V, Lost> {
+    pub(super) async fn arrival(mut self) -> Result<V, Lost> {
         let value = self.0.wait_for(Option::is_some).await.map_err(|_| Lost)?;
         value.clone().ok_or(Lost)
     }
 }
 
 impl<K: Eq + Hash, V> Lead<K, V> {
-    /// What there is to evaluate.
-    pub fn keys(&self) -> impl Iterator<Item = &K> {
+    /// The keys to evaluate.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &K> {
         self.leading.keys()
     }
 
-    /// Whether there is anything to evaluate.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
+    /// Whether there is no key to evaluate.
+    pub(super) fn is_empty(&self) -> bool {
         self.leading.is_empty()
     }
 
     /// Brings the value of one key to all who wait for it.
-    pub fn land(&mut self, key: &K, value: V) {
+    pub(super) fn land(&mut self, key: &K, value: V) {
         if let Some(flight) = self.leading.remove(key) {
             self.flights.lock().remove(key);
             flight.send_replace(Some(value));

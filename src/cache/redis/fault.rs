@@ -1,5 +1,5 @@
-//! Why a Redis does not do what it should, in plain words: what it says, and what is seen of a server, or of whatever is
-//! at its address, that does not come to say anything.
+//! The errors of a Redis in plain words: its own answers, and the faults that are seen from outside when a server, or
+//! another program at its address, does not get to answer.
 //!
 //! The words of the client library stay here. Each message is one line, names one thing to do where there is one, and
 //! holds no secret.
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::telemetry::{Trouble, plain};
 
-/// How much of what a stranger says is repeated.
+/// The number of characters of a stranger's words that are repeated.
 const REPEATED: usize = 60;
 
 /// A trouble that is seen from outside, without an answer that tells it.
@@ -95,8 +95,8 @@ impl Fault {
         }
     }
 
-    /// That a server, which the URL takes for one of this form, is of another.
-    /// `scheme` is that of a single server.
+    /// The fault of a server that the URL takes for one of this form, and that is of another. `scheme` is that of a
+    /// single server.
     pub(super) fn of_form(form: Form, mode: &str, scheme: &'static str, place: &Place) -> Option<Self> {
         let address = match place {
             Place::Tcp { .. } => place.to_string(),
@@ -111,7 +111,7 @@ impl Fault {
         }
     }
 
-    /// That a connection could not be made, or was lost.
+    /// The fault behind a connection that could not be made, or was lost.
     pub(super) fn of_connection(error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::ConnectionRefused => Self::Unreachable("nothing listens at its address".into()),
@@ -138,7 +138,7 @@ impl Fault {
         }
     }
 
-    /// The same for what was to speak TLS.
+    /// The same for a server that was to speak TLS.
     pub(super) fn of_stranger_to_tls(heard: &[u8]) -> Self {
         match heard {
             [] => Self::ClosedTls,
@@ -169,7 +169,7 @@ pub(super) fn of(whose: &'static str, place: &Place, error: &RedisError) -> Redi
 }
 
 /// The code of what the server answered, be it to one command or to the first that failed of several.
-pub(super) fn code_of(error: &RedisError) -> Option<String> {
+pub(in crate::cache) fn code_of(error: &RedisError) -> Option<String> {
     answer_in(error).map(|(code, _)| code)
 }
 
@@ -186,7 +186,7 @@ fn inner<E: std::error::Error + 'static>(error: &RedisError) -> Option<&E> {
 }
 
 /// The kind of trouble that an error is.
-pub(super) fn trouble(error: &RedisError) -> Trouble {
+pub(in crate::cache) fn trouble(error: &RedisError) -> Trouble {
     if let Some(fault) = inner::<Fault>(error) {
         return fault.trouble();
     }
@@ -206,7 +206,7 @@ pub(super) fn trouble(error: &RedisError) -> Trouble {
 }
 
 /// An error in plain words, in one line.
-pub(super) fn told(error: &RedisError) -> String {
+pub(in crate::cache) fn told(error: &RedisError) -> String {
     if let Some(fault) = inner::<Fault>(error) {
         return fault.to_string();
     }

@@ -1,4 +1,4 @@
-//! The credentials that a store is shown, and the certificates that it is trusted by.
+//! The credentials for a store, and the certificates to verify it with.
 
 use std::sync::Arc;
 
@@ -63,18 +63,18 @@ pub enum AccessError {
 }
 
 impl Access {
-    /// Whether there is anything to show or to be sure by.
+    /// Whether there is any credential or certificate.
     #[must_use]
     pub fn is_given(&self) -> bool {
         self.password.is_some() || self.names_certificates()
     }
 
-    pub(super) fn names_certificates(&self) -> bool {
+    pub(in crate::cache) fn names_certificates(&self) -> bool {
         self.roots.is_some() || self.identity.is_some()
     }
 
     /// A connector for TLS.
-    pub(super) fn connector(&self) -> Result<TlsConnector, AccessError> {
+    pub(in crate::cache) fn connector(&self) -> Result<TlsConnector, AccessError> {
         let roots = match &self.roots {
             Some(pem) => certificates(pem, CA)?,
             None => rustls_native_certs::load_native_certs().certs,
@@ -107,7 +107,7 @@ fn certificates(pem: &[u8], setting: &'static str) -> Result<Vec<CertificateDer<
     if found.is_empty() { Err(AccessError::Certificate(setting)) } else { Ok(found) }
 }
 
-/// Why a file holds no key that can be used.
+/// The reason why a file holds no key that can be used.
 fn without_key(pem: &[u8]) -> AccessError {
     // The lines of PKCS #8, and of OpenSSL's own format.
     let text = String::from_utf8_lossy(pem);

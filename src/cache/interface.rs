@@ -1,0 +1,129 @@
+//! The interface of the cache: its settings, queries and their results, and facts to keep.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use super::{location::Location, memory::Memory, outbox::Base, record::Retention};
+
+/// The outcome of a proof.
+#[derive(Clone, Debug)]
+pub enum Verdict<V> {
+    /// The bytes are exactly what the key promises.
+    Proven(V),
+    /// They are not.
+    Refuted,
+    /// The proof could not be run; the entry is not used.
+    Open,
+}
+
+/// A proof under way; it may take its time on other threads.
+pub type Judging<V> = BoxFuture<'static, Verdict<V>>;
+
+/// Proves that bytes belong under a key.
+pub type Proof<K, V> = Box<dyn Fn(K, Vec<u8>) -> Judging<V> + Send + Sync>;
+
+/// Makes the rungs from the present mark (if there is one) to a new one, or the first of them up to a number of bytes,
+/// and one at least. Rungs in memory are taken from there. `None` when they can't be made.
+pub type Growth<K, V> =
+    Box<dyn Fn(Option<u32>, u32, usize, Memory<K, V>) -> BoxFuture<'static, Option<Rungs<K, V>>> + Send + Sync>;
+
+/// *Rungs*: the entries that a mark vouches for, here those from another mark on. All of them are the *ladder*.
+pub struct Rungs<K, V> {
+    /// The entries.
+    pub facts: Vec<Fact<K, V>>,
+    /// The mark that they justify: it may be raised once they are stored.
+    pub bear: u32,
+}
+
+/// The location of the cache, and the functions that tell it about entries.
+pub struct Settings<K, V> {
+    /// The location of the shared tier.
+    pub location: Location,
+    /// The prefix of every key in the store.
+    pub prefix: String,
+    /// The key of the mark, after the prefix.
+    pub mark: &'static str,
+    /// The check that an entry has to pass before it is believed.
+    pub proof: Proof<K, V>,
+    /// The maker of rungs.
+    pub growth: Growth<K, V>,
+    /// The eviction class of an entry.
+    pub retention: fn(&K) -> Retention,
+    /// The approximate bytes that a value takes in memory beyond its own size.
+    pub weight: fn(&V) -> usize,
+}
+
+/// A query for an entry.
+#[derive(Clone, Debug)]
+pub struct Want<K> {
+    /// The key of the entry.
+    pub key: K,
+    /// The approximate length of its stored form in bytes.
+    pub bytes: usize,
+    /// The mark that vouches for the entry once it is reached; `None` for an entry that vouches for itself.
+    pub mark: Option<u32>,
+}
+
+/// The result for one wanted entry.
+#[derive(Clone, Debug)]
+pub enum Entry<V> {
+    /// Proven and vouched for.
+    Vouched(V),
+    /// Proven, but the mark has not reached it.
+    Present(V),
+    /// Lost, never there, or not proven.
+    Absent,
+}
+
+impl<V> Entry<V> {
+    pub(super) fn of(value: Option<V>, vouched: bool) -> Self {
+        match value {
+            Some(value) if vouched => Self::Vouched(value),
+            Some(value) => Self::Present(value),
+            None => Self::Absent,
+        }
+    }
+}
+
+/// The result of a lookup.
+#[derive(Debug)]
+pub struct Found<V> {
+    /// One for each want, in order.
+    pub entries: Vec<Entry<V>>,
+    /// The mark as it was.
+    pub sight: Sight,
+}
+
+/// The mark as a lookup saw it, and the time of the lookup.
+#[derive(Clone, Copy, Debug)]
+pub struct Sight {
+    /// The mark as the store gave it if it answered, else as this process knows it; `None` when there is none yet.
+    pub mark: Option<u32>,
+    /// The answer of the store, if it answered.
+    pub(super) store: Option<Base>,
+    /// The time of this process's memory when the lookup began.
+    pub(super) began: u64,
+}
+
+/// An entry to keep.
+#[derive(Clone, Debug)]
+pub struct Fact<K, V> {
+    /// The key of the entry.
+    pub key: K,
+    /// Its value.
+    pub value: V,
+    /// The stored form; `None` if it is not to be stored.
+    pub bytes: Option<Arc<[u8]>>,
+}
+
+/// The state of the store.
+#[derive(Clone, Debug)]
+pub struct Condition {
+    /// Its location, without its password; memory is always well.
+    pub location: String,
+    /// The cause, while it is not read.
+    pub reads: Option<String>,
+    /// The cause, while answers do not wait for it to be written.
+    pub writes: Option<String>,
+}

@@ -1,0 +1,63 @@
+//! Records on their way to a store, and readings of it: entries and the mark.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+};
+
+/// Values above this size use a connection and a lane of their own, so that they do not delay small ones.
+pub(super) const LARGE_BYTES: usize = 64 * 1024;
+
+/// The eviction class of an entry. Cheap entries have a part of each tier to themselves, so that no number of them
+/// evicts another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retention {
+    /// The store never evicts it.
+    Pinned,
+    /// It took long to evaluate. Newer entries of this kind evict it.
+    Dear,
+    /// Its evaluation takes less time than reading it does, and there may be billions of its kind. They evict each
+    /// other alone.
+    Cheap,
+}
+
+/// An entry on its way to the store.
+#[derive(Clone, Debug)]
+pub(super) struct Record {
+    pub(super) name: String,
+    pub(super) bytes: Arc<[u8]>,
+    pub(super) retention: Retention,
+}
+
+impl Record {
+    /// The approximate bytes of memory that it takes while it waits, and no fewer than it takes on its way.
+    pub(super) fn cost(&self) -> usize {
+        const OVERHEAD: usize = 128;
+        OVERHEAD + 2 * self.name.len() + self.bytes.len()
+    }
+}
+
+/// The mark as one visit to the store saw it.
+///
+/// The first process that raises a mark in an empty store draws a *generation*, a random number, and each mark is raised
+/// under one. A mark that is raised under another generation than the store's vouches for nothing. So a raise that was
+/// decided before the store was emptied, and lands after that, does not vouch for rungs that are gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct MarkSnapshot {
+    /// The generation of the store; `None` before the first mark.
+    pub(super) generation: Option<u64>,
+    /// The mark under this generation.
+    pub(super) mark: Option<u32>,
+}
+
+/// Draws a generation, of 53 bits.
+pub(super) fn new_generation() -> u64 {
+    RandomState::new().hash_one(0) >> 11
+}
+
+/// One visit to the store: the mark, and for each name its bytes if the entry was there.
+#[derive(Debug)]
+pub(super) struct Reading {
+    pub(super) mark: MarkSnapshot,
+    pub(super) values: Vec<Option<Vec<u8>>>,
+}
