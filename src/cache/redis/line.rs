@@ -294,15 +294,27 @@ mod tests {
 
     /// A connection to a server that answers a PING each time the test lets it.
     async fn connection(number: u64, oldest: u64, let_it: Receiver<()>) -> Connection {
+        let says = move |line: &str| match line {
+            "PING" if let_it.recv().is_ok() => "+PONG\r\n".to_owned(),
+            _ => String::new(),
+        };
+        connection_to(number, oldest, says).await
+    }
+
+    /// A connection to a server that says something to each line of a command.
+    async fn connection_to(
+        number: u64,
+        oldest: u64,
+        mut says: impl FnMut(&str) -> String + Send + 'static,
+    ) -> Connection {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("redis://{}", listener.local_addr().unwrap());
         thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             for line in BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok) {
                 let answer = match &*line {
-                    "CLIENT" | "HELLO" => "-ERR unknown command\r\n",
-                    "PING" if let_it.recv().is_ok() => "+PONG\r\n",
-                    _ => "",
+                    "CLIENT" | "HELLO" => "-ERR unknown command\r\n".to_owned(),
+                    line => says(line),
                 };
                 stream.write_all(answer.as_bytes()).unwrap();
             }
@@ -349,5 +361,23 @@ mod tests {
         let_first.send(()).unwrap();
         let answers = timeout(PATIENCE, asking).await.expect("it is answered").unwrap();
         assert!(matches!(&answers[..], [Ok(Value::SimpleString(reply))] if reply == "PONG"), "{answers:?}");
+    }
+
+    #[tokio::test]
+    async fn a_connection_whose_answers_are_those_of_other_questions_is_given_up() {
+        // The texts of a PING are the lines of twenty digits or fewer; each gets the one before it.
+        let mut last = "0".to_owned();
+        let shifted = move |line: &str| match line.parse::<u64>() {
+            Ok(_) => format!("+{}\r\n", mem::replace(&mut last, line.to_owned())),
+            Err(_) => String::new(),
+        };
+        let same = |line: &str| line.parse::<u64>().map_or(String::new(), |_| format!("+{line}\r\n"));
+        for _ in 0..3 {
+            assert!(connection_to(1, 1, same).await.way.answers().await);
+        }
+        let mut connection = connection_to(1, 1, shifted).await;
+        for _ in 0..3 {
+            assert!(!connection.way.answers().await);
+        }
     }
 }

@@ -1,6 +1,12 @@
 //! The ways to reach Redis: one server, a cluster, or the server that sentinels name.
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::{
     future::join_all,
@@ -227,13 +233,18 @@ impl Way {
     }
 
     /// Whether it answers, be it with an error: in a cluster, whether all primaries do.
+    ///
+    /// The answer has to be the one to this very question. After a header was damaged on its way, a reply may have been
+    /// taken for a part of the one before it, and from then on each question gets the reply to the next one: every answer
+    /// is late, and yet the connection seems alive.
     pub(super) async fn answers(&mut self) -> bool {
-        let ping = redis::cmd("PING");
+        let (mut ping, text) = (redis::cmd("PING"), RandomState::new().hash_one(0).to_string());
+        ping.arg(&text);
         let answer = match self {
-            Self::One(link) => ping.query_async::<Value>(link).await,
+            Self::One(link) => ping.query_async::<String>(link).await,
             Self::Cluster(cluster) => ping.query_async(cluster).await,
         };
-        answer.map_or_else(|error| code_of(&error).is_some(), |_| true)
+        answer.map_or_else(|error| code_of(&error).is_some(), |answer| answer == text)
     }
 }
 
