@@ -12,7 +12,7 @@
     File::new("assets/graphqlMode-C_-0szBK.js", include_bytes!("assets/graphqlMode-C_-0szBK.js.br"), include_bytes!("assets/graphqlMode-C_-0szBK.js.gz")),
     File::new("assets/icon-BZQzh4WG.svg", include_bytes!("assets/icon-BZQzh4WG.svg.br"), include_bytes!("assets/icon-BZQzh4WG.svg.gz")),
     File::new("assets/index-DhHWIPj4.css", include_bytes!("assets/index-DhHWIPj4.css.br"), include_bytes!("assets/index-DhHWIPj4.css.gz")),
-    File::new("assets/index-_aW0T9P7.js", include_bytes!("assets/index-_aW0T9P7.js.br"), include_bytes!("assets/index-_aW0T9P7.js.gz")),
+    File::new("assets/index-oZXWxb5E.js", include_bytes!("assets/index-oZXWxb5E.js.br"), include_bytes!("assets/index-oZXWxb5E.js.gz")),
     File::new("assets/inter-greek-wght-normal-CkhJZR-_.woff2", include_bytes!("assets/inter-greek-wght-normal-CkhJZR-_.woff2.br"), include_bytes!("assets/inter-greek-wght-normal-CkhJZR-_.woff2.gz")),
     File::new("assets/inter-latin-wght-normal-Dx4kXJAl.woff2", include_bytes!("assets/inter-latin-wght-normal-Dx4kXJAl.woff2.br"), include_bytes!("assets/inter-latin-wght-normal-Dx4kXJAl.woff2.gz")),
     File::new("assets/json.worker-BAR7yJ6b.js", include_bytes!("assets/json.worker-BAR7yJ6b.js.br"), include_bytes!("assets/json.worker-BAR7yJ6b.js.gz")),
