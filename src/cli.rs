@@ -14,7 +14,7 @@ use axum::http::HeaderValue;
 use clap::{
     Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
     builder::{NonEmptyStringValueParser, Resettable},
-    error::{ContextKind, ContextValue},
+    error::{ContextKind, ContextValue, ErrorKind},
 };
 use thiserror::Error;
 use url::Url;
@@ -109,8 +109,8 @@ Exit status:
   0  every entry is proven or unknown, or --repair has removed the bad ones
   1  there are bad entries, and they stay
   2  the command line or a setting is wrong
-  3  the store can't be inspected: there is none, it is damaged or another program's, or it does not answer;
-     the reason is on stderr, and nothing is on stdout";
+  3  nothing is told of its entries: there is no store, it is damaged or another program's, it does not answer,
+     or the report can't be printed; the reason is on stderr";
 
 /// The settings of a server.
 #[derive(Args, Clone, Debug)]
@@ -235,7 +235,7 @@ impl Store {
         let named = [cache, variable("REDIS_URL")];
         let (setting, location) = match named.into_iter().flatten().find(|(_, url)| !url.is_empty()) {
             Some((setting, url)) => (setting, Location::new(&url, &access)),
-            None if access.is_given() => ("--cache", Err(LocationError::Needless)),
+            None if access.is_given() => ("--cache (PHIPI_CACHE)", Err(LocationError::Needless)),
             None => return Ok(default_location(dirs::cache_dir())),
         };
         location.map_err(|error| match error {
@@ -258,9 +258,13 @@ impl Store {
             return Err(Wrong::Pair);
         }
         // Editors end a file with a line's end.
-        let password = password.map(|text| String::from_utf8_lossy(&text).trim_end_matches(['\r', '\n']).to_owned());
-        if password.as_ref().is_some_and(String::is_empty) {
-            return Err(AccessError::Password.into());
+        let password =
+            password.map(|text| String::from_utf8(text).map_err(|_| AccessError::PasswordText)).transpose()?;
+        let password = password.map(|text| text.trim_end_matches(['\r', '\n']).to_owned());
+        match &password {
+            Some(password) if password.is_empty() => return Err(AccessError::Password.into()),
+            Some(password) if password.contains(['\r', '\n']) => return Err(AccessError::PasswordText.into()),
+            _ => {}
         }
         Ok(Access {
             password,
@@ -286,7 +290,8 @@ impl Serve {
     /// # Errors
     /// When `OTEL_EXPORTER_OTLP_ENDPOINT` is set, but not to the URL of a collector.
     pub fn collector(&self) -> Result<Option<Collector>, Wrong> {
-        let variable = |name| env::var(name).ok().filter(|value| !value.is_empty());
+        let text = |name| env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+        let variable = |name| text(name).filter(|value| !value.is_empty());
         let Some(url) = variable("OTEL_EXPORTER_OTLP_ENDPOINT") else { return Ok(None) };
         let collector: Collector = url.parse()?;
         Ok(Some(match variable("OTEL_SERVICE_NAME") {
@@ -367,8 +372,8 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap:
         // Those of serving are none of another command's, however wrong their variables are.
         cli = cli.mut_args(|setting| setting.env(Resettable::Reset));
     }
-    let matches =
-        cli.try_get_matches_from_mut(&arguments).map_err(|error| discreet(blamed(error, &cli, &arguments)))?;
+    let matches = cli.try_get_matches_from_mut(&arguments);
+    let matches = matches.map_err(|error| legible(discreet(blamed(error, &cli, &arguments)), &mut cli, &arguments))?;
     Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut cli))
 }
 
@@ -378,7 +383,8 @@ fn without_empty_variables(command: clap::Command) -> clap::Command {
     command
         .mut_args(|setting| match setting.get_env() {
             Some(variable) if is_empty(variable) => setting.env(Resettable::Reset),
-            _ => setting,
+            // The help does not repeat what may be a password in the wrong place.
+            _ => setting.hide_env_values(true),
         })
         .mut_subcommands(without_empty_variables)
 }
@@ -428,7 +434,29 @@ fn discreet(mut error: clap::Error) -> clap::Error {
             error.insert(kind, ContextValue::String(instead.into()));
         }
     }
+    let has_login = |value: &ContextValue| matches!(value, ContextValue::String(text) if text.contains('@'));
+    if error.get(ContextKind::InvalidValue).is_some_and(has_login) {
+        let instead = "a text with an @, before which may be a password";
+        error.insert(ContextKind::InvalidValue, ContextValue::String(instead.into()));
+    }
     error
+}
+
+/// Names the setting or the argument that is no text in UTF-8, where the error names none.
+fn legible(error: clap::Error, cli: &mut clap::Command, arguments: &[OsString]) -> clap::Error {
+    if error.kind() != ErrorKind::InvalidUtf8 {
+        return error;
+    }
+    let is_illegible = |text: &OsString| text.to_str().is_none();
+    let argument = arguments.iter().position(is_illegible).map(|at| match arguments[at - 1].to_str() {
+        Some(flag) if flag.starts_with("--") => format!("the value of {flag}"),
+        _ => format!("argument {at}"),
+    });
+    let variables = settings(cli).filter_map(Arg::get_env).map(OsStr::to_owned).collect::<Vec<_>>();
+    let variable = variables.into_iter().find(|name| env::var_os(name).as_ref().is_some_and(is_illegible));
+    let culprit = argument.or_else(|| variable.map(|name| name.to_string_lossy().into_owned()));
+    let culprit = culprit.unwrap_or_else(|| "an argument".into());
+    cli.error(ErrorKind::InvalidUtf8, format!("{culprit} is not UTF-8: write it in the encoding of this system, UTF-8"))
 }
 
 /// The settings of all commands.
@@ -502,6 +530,8 @@ fn serialized_origin(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
     use super::*;
 
     fn serve(arguments: &[&str]) -> Result<Serve, String> {
@@ -540,6 +570,28 @@ mod tests {
         for (arguments, hint) in rows {
             let refusal = serve(arguments).unwrap_err();
             assert!(refusal.contains(hint), "{arguments:?}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn no_refusal_repeats_what_may_be_a_password() {
+        for arguments in [
+            ["--listen", "redis://u:secret@h"],
+            ["--max-n", "u:secret@h"],
+            ["--cors-origin", "https://u:secret@h"],
+            ["fib", "redis://u:secret@h"],
+        ] {
+            let refusal = serve(&arguments).unwrap_err();
+            assert!(!refusal.contains("secret") && refusal.contains("a password"), "{arguments:?}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn an_argument_that_is_no_text_is_named() {
+        for (before, named) in [("--max-n", "the value of --max-n is not UTF-8"), ("fib", "argument 2 is not UTF-8")] {
+            let arguments = ["phipi".into(), before.into(), OsString::from_vec(vec![0xff])];
+            let refusal = parse(arguments).unwrap_err().to_string();
+            assert!(refusal.contains(named), "{refusal}");
         }
     }
 

@@ -147,7 +147,7 @@ fn progress_ends_with_the_work() {
 }
 
 #[test]
-#[ignore = "takes seconds and 0.9 GB: run with --ignored --release"]
+#[ignore = "takes seconds and 0.9 GB: scripts/prove runs it"]
 fn the_largest_index() {
     let prime = secret_prime();
     for kernel in kernels() {

@@ -82,6 +82,12 @@ impl Breaker {
         self.state().cause.as_ref().is_some_and(|cause| cause.trouble.needs_operator())
     }
 
+    /// Whether it is open because the store refuses what is asked of it.
+    pub(super) fn is_refused(&self) -> bool {
+        let is_refusal = |cause: &Cause| cause.trouble.needs_operator() || cause.trouble == Trouble::RefusesWrites;
+        self.state().cause.as_ref().is_some_and(is_refusal)
+    }
+
     /// Whether the last visit failed.
     pub(super) fn is_failing(&self) -> bool {
         self.state().failing_since.is_some()

@@ -112,9 +112,9 @@ impl Post {
         self.outbox.close();
         self.couriers.close();
         loop {
-            // A fault that an operator has to mend is not mended meanwhile.
-            let is_hopeless = [&self.small, &self.large].into_iter().any(|breaker| breaker.needs_operator());
-            let patience = if is_hopeless { patience.min(LIMITS[0]) } else { patience };
+            // A store that answers with a refusal is hardly mended meanwhile.
+            let is_refused = [&self.small, &self.large].into_iter().any(|breaker| breaker.is_refused());
+            let patience = if is_refused { patience.min(LIMITS[0]) } else { patience };
             let before = self.outbox.acknowledged();
             let has_ended = timeout(patience, self.couriers.wait()).await.is_ok();
             if has_ended || self.outbox.acknowledged() == before {
@@ -194,8 +194,8 @@ impl Courier {
             if let Ok(batch) = timeout(DELAYS[1], self.outbox.next(self.lane, bytes)).await {
                 return batch;
             }
-            // A store that was never read can't be reached yet, which its readers report.
-            if self.breaker.is_failing() || self.shared.reads.has_succeeded() {
+            // A store that can't be reached is reported by those who read it.
+            if self.breaker.is_failing() || self.shared.reads.trouble_of_all().is_none() {
                 self.takes_writes(pace.limit).await;
             }
         }

@@ -57,7 +57,10 @@ pub enum LocationError {
     #[error("certificates are for TLS: write rediss://, rediss-cluster:// or rediss-sentinel://")]
     Plain,
     /// A password or certificates for a store that needs none.
-    #[error("a password and certificates are for Redis: set --cache to a URL such as rediss://HOST:PORT")]
+    #[error(
+        "a password and certificates are for Redis: leave out --cache-password-file, --cache-tls-ca, --cache-tls-cert and \
+         --cache-tls-key (PHIPI_CACHE_PASSWORD_FILE, PHIPI_CACHE_TLS_…), or name a Redis, as in rediss://HOST:PORT"
+    )]
     Needless,
 }
 

@@ -59,6 +59,41 @@ pub const MEMORY: [(&str, usize); 3] = [
 ];
 
 /// The cache. `K` names entries, `V` is what a proven entry becomes; values are cheap to clone.
+///
+/// A cache of square roots, which proves what it reads:
+///
+/// ```
+/// use phipi::cache::{Access, Cache, Entry, Fact, Location, Retention, Settings, Verdict, Want};
+///
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let cache = Cache::open(Settings {
+///     location: Location::new("memory:", &Access::default())?,
+///     prefix: "roots:".into(),
+///     mark: "top",
+///     proof: Box::new(|square: u32, bytes| {
+///         let root = <[u8; 4]>::try_from(bytes).map(u32::from_le_bytes);
+///         let verdict = match root {
+///             Ok(root) if root * root == square => Verdict::Proven(root),
+///             _ => Verdict::Refuted,
+///         };
+///         Box::pin(async { verdict })
+///     }),
+///     // These entries vouch for themselves, so that there are no rungs.
+///     growth: Box::new(|_, _, _, _| Box::pin(async { None })),
+///     retention: |_| Retention::Dear,
+///     weight: |_| 4,
+/// })?;
+/// let wanted = [Want { key: 144, bytes: 4, mark: None }];
+/// let found = cache.find(&wanted).await;
+/// assert!(matches!(found.entries[..], [Entry::Absent]));
+///
+/// let fact = Fact { key: 144, value: 12, bytes: Some(12_u32.to_le_bytes().to_vec().into()) };
+/// cache.keep(vec![fact], None, found.sight).await;
+/// assert!(matches!(cache.find(&wanted).await.entries[..], [Entry::Vouched(12)]));
+/// # Ok(())
+/// # }
+/// ```
 pub struct Cache<K, V> {
     memory: Memory<K, V>,
     store: Option<Tiers>,

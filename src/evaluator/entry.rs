@@ -46,12 +46,18 @@ impl fmt::Display for Key {
     }
 }
 
+/// The length of the stored form of F(n), unless it is too long to be stored.
+fn stored_bytes(n: Index) -> Option<usize> {
+    Some(fib::limb_count(n) * LIMB_BYTES).filter(|&bytes| bytes <= STORED_BYTES)
+}
+
 impl Key {
     /// The key of this name, if it is one that this version writes.
     pub(super) fn of(name: &str) -> Option<Self> {
         let number = |prefix: &str| name.strip_prefix(prefix)?.parse::<u32>().ok();
         let rung = number("1:fib:rung:").filter(|&r| r <= LADDER_TOP / Rung::SPACING).map(Self::Rung);
-        let fib = || number("1:fib:n:").and_then(Index::new).map(Self::Fib);
+        let is_written = |n: &Index| n.get() > LADDER_TOP && stored_bytes(*n).is_some();
+        let fib = || number("1:fib:n:").and_then(Index::new).filter(is_written).map(Self::Fib);
         let pi = || number("1:pi:").and_then(Terms::new).map(Self::Pi);
         rung.or_else(fib).or_else(pi).filter(|key| key.to_string() == name)
     }
@@ -82,10 +88,7 @@ impl Key {
                 let r = Rung::number_for(n);
                 Want { key: Self::Rung(r), bytes: Rung::stored_bytes(r), mark: Some(n.get()) }
             }
-            Question::Fib(n) => {
-                let bytes = Some(fib::limb_count(n) * LIMB_BYTES).filter(|&bytes| bytes <= STORED_BYTES);
-                Want { key: Self::Fib(n), bytes: bytes.unwrap_or(0), mark: None }
-            }
+            Question::Fib(n) => Want { key: Self::Fib(n), bytes: stored_bytes(n).unwrap_or(0), mark: None },
             Question::Pi(terms) => Want { key: Self::Pi(terms), bytes: 0, mark: None },
         })
     }
@@ -157,7 +160,7 @@ mod tests {
     #[test]
     fn a_key_has_one_name() {
         for name in
-            ["1:fib:rung:0", "1:fib:rung:781", "1:fib:n:100001", "1:fib:n:1000000000", "1:pi:0", "1:pi:2147483647"]
+            ["1:fib:rung:0", "1:fib:rung:781", "1:fib:n:100001", "1:fib:n:100000000", "1:pi:0", "1:pi:2147483647"]
         {
             assert_eq!(Key::of(name).expect(name).to_string(), name);
         }
@@ -166,8 +169,10 @@ mod tests {
             "1:fib:top",
             "1:fib:rung:782",
             "1:fib:rung:07",
-            "1:fib:n:+7",
-            "1:fib:n:1000000001",
+            "1:fib:n:+100001",
+            "1:fib:n:7",
+            "1:fib:n:100000",
+            "1:fib:n:1000000000",
             "1:pi:-1",
             "2:pi:1",
             "1:pi:1 ",

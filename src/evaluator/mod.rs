@@ -173,10 +173,10 @@ impl Evaluator {
         }
         let (tickets, lead) = self.flights.board(misses, |&question| self.kept_since(question, &found.sight).map(Ok));
         // A value may have outlived the mark that rose with it: then its answer raises the mark again.
-        let landed = tickets.iter().filter(|(_, ticket)| ticket.has_landed()).map(|(question, _)| question);
-        let there = hits.iter().map(|(question, _)| question).chain(landed);
+        let landed: Vec<_> = tickets.iter().filter(|(_, ticket)| ticket.has_landed()).map(|(asked, _)| asked).collect();
+        let there = hits.iter().map(|(question, _)| question).chain(landed.iter().copied());
         let top = there.filter_map(|question| question.ladder_index()).max();
-        telemetry::joined(tickets.len() - lead.keys().count());
+        telemetry::joined(tickets.len() - landed.len() - lead.keys().count());
         let seen = Seen { sight: found.sight, present };
         // A task of its own: when the client goes away, what was begun is finished and kept.
         let flight = (!lead.is_empty() || seen.sight.mark < top)

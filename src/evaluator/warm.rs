@@ -70,7 +70,8 @@ impl Evaluator {
             return Err(WarmError::NotStored(why));
         }
         if n.get() > LADDER_TOP && !survey.has(&Key::Fib(n).to_string()).await? {
-            return Err(WarmError::NotStored("values over 16 MiB are not stored".into()));
+            let why = self.condition().writes;
+            return Err(WarmError::NotStored(why.unwrap_or_else(|| "values over 16 MiB are not stored".into())));
         }
         Ok(Warmth { was_warm })
     }

@@ -52,6 +52,16 @@ pub fn evaluate(n: Index, kernel: Kernel, progress: &mut dyn FnMut(f64)) -> Deci
 /// of this program explains. Values of one or two limbs come off a table and need no proof.
 ///
 /// `progress` is called as by [`evaluate`]. The proof takes between one and three hundredths of the time.
+///
+/// ```
+/// use phipi::math::{fib, residue::Prime};
+///
+/// let prime = Prime::draw(getrandom::u64)?;
+/// let n = fib::Index::new(100).expect("at most 10⁹");
+/// let value = fib::proven(n, &prime, &mut |_part| {}).expect("memory that works");
+/// assert_eq!(value.chunk(0).as_deref(), Some("354224848179261915075"));
+/// # Ok::<(), getrandom::Error>(())
+/// ```
 #[must_use]
 pub fn proven(n: Index, prime: &Prime, progress: &mut dyn FnMut(f64)) -> Option<Decimal> {
     let value = evaluate(n, Kernel::best(), progress);

@@ -58,6 +58,13 @@ static SERIES: LazyLock<Series> = LazyLock::new(|| {
 /// S(N) is the limit of the series less its tail, both in double-double arithmetic, whose relative error stays below
 /// 2^−98. Over all N the value √(6·S(N)) never comes closer than 2^−87, relatively, to the midpoint of two doubles
 /// (test `no_rounding_is_in_doubt`), so the rounding is never in doubt.
+///
+/// ```
+/// use phipi::math::pi::{Terms, approximation};
+///
+/// let terms = Terms::new(1_000).expect("at most 2³¹ − 1");
+/// assert_eq!(approximation(terms), 3.140_638_056_205_993_2);
+/// ```
 #[must_use]
 pub fn approximation(terms: Terms) -> f64 {
     precise(terms).high
@@ -131,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "visits 2^31 values: run with --ignored --release after a change of the arithmetic"]
+    #[ignore = "visits 2^31 values: scripts/prove runs it"]
     fn no_rounding_is_in_doubt() {
         let nearest = (1..=Terms::MAX.0)
             .map(|n| {

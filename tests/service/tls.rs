@@ -228,10 +228,13 @@ fn a_file_that_does_not_hold_what_it_should_is_refused_at_the_start() {
     authority.sign("other", 3000);
     let empty = authority.path("empty");
     fs::write(&empty, "\n").unwrap();
-    let (damaged, encrypted) = (authority.path("damaged"), authority.path("encrypted"));
+    let (damaged, encrypted, cut) = (authority.path("damaged"), authority.path("encrypted"), authority.path("cut"));
     fs::write(&damaged, "-----BEGIN CERTIFICATE-----\n%%%%\n-----END CERTIFICATE-----\n").unwrap();
     let pkcs8 = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIB\n-----END ENCRYPTED PRIVATE KEY-----\n";
     fs::write(&encrypted, pkcs8).unwrap();
+    fs::write(&cut, &fs::read(authority.path("client.key")).unwrap()[..100]).unwrap();
+    fs::write(authority.path("lines"), "one\ntwo\n").unwrap();
+    fs::write(authority.path("latin"), b"\xe9\n").unwrap();
     let (roots, certificate, key, other) = (
         authority.path("ca.pem"),
         authority.path("client.pem"),
@@ -251,8 +254,11 @@ fn a_file_that_does_not_hold_what_it_should_is_refused_at_the_start() {
         (pair(&certificate, &empty), "the file of --cache-tls-key (PHIPI_CACHE_TLS_KEY) holds no key".into()),
         (pair(&certificate, &certificate), "the file of --cache-tls-key (PHIPI_CACHE_TLS_KEY) holds no key".into()),
         (pair(&certificate, &encrypted), "the key of --cache-tls-key (PHIPI_CACHE_TLS_KEY) is encrypted".into()),
+        (pair(&certificate, &cut), "the key of --cache-tls-key (PHIPI_CACHE_TLS_KEY) is damaged".into()),
         (pair(&certificate, &other), "does not fit the certificate of --cache-tls-cert".into()),
         (vec!["--cache-password-file".into(), empty.clone()], "(PHIPI_CACHE_PASSWORD_FILE) is empty".into()),
+        (vec!["--cache-password-file".into(), authority.path("lines")], "it has to be one line of UTF-8".into()),
+        (vec!["--cache-password-file".into(), authority.path("latin")], "it has to be one line of UTF-8".into()),
     ];
     for (flags, words) in rows {
         for scheme in ["rediss", "rediss-cluster"] {

@@ -29,17 +29,22 @@ pub(super) enum Fault {
     Silent(Duration),
     #[error("it takes the connection, and says nothing within {0:?}; if it is no Redis, write the address of one")]
     Mute(Duration),
-    #[error("no TLS handshake within {0:?}; if it speaks no TLS, leave out the s of the scheme, as in redis://")]
+    #[error(
+        "no TLS handshake within {0:?}; if it speaks no TLS, leave out the s of the scheme, as in redis:// or valkey://"
+    )]
     SilentTls(Duration),
-    #[error("it closes the connection at once; if it speaks TLS, add an s to the scheme, as in rediss://")]
+    #[error(
+        "it closes the connection at once; if it speaks TLS, add an s to the scheme, as in rediss:// or valkeys://"
+    )]
     Closed,
     #[error(
-        "it closes the connection before the TLS handshake; if it speaks no TLS, leave out the s of the scheme, as in redis://"
+        "it closes the connection before the TLS handshake; if it speaks no TLS, leave out the s of the scheme, as in \
+         redis:// or valkey://"
     )]
     ClosedTls,
-    #[error("it speaks TLS; add an s to the scheme, as in rediss://")]
+    #[error("it speaks TLS; add an s to the scheme, as in rediss:// or rediss-cluster://")]
     SpeaksTls,
-    #[error("it speaks no TLS; leave out the s of the scheme, as in redis://")]
+    #[error("it speaks no TLS; leave out the s of the scheme, as in redis:// or redis-cluster://")]
     SpeaksNoTls,
     #[error("it is no Redis: it says {0:?}; write the address of a Redis")]
     Stranger(String),

@@ -33,6 +33,12 @@ pub enum AccessError {
     /// The file with the password has none.
     #[error("the file of --cache-password-file (PHIPI_CACHE_PASSWORD_FILE) is empty: it has to hold the password")]
     Password,
+    /// The file with the password has something else.
+    #[error(
+        "the file of --cache-password-file (PHIPI_CACHE_PASSWORD_FILE) does not hold a password: it has to be one line of \
+         UTF-8"
+    )]
+    PasswordText,
     /// A file of certificates has none.
     #[error("the file of {0} holds no certificate: it has to hold PEM, with a line -----BEGIN CERTIFICATE-----")]
     Certificate(&'static str),
@@ -45,6 +51,11 @@ pub enum AccessError {
     /// A certificate is damaged.
     #[error("a certificate in the file of {0} is damaged: give the whole of it, as its CA gave it")]
     Damaged(&'static str),
+    /// A key is damaged.
+    #[error(
+        "the key of --cache-tls-key (PHIPI_CACHE_TLS_KEY) is damaged: give the whole of it, from its BEGIN to its END"
+    )]
+    DamagedKey,
     /// A key that asks for a passphrase.
     #[error(
         "the key of --cache-tls-key (PHIPI_CACHE_TLS_KEY) is encrypted, and nobody is there to give its passphrase: write \
@@ -82,13 +93,15 @@ impl Access {
         let verifier = Verifier::new(roots, self.roots.is_some())?;
         let provider = Arc::new(ring::default_provider());
         // The versions are those that the provider has by default.
-        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let config = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
         let config = config.map_err(|_| AccessError::System)?;
         let config = config.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
         let config = match &self.identity {
             Some((certificate, key)) => {
                 let certificate = certificates(certificate, "--cache-tls-cert (PHIPI_CACHE_TLS_CERT)")?;
-                let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| without_key(key))?;
+                let key = PrivateKeyDer::from_pem_slice(without_mark(key)).map_err(|_| without_key(key))?;
+                let key = provider.key_provider.load_private_key(key.clone_key()).map(|_| key);
+                let key = key.map_err(|_| AccessError::DamagedKey)?;
                 config.with_client_auth_cert(certificate, key).map_err(|_| AccessError::Pair)?
             }
             None => config.with_no_client_auth(),
@@ -102,9 +115,18 @@ const CA: &str = "--cache-tls-ca (PHIPI_CACHE_TLS_CA)";
 
 /// The certificates of a file, at least one.
 fn certificates(pem: &[u8], setting: &'static str) -> Result<Vec<CertificateDer<'static>>, AccessError> {
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(without_mark(pem)).collect();
     let found = found.map_err(|_| AccessError::Damaged(setting))?;
-    if found.is_empty() { Err(AccessError::Certificate(setting)) } else { Ok(found) }
+    if found.is_empty() {
+        return Err(AccessError::Certificate(setting));
+    }
+    let is_whole = |certificate: &CertificateDer<'_>| ParsedCertificate::try_from(certificate).is_ok();
+    if found.iter().all(is_whole) { Ok(found) } else { Err(AccessError::Damaged(setting)) }
+}
+
+/// A text without the byte order mark that some editors begin it with.
+fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text)
 }
 
 /// The reason why a file holds no key that can be used.
@@ -112,7 +134,11 @@ fn without_key(pem: &[u8]) -> AccessError {
     // The lines of PKCS #8, and of OpenSSL's own format.
     let text = String::from_utf8_lossy(pem);
     let is_encrypted = ["BEGIN ENCRYPTED PRIVATE KEY", "Proc-Type: 4,ENCRYPTED"].iter().any(|line| text.contains(line));
-    if is_encrypted { AccessError::Encrypted } else { AccessError::Key }
+    match is_encrypted {
+        true => AccessError::Encrypted,
+        false if text.contains("PRIVATE KEY-----") => AccessError::DamagedKey,
+        false => AccessError::Key,
+    }
 }
 
 /// Trusts a server that a root has vouched for; and one that shows a root itself, byte for byte, as OpenSSL does: `openssl

@@ -49,7 +49,7 @@ pub enum UrlError {
     )]
     Wildcard,
     /// A database that is no number.
-    #[error("the database is a number from 0 on: write redis://HOST:PORT/0")]
+    #[error("the database is a number from 0 to 4294967295: write redis://HOST:PORT/0")]
     Database,
     /// A database of a cluster.
     #[error("a cluster has no numbered databases: write redis-cluster://HOST:PORT,HOST:PORT")]

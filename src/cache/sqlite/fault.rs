@@ -6,6 +6,7 @@ use std::{
 };
 
 use rusqlite::{ErrorCode, ffi};
+use rustix::io::Errno;
 use thiserror::Error;
 
 use crate::telemetry::{Trouble, plain};
@@ -15,7 +16,7 @@ use crate::telemetry::{Trouble, plain};
 pub(in crate::cache) enum FileError {
     #[error("{}{}", meaning(.0), .0)]
     Sqlite(#[from] rusqlite::Error),
-    #[error("{}: {}", path.display(), plain(cause))]
+    #[error("{}: {}{}", path.display(), plain(cause), advice(cause))]
     Path { path: PathBuf, cause: io::Error },
     #[error("no thread can be started for it: {}", plain(.0))]
     Thread(io::Error),
@@ -76,6 +77,21 @@ fn meaning(error: &rusqlite::Error) -> &'static str {
     }
 }
 
+/// The way to mend what the system says of a path.
+fn advice(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        io::ErrorKind::PermissionDenied => "; give this user the right to read and write the file and its folder",
+        _ if is_of_name(cause) => "; give another path with --cache sqlite:PATH",
+        _ => "",
+    }
+}
+
+/// Whether no file can have this path: a part of it is too long, or links lead in a circle.
+fn is_of_name(cause: &io::Error) -> bool {
+    let errnos = [Errno::NAMETOOLONG, Errno::LOOP].map(|errno| Some(errno.raw_os_error()));
+    errnos.contains(&cause.raw_os_error())
+}
+
 impl FileError {
     pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |cause| Self::Path { path: path.into(), cause }
@@ -97,7 +113,8 @@ impl FileError {
             Self::Closed { trouble, .. } => *trouble,
             Self::Sqlite(error) if !meaning(error).is_empty() => Trouble::Denied,
             Self::Path { cause, .. }
-                if matches!(cause.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) =>
+                if is_of_name(cause)
+                    || matches!(cause.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) =>
             {
                 Trouble::Denied
             }

@@ -158,6 +158,7 @@ impl Place {
             Purpose::Repair | Purpose::Inspect => {}
         }
         self.check_log()?;
+        self.check_size()?;
         self.share_permissions();
         let before = identity()?;
         match self.connect(scrutiny, purpose).map_err(|error| error.about(&self.given)) {
@@ -200,6 +201,14 @@ impl Place {
             Ok(None) => Ok(()),
             Ok(Some(_)) => Err(FileError::LogGone(self.given.clone())),
             Err(error) => Err(FileError::at(&index)(error.into())),
+        }
+    }
+
+    /// Fails on a file of one byte, which is no database, though SQLite takes it for an empty one.
+    fn check_size(&self) -> Result<(), FileError> {
+        match fs::metadata(&self.file) {
+            Ok(file) if file.len() == 1 => Err(FileError::NotADatabase(self.given.clone())),
+            _ => Ok(()),
         }
     }
 
@@ -322,7 +331,10 @@ fn create(connection: &mut Connection) -> Result<(), FileError> {
 /// Reads all of the file. The quick check of SQLite would not see an index that names what is not there.
 pub(super) fn examine(connection: &Connection, path: &Path) -> Result<(), FileError> {
     let finding = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0))?;
-    if finding == "ok" { Ok(()) } else { Err(FileError::Damaged { path: path.into(), cause: finding }) }
+    if finding == "ok" {
+        return Ok(());
+    }
+    Err(FileError::Damaged { path: path.into(), cause: finding.replace(char::is_control, " ") })
 }
 
 /// Takes the lock for writing from the start: a reader that becomes a writer is refused without any waiting.
