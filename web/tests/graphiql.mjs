@@ -157,6 +157,8 @@ async function checkWithoutClipboard(page) {
   await page.reload();
   await check("GraphiQL: without a clipboard the link is in the address bar", async () => {
     await holds(page, "Both");
+    // The editors come one after the other.
+    await page.locator(".graphiql-editor-tool", { hasText: '"n": 213' }).waitFor();
     await page.getByRole("button", { name: "Copy a link to this operation" }).click();
     await page.getByText("The link is in the address bar").waitFor();
     const told = new URL(page.url()).searchParams;
