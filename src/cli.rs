@@ -226,14 +226,12 @@ impl Store {
     /// When the URL that was given can't be right, or a file can't be read.
     pub fn location(&self) -> Result<Location, Wrong> {
         let access = self.access()?;
-        // Bytes that are no UTF-8 become a character that no URL may have.
-        let text = |name| env::var_os(name).map(|value| value.to_string_lossy().into_owned());
-        let variable = |name: &'static str| text(name).map(|url| (name, url));
+        let variable = |name: &'static str| variable(name).map(|url| (name, url));
         // The parser takes the variable for the flag.
         let cache = self.cache.clone().map(|url| ("--cache", url));
         let cache = variable("PHIPI_CACHE").filter(|(_, url)| Some(url) == self.cache.as_ref()).or(cache);
         let named = [cache, variable("REDIS_URL")];
-        let (setting, location) = match named.into_iter().flatten().find(|(_, url)| !url.is_empty()) {
+        let (setting, location) = match named.into_iter().flatten().next() {
             Some((setting, url)) => (setting, Location::new(&url, &access)),
             None if access.is_given() => ("--cache (PHIPI_CACHE)", Err(LocationError::Needless)),
             None => return Ok(default_location(dirs::cache_dir())),
@@ -290,8 +288,6 @@ impl Serve {
     /// # Errors
     /// When `OTEL_EXPORTER_OTLP_ENDPOINT` is set, but not to the URL of a collector.
     pub fn collector(&self) -> Result<Option<Collector>, Wrong> {
-        let text = |name| env::var_os(name).map(|value| value.to_string_lossy().into_owned());
-        let variable = |name| text(name).filter(|value| !value.is_empty());
         let Some(url) = variable("OTEL_EXPORTER_OTLP_ENDPOINT") else { return Ok(None) };
         let collector: Collector = url.parse()?;
         Ok(Some(match variable("OTEL_SERVICE_NAME") {
@@ -315,6 +311,11 @@ impl Serve {
         };
         telemetry::LogSettings { format, level, is_colourful: may_use_colours() }
     }
+}
+
+/// The value of a variable, unless it is empty. Bytes that are no UTF-8 become a character that no URL may have.
+fn variable(name: &str) -> Option<String> {
+    env::var_os(name).map(|value| value.to_string_lossy().into_owned()).filter(|value| !value.is_empty())
 }
 
 /// Whether a terminal may be sent colours: the conventions of <https://no-color.org>, and of terminals without any.
