@@ -32,7 +32,7 @@ const EMPTY_NAMES: [&str; 5] = ["utils", "util", "common", "helpers", "misc"];
 /// The tour of the sources.
 const TOUR: &str = "docs/architecture.md";
 
-/// What declares a name.
+/// The keywords that declare a name.
 const DECLARATIONS: [&str; 8] = ["fn", "struct", "enum", "trait", "type", "const", "static", "mod"];
 
 fn root() -> PathBuf {
@@ -126,7 +126,7 @@ fn rooms_know_nothing_of_what_is_not_theirs() {
     }
 }
 
-/// What the search for circles reads of a file.
+/// A file as the search for circles reads it.
 struct Source {
     /// The paths within the crate that it brings in by `use`, by their names here.
     uses: BTreeMap<String, String>,
@@ -291,7 +291,7 @@ fn is_path(code: &str) -> bool {
     code.contains('/') && !code.contains(' ')
 }
 
-/// What a page names as `name` in `path`, or several as `one`, `two` and `three` in `path`, each with its path. The
+/// The names that a page gives as `name` in `path`, or several as `one`, `two` and `three` in `path`, each with its path. The
 /// pieces of the page are text and code by turns.
 fn named<'a>(pieces: &[&'a str]) -> Vec<(&'a str, &'a str)> {
     let mut names = Vec::new();

@@ -111,13 +111,14 @@ impl Post {
         let _losses = Losses(&self.outbox);
         self.outbox.close();
         self.couriers.close();
-        loop {
+        let (mut taken, mut since) = (self.outbox.acknowledged(), Instant::now());
+        while timeout(patience.min(LIMITS[0]), self.couriers.wait()).await.is_err() {
             // A store that answers with a refusal is hardly mended meanwhile.
             let is_refused = [&self.small, &self.large].into_iter().any(|breaker| breaker.is_refused());
-            let patience = if is_refused { patience.min(LIMITS[0]) } else { patience };
-            let before = self.outbox.acknowledged();
-            let has_ended = timeout(patience, self.couriers.wait()).await.is_ok();
-            if has_ended || self.outbox.acknowledged() == before {
+            let now_taken = self.outbox.acknowledged();
+            if now_taken > taken {
+                (taken, since) = (now_taken, Instant::now());
+            } else if is_refused || since.elapsed() >= patience {
                 return;
             }
         }

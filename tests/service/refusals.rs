@@ -116,13 +116,20 @@ fn a_store_that_cant_be_written_is_told_before_anything_has_to_be() {
 
 #[test]
 fn a_store_is_not_filled_that_an_operator_has_to_mend() {
-    let redis = RedisServer::start();
-    redis.run("ACL SETUSER default -zadd");
-    let begun = Instant::now();
-    let warm = program().args(["warm", "--fib", "1000", "--cache", &redis.url()]).output().unwrap();
-    let told = String::from_utf8(warm.stderr).unwrap();
-    assert!(!warm.status.success() && told.contains("the user lacks a right"), "{told}");
-    assert!(begun.elapsed() < Duration::from_secs(20), "it does not wait for what can't be: {:?}", begun.elapsed());
+    let rows = [
+        ("ACL SETUSER default -zadd", "the user lacks a right"),
+        ("CONFIG SET maxmemory 1", "raise its maxmemory"),
+        ("REPLICAOF 127.0.0.1 1", "write the address of its primary"),
+    ];
+    for (command, words) in rows {
+        let redis = RedisServer::start();
+        redis.run(command);
+        let begun = Instant::now();
+        let warm = program().args(["warm", "--fib", "1000", "--cache", &redis.url()]).output().unwrap();
+        let told = String::from_utf8(warm.stderr).unwrap();
+        assert!(!warm.status.success() && told.contains(words), "{command}: {told}");
+        assert!(begun.elapsed() < Duration::from_secs(20), "it does not wait for what can't be: {:?}", begun.elapsed());
+    }
 }
 
 #[test]
