@@ -142,9 +142,7 @@ fn pool(threads: usize) -> rayon::ThreadPool {
 
 fn phipi(n: u32, kernel: Kernel) -> Vec<u8> {
     let value = evaluate(Index::new(n).expect("an index"), kernel, &mut |_| ());
-    let mut text = Vec::new();
-    value.write_digits(&mut text);
-    text
+    value.digits().into_bytes()
 }
 
 /// malachite has the function itself.

@@ -30,9 +30,7 @@ fn in_pool<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
 }
 
 fn text(value: &Decimal) -> Vec<u8> {
-    let mut text = Vec::new();
-    value.write_digits(&mut text);
-    text
+    value.digits().into_bytes()
 }
 
 /// F(n) by another library: F(2k) = F(k)·(2F(k+1) − F(k)), F(2k+1) = F(k)² + F(k+1)².

@@ -34,6 +34,16 @@ impl Question {
         }
     }
 
+    /// The digits of its value as they are counted for the cost of a request. An approximation costs none: it takes
+    /// nanoseconds, and has 17 digits.
+    #[must_use]
+    pub fn digits(self) -> usize {
+        match self {
+            Self::Fib(n) => fib::digit_count(n),
+            Self::Pi(_) => 0,
+        }
+    }
+
     /// Approximate bytes of its value, in memory or on its way from the store.
     #[must_use]
     pub fn bytes(self) -> usize {

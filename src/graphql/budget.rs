@@ -4,27 +4,13 @@ use std::collections::BTreeSet;
 
 use super::{
     code::{Code, Fault},
-    cost::{Cost, Size, digits},
+    cost::{Cost, Size, digits_per_request},
     plan::Plan,
 };
-use crate::{
-    evaluator::Question,
-    math::fib::{self, Index},
-};
-
-/// The most answers of the longest value in a request.
-const LONGEST_ANSWERS: usize = 4;
-
-/// No request of GraphQL may ask for more digits: 64 MB of text, and a second of two cores.
-const MOST_DIGITS: usize = 64_000_000;
+use crate::{evaluator::Question, math::fib::Index};
 
 /// The most values of the schema in a request: two of the introspections that clients send.
 const SCHEMA_VALUES: usize = 50_000;
-
-/// The most digits that a request may evaluate, and may render, where indices go up to `max_n`.
-pub(super) fn digits_per_request(max_n: Index) -> usize {
-    (LONGEST_ANSWERS * fib::digit_count(max_n)).min(MOST_DIGITS)
-}
 
 /// The rest for the operations of a request.
 pub(super) struct Budget {
@@ -51,8 +37,8 @@ impl Budget {
     /// # Errors
     /// The cost and the budget that it exceeds.
     pub(super) fn admit(&mut self, plan: &Plan) -> Result<Cost, Fault> {
-        let cost = Cost { evaluate: plan.questions.iter().copied().map(digits).sum(), render: plan.digits };
-        let new = plan.questions.difference(&self.asked).copied().map(digits).sum();
+        let cost = Cost { evaluate: plan.questions.iter().copied().map(Question::digits).sum(), render: plan.digits };
+        let new = plan.questions.difference(&self.asked).copied().map(Question::digits).sum();
         self.within("evaluate", self.spent.evaluate, new)?;
         self.within("render", self.spent.render, cost.render)?;
         let introspected = self.introspected.saturating_add(plan.introspected);

@@ -7,7 +7,8 @@ use futures_util::{Stream, StreamExt, stream};
 
 use super::{
     code::{Code, Fault},
-    types::PiApproximation,
+    library::Declared,
+    pi::PiApproximation,
 };
 use crate::{
     evaluator::{Evaluator, Question},
@@ -33,7 +34,7 @@ impl Convergence {
         context: &Context<'_>,
         #[graphql(desc = "The largest number of terms: 1 to 2,147,483,647.")] terms: i64,
         #[graphql(default_with = "DEFAULT_POINTS", desc = "How many approximations at most: 1 to 1,000.")] points: i64,
-    ) -> Result<impl Stream<Item = Result<PiApproximation>>> {
+    ) -> Result<impl Stream<Item = Result<Declared<PiApproximation>>>> {
         let evaluator = Arc::clone(context.data_unchecked::<Arc<Evaluator>>());
         let largest = in_range("terms", terms, Terms::MAX.get())?;
         let counts = spaced(largest, in_range("points", points, MOST_POINTS)?).filter_map(Terms::new);
@@ -42,10 +43,10 @@ impl Convergence {
     }
 }
 
-async fn approximation(evaluator: Arc<Evaluator>, terms: Terms) -> Result<PiApproximation> {
+async fn approximation(evaluator: Arc<Evaluator>, terms: Terms) -> Result<Declared<PiApproximation>> {
     let answers = evaluator.answer([Question::Pi(terms)].into()).await;
     let answer = answers.pi(terms).map_err(|failure| Fault::from(failure).into_error())?;
-    Ok(PiApproximation { terms, answer })
+    Ok(Declared(PiApproximation { terms, answer }))
 }
 
 fn in_range(argument: &str, value: i64, largest: u32) -> Result<u32> {

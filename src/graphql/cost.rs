@@ -3,16 +3,9 @@
 
 use std::ops::Add;
 
-use async_graphql::{
-    Name,
-    parser::types::{Selection, SelectionSet},
-};
+use async_graphql::Name;
 
-use super::selections::int;
-use crate::{evaluator::Question, math::fib};
-
-/// The digits that `leading` and `trailing` give by default.
-pub(super) const DEFAULT_DIGITS: i64 = 20;
+use crate::math::fib::{self, Index};
 
 /// The exact cost of an operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,27 +71,13 @@ pub(super) fn of_errors(bytes: usize) -> Size {
     Size { execution: bytes, text: bytes }
 }
 
-/// The digits of the value of a question.
-pub(super) fn digits(question: Question) -> usize {
-    match question {
-        Question::Fib(n) => fib::digit_count(n),
-        Question::Pi(_) => 0,
-    }
-}
+/// The most answers of the longest value in a request.
+const LONGEST_ANSWERS: usize = 4;
 
-/// The digits that the answer to a question holds, with these fields selected of it, in normal form.
-pub(super) fn rendered(question: Question, selections: &SelectionSet) -> usize {
-    let all = digits(question);
-    let of_field = |selection: &Selection| {
-        let Selection::Field(field) = selection else { return 0 };
-        match field.node.name.node.as_str() {
-            "result" => all,
-            "leading" | "trailing" => {
-                let digits = int(&field.node, "digits").unwrap_or(DEFAULT_DIGITS);
-                usize::try_from(digits).unwrap_or(0).min(all)
-            }
-            _ => 0,
-        }
-    };
-    selections.items.iter().fold(0, |sum: usize, selection| sum.saturating_add(of_field(&selection.node)))
+/// No request of GraphQL may ask for more digits: 64 MB of text, and a second of two cores.
+const MOST_DIGITS: usize = 64_000_000;
+
+/// The most digits that a request may evaluate, and may render, where indices go up to `max_n`.
+pub(super) fn digits_per_request(max_n: Index) -> usize {
+    (LONGEST_ANSWERS * fib::digit_count(max_n)).min(MOST_DIGITS)
 }

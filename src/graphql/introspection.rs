@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use async_graphql::{
     ContextSelectionSet, OutputType, Positioned, ServerResult, Value,
     indexmap::IndexMap,
-    parser::types::{Field, FieldDefinition, Selection, SelectionSet},
+    parser::types::{Field, FieldDefinition, Selection},
     registry::{MetaField, MetaInputValue, MetaType, MetaTypeName, Registry},
 };
 
@@ -68,21 +68,16 @@ pub(super) fn is_null(parent: &str, field: &str) -> bool {
     (parent, field) == ("__Schema", "description")
 }
 
-/// Whether a root field is about this server, its schema or its limits, which may change with the next start.
-pub(super) fn is_introspection(field: &Field) -> bool {
-    matches!(field.name.node.as_str(), "__schema" | "__type" | "limits")
-}
-
 /// The most values that these fields have, in normal form. Every list is taken for the longest of its name.
-pub(super) fn values(selections: &SelectionSet) -> usize {
+pub(super) fn values(selections: &[Positioned<Selection>]) -> usize {
     let of_field = |selection: &Selection| match selection {
         Selection::Field(field) => {
-            let each = values(&field.node.selection_set.node).saturating_add(1);
+            let each = values(&field.node.selection_set.node.items).saturating_add(1);
             longest(&field.node.name.node).saturating_mul(each)
         }
         _ => 0,
     };
-    selections.items.iter().fold(0, |sum: usize, selection| sum.saturating_add(of_field(&selection.node)))
+    selections.iter().fold(0, |sum: usize, selection| sum.saturating_add(of_field(&selection.node)))
 }
 
 /// The length of the longest list of this name.
@@ -145,7 +140,7 @@ mod tests {
     fn lists_within_lists_multiply() {
         let values_of = |text: &str| {
             let document = parse(text).unwrap().into_document();
-            values(&document.operations.iter().next().unwrap().1.node.selection_set.node)
+            values(&document.operations.iter().next().unwrap().1.node.selection_set.node.items)
         };
         assert_eq!(values_of("{ __schema { queryType { name } } }"), 3);
         assert_eq!(values_of("{ __schema { types { name fields { name } } } }"), 1 + 18 * (1 + 1 + 12 * 2));

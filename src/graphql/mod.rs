@@ -4,34 +4,47 @@
 //! rules of [`validation`], once for each text; an [`operation`] is chosen and its variables are coerced; the [`plan`]
 //! holds its questions, and its [`cost`] is weighed; then the transport, which holds the memory of all requests, says
 //! whether there is room for the [`Prepared`] request; then all questions of the request go to the evaluator together,
-//! so that it sees the cache as it was at one lookup; and with the answers at hand the library executes the plan,
-//! whose outcome is the [`response`].
+//! so that it sees the cache as it was at one lookup; and with the answers at hand the [`response`] is written from the
+//! plan.
+//!
+//! The types are [declared](declaration) in [`fib`], [`pi`] and [`limits`]. The library has the [`schema`] that is made from
+//! the declarations; it executes what is asked about that, and the subscription of [`convergence`].
 
 mod budget;
 mod classes;
 mod code;
 mod convergence;
 mod cost;
+mod declaration;
 mod documents;
+mod fib;
 mod footprint;
 mod guard;
 mod introspection;
 mod lexer;
+mod library;
+mod limits;
 mod model;
+mod normal_form;
 mod operation;
 mod parser;
+mod pi;
 mod plan;
+mod query;
+mod reader;
 mod request;
 mod response;
+mod root;
 mod schema;
 mod selections;
 mod strings;
-mod types;
 mod validation;
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use async_graphql::{Name, PathSegment, ServerError, ValidationMode, Value};
+use async_graphql::{
+    Name, PathSegment, Pos, ServerError, ValidationMode, Value, indexmap::IndexMap, parser::types::ExecutableDocument,
+};
 use futures_util::{
     StreamExt,
     future::join_all,
@@ -43,9 +56,12 @@ use self::{
     budget::Budget,
     code::Refusal,
     cost::Cost,
+    declaration::Leaf,
     documents::{Documents, of_document},
-    plan::{Plan, Shape},
-    response::Outcome,
+    normal_form::Shape,
+    plan::{Plan, Step},
+    response::{Data, Outcome},
+    root::Planned,
     schema::Schema,
 };
 pub use self::{
@@ -56,7 +72,7 @@ pub use self::{
     schema::sdl,
 };
 use crate::{
-    evaluator::{Answers, Evaluator, Question},
+    evaluator::{Answers, Evaluator, Failure},
     telemetry::{Account, Kind},
 };
 
@@ -136,13 +152,14 @@ impl Api {
     /// when it is taken; or the one response of any other.
     pub async fn subscribe(&self, prepared: Prepared) -> BoxStream<'static, Execution> {
         match <[_; 1]>::try_from(prepared.operations) {
-            Ok([Ok(Admitted { plan, .. })]) if plan.is_subscription => {
-                let request = of_document(plan.document).data(Arc::clone(&self.evaluator));
-                let execution = move |response| {
+            Ok([Ok(Admitted { plan: Plan { library: Some(document), roots, is_subscription: true, .. }, .. })]) => {
+                let request = of_document(document).data(Arc::clone(&self.evaluator));
+                let shape = Shape(roots.into_iter().map(|(key, step)| (key, step.into_shape())).collect());
+                let execution = move |response: async_graphql::Response| {
                     let response = if has_no_source(&response) {
                         Refusal::new(Code::BadUserInput, response.errors).into()
                     } else {
-                        executed(response, plan.shape.clone(), Vec::new(), false)
+                        event(response, &shape)
                     };
                     Execution { responses: vec![response], account: Account::SUBSCRIPTION }
                 };
@@ -158,17 +175,16 @@ impl Api {
     async fn answer(&self, operations: Vec<Result<Admitted, Refusal>>) -> Execution {
         let questions: BTreeSet<_> =
             operations.iter().flatten().flat_map(|admitted| admitted.plan.questions.iter().copied()).collect();
-        let is_refused = operations.iter().all(Result::is_err);
-        let mut account = if is_refused { Account::REFUSED } else { account_of(&questions) };
+        let kind = operations.iter().flatten().map(|admitted| admitted.plan.kind).reduce(Kind::and);
+        let mut account = kind.map_or(Account::REFUSED, |kind| Account { kind, ..Account::default() });
         let mut answers = Answers::default();
         if !questions.is_empty() {
             answers = self.evaluator.answer(questions).await;
             account.cached = answers.are_cached();
             account.spent = Some(answers.spent);
         }
-        let answers = Arc::new(answers);
         let responses = operations.into_iter().map(async |operation| match operation {
-            Ok(admitted) => self.run(admitted, Arc::clone(&answers)).await,
+            Ok(admitted) => self.run(admitted, &answers).await,
             Err(refusal) => refusal.into(),
         });
         Execution { responses: join_all(responses).await, account }
@@ -190,14 +206,56 @@ impl Api {
     }
 
     /// Executes a plan whose questions are answered.
-    async fn run(&self, Admitted { plan, cost }: Admitted, answers: Arc<Answers>) -> Response {
+    async fn run(&self, Admitted { plan, cost }: Admitted, answers: &Answers) -> Response {
         let _turn = self.turn(plan.size.execution, SHORT_EXECUTION).await;
-        let is_cached = !plan.questions.is_empty() && plan.questions.iter().all(|&asked| answers.is_cached(asked));
-        let request = of_document(plan.document).data(answers).data(Arc::clone(&self.evaluator));
-        // The schema may change with the next version of this program.
-        let may_stay = is_cached && plan.introspected == 0;
-        let response = executed(self.schema.execute(request).await, plan.shape, plan.errors, may_stay);
-        Response { cost, ..response }
+        let Plan { roots, library, mut errors, questions, is_constant, .. } = plan;
+        let mut introspected = match library {
+            Some(document) => self.introspect(document, &mut errors).await,
+            None => IndexMap::new(),
+        };
+        let mut data = Vec::with_capacity(roots.len());
+        for (key, step) in roots {
+            let value = match step {
+                Step::Planned(planned, pos) => match self.object(&*planned, answers).await {
+                    Ok(fields) => Data::Object(fields),
+                    Err(failure) => {
+                        errors.push(failed(&key, pos, failure));
+                        Data::Null
+                    }
+                },
+                Step::Typename(name) => Data::Leaf(Leaf::Text(name.as_str().to_owned().into())),
+                Step::Library(shape) => Data::of(introspected.swap_remove(&key), &shape),
+                Step::Failed => Data::Null,
+            };
+            data.push((key, value));
+        }
+        // In the order of the document.
+        errors.sort_by_key(|error| error.locations.first().copied());
+        let is_immutable = is_constant && errors.is_empty() && questions.iter().all(|&asked| answers.is_cached(asked));
+        Response { outcome: Outcome::Executed { data: Data::Object(data), errors, is_immutable }, cost }
+    }
+
+    /// The fields of an object.
+    async fn object(&self, planned: &dyn Planned, answers: &Answers) -> Result<Vec<(Name, Data)>, Failure> {
+        let answers = planned.answer(answers)?;
+        let mut fields = Vec::with_capacity(answers.len());
+        for (key, answer) in answers {
+            fields.push((key, Data::Leaf(answer.leaf(&self.evaluator).await?)));
+        }
+        Ok(fields)
+    }
+
+    /// The answers to fields about the schema.
+    async fn introspect(&self, document: ExecutableDocument, errors: &mut Vec<ServerError>) -> IndexMap<Name, Value> {
+        let response = self.schema.execute(of_document(document)).await;
+        errors.extend(response.errors.into_iter().map(|mut error| {
+            code::complete(&mut error, Code::Internal);
+            error
+        }));
+        match response.data {
+            Value::Object(fields) => fields,
+            _ => IndexMap::new(),
+        }
     }
 }
 
@@ -221,17 +279,18 @@ impl Admitted {
     }
 }
 
-/// The library's response, in the form of ours, with the errors of its plan. With `may_stay` it can never change, unless
-/// something in it failed.
-fn executed(response: async_graphql::Response, shape: Shape, planned: Vec<ServerError>, may_stay: bool) -> Response {
-    let (mut data, mut errors) = (response.data, response.errors);
+/// The error of a root field whose question has no answer.
+fn failed(key: &Name, pos: Pos, failure: Failure) -> ServerError {
+    let mut error = Fault::from(failure).into_error().into_server_error(pos);
+    error.path = vec![PathSegment::Field(key.to_string())];
+    error
+}
+
+/// An event of a subscription.
+fn event(response: async_graphql::Response, shape: &Shape) -> Response {
+    let (data, mut errors) = (Data::of(Some(response.data), shape), response.errors);
     errors.iter_mut().for_each(|error| code::complete(error, Code::Internal));
-    null_failed_roots(&mut data, &errors);
-    errors.extend(planned);
-    // In the order of the document, whichever field was done first.
-    errors.sort_by_key(|error| error.locations.first().copied());
-    let is_immutable = may_stay && errors.is_empty();
-    Response { outcome: Outcome::Executed { data, shape, errors, is_immutable }, cost: None }
+    Response { outcome: Outcome::Executed { data, errors, is_immutable: false }, cost: None }
 }
 
 /// Whether it is the response to a subscription whose arguments are out of range. There is no source of events, and so no
@@ -242,27 +301,4 @@ fn has_no_source(response: &async_graphql::Response) -> bool {
         matches!(code, Some(Value::String(code)) if code == Code::BadUserInput.as_str())
     };
     !response.errors.is_empty() && response.errors.iter().all(is_of_arguments)
-}
-
-/// The account of operations that ask these questions.
-fn account_of(questions: &BTreeSet<Question>) -> Account {
-    let asks_fib = questions.iter().any(|question| matches!(question, Question::Fib(_)));
-    let asks_pi = questions.iter().any(|question| matches!(question, Question::Pi(_)));
-    let kind = match (asks_fib, asks_pi) {
-        (true, true) => Kind::FibAndPi,
-        (true, false) => Kind::Fib,
-        (false, true) => Kind::Pi,
-        (false, false) => Kind::Introspection,
-    };
-    Account { kind, ..Account::default() }
-}
-
-/// A field below a root that fails is never nullable, so its root is null. (The library leaves out the field alone.)
-fn null_failed_roots(data: &mut Value, errors: &[ServerError]) {
-    let Value::Object(data) = data else { return };
-    for error in errors {
-        if let [PathSegment::Field(root), _, ..] = &error.path[..] {
-            data.insert(Name::new(root), Value::Null);
-        }
-    }
 }

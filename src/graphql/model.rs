@@ -16,7 +16,8 @@ use async_graphql::{
 /// The introspection, the scalars and the directives that the specification defines.
 const STANDARD: &str = include_str!("introspection.graphql");
 
-const TYPENAME: &str = "__typename";
+/// The field that every object has.
+pub(super) const TYPENAME: &str = "__typename";
 
 /// The types and directives of a schema.
 pub(super) struct Model {

@@ -1,65 +1,89 @@
-//! The questions of an operation, known before anything runs.
-//!
-//! An operation is brought to its normal form: each field once, in the order in which fields are first met, with
-//! neither fragments nor directives nor variables. From it follow the questions to evaluate and their exact cost.
+//! The plan of an operation is data, made once from its document: the fields of its answer by their keys, with their
+//! arguments in their final types, the questions to evaluate, and their exact cost. The answer is written from it.
 
 use std::collections::{BTreeSet, HashMap};
 
 use async_graphql::{
-    Name, PathSegment, Pos, Positioned, ServerError, Variables,
+    Name, Pos, Positioned, ServerError, Variables,
     parser::types::{
-        Directive, DocumentOperations, ExecutableDocument, Field, OperationDefinition, OperationType, Selection,
-        SelectionSet, Type, TypeDefinition,
+        DocumentOperations, ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet,
+        TypeDefinition,
     },
 };
-use async_graphql_value::{ConstValue, Value};
 
 use super::{
-    code::{self, Code, Fault, Refusal},
-    cost::{self, Size, rendered},
-    introspection::{self, is_introspection},
-    model::{Model, name_of},
-    parser::Argument,
-    selections::{below, by_key, int},
+    code::{Code, Fault, Refusal},
+    cost::{self, Size},
+    declaration::Arguments,
+    introspection,
+    model::{Model, TYPENAME},
+    normal_form::{Normalization, Shape},
+    query,
+    reader::Reader,
+    root::{AnyRoot, Planned},
+    selections::below,
 };
-use crate::evaluator::{Evaluator, Question};
+use crate::{
+    evaluator::{Evaluator, Question},
+    telemetry::Kind,
+};
 
 /// An operation that is ready to run.
 pub(super) struct Plan {
-    /// The operation in normal form, by itself.
-    pub(super) document: ExecutableDocument,
-    /// The keys of its answer, in order.
-    pub(super) shape: Shape,
+    /// Its root fields by their keys, in order.
+    pub(super) roots: Vec<(Name, Step)>,
+    /// The fields of the introspection, or of a subscription, in normal form.
+    pub(super) library: Option<ExecutableDocument>,
     /// The errors of fields that have no argument to run with, which are null in the answer.
     pub(super) errors: Vec<ServerError>,
     /// Its questions, each once.
     pub(super) questions: BTreeSet<Question>,
-    /// The digits that its answer has.
+    /// How many digits its answer renders, at most.
     pub(super) digits: usize,
     /// Whether its answers come one after the other.
     pub(super) is_subscription: bool,
+    /// Whether its answer follows from its questions alone, and so never changes.
+    pub(super) is_constant: bool,
     /// The most values of the schema that it asks for.
     pub(super) introspected: usize,
+    /// What it asks, in the metrics.
+    pub(super) kind: Kind,
     /// The memory that it takes, without that of values and their digits.
     pub(super) size: Size,
 }
 
-/// The keys of an object in the order of the document, each with those below.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Shape(pub(super) Vec<(Name, Shape)>);
+/// How a root field is answered.
+pub(super) enum Step {
+    /// From the answers of the evaluator; an error of it is at this place.
+    Planned(Box<dyn Planned>, Pos),
+    /// By the name of the type of the operation.
+    Typename(Name),
+    /// By the library, in this shape.
+    Library(Shape),
+    /// It is null, since it has an error.
+    Failed,
+}
 
-impl Shape {
-    fn size(&self) -> Size {
-        self.0.iter().fold(Size::default(), |size, (key, below)| size + cost::of_field(key) + below.size())
+impl Step {
+    /// The shape of what the library answers.
+    pub(super) fn into_shape(self) -> Shape {
+        match self {
+            Self::Library(shape) => shape,
+            Self::Planned(..) | Self::Typename(_) | Self::Failed => Shape::default(),
+        }
     }
 }
+
+/// The most bytes that the errors of an operation may take if each of its fields fails. An error repeats the keys on the way
+/// to its field, of which one may be nearly as long as the document; a thousand fields with usual keys take 300 kB.
+const ERROR_BYTES: usize = 512 * 1024;
 
 impl Plan {
     /// The plan of an operation, given the values of its variables.
     ///
     /// # Errors
     /// When a null stands where none may, and that fails no field by itself: as the condition of a root field, or in a
-    /// subscription.
+    /// subscription; or when the errors of its fields could take too much.
     pub(super) fn of(
         document: &ExecutableDocument,
         operation: &OperationDefinition,
@@ -68,11 +92,19 @@ impl Plan {
         evaluator: &Evaluator,
     ) -> Result<Self, Refusal> {
         let refused = |error| Refusal::new(Code::BadUserInput, vec![error]);
-        let (path, errors) = (Vec::new(), Vec::new());
-        let mut normalization = Normalization { document, variables, model, path, errors, error_bytes: 0 };
-        let root = model.root(operation.ty);
-        let (selections, shape) = normalization.of(&[&operation.selection_set.node], root).map_err(refused)?;
-        let Normalization { mut errors, error_bytes, .. } = normalization;
+        let is_subscription = operation.ty == OperationType::Subscription;
+        let mut planner = Planner {
+            model,
+            evaluator,
+            parent: model.root(operation.ty),
+            has_declared: operation.ty == OperationType::Query,
+            reader: Reader::new(document, variables),
+            errors: Vec::new(),
+            library: Vec::new(),
+            kind: Kind::Introspection,
+        };
+        let roots = planner.roots(&operation.selection_set.node).map_err(refused)?;
+        let Planner { reader: Reader { size, error_bytes, .. }, mut errors, library, kind, .. } = planner;
         if error_bytes > ERROR_BYTES {
             let message = format!(
                 "the errors of an operation may take {ERROR_BYTES} bytes, but those of this one could take {error_bytes}: \
@@ -80,178 +112,125 @@ impl Plan {
             );
             return Err(Fault::new(Code::QueryTooComplex, message).into());
         }
-        let (mut questions, mut digits, mut introspected) = (BTreeSet::new(), 0_usize, 0_usize);
-        for selection in &selections.items {
-            let Selection::Field(field) = &selection.node else { continue };
-            if is_introspection(&field.node) {
-                introspected = introspected.saturating_add(introspection::values(&field.node.selection_set.node));
-            }
-            let Some(question) = question(&field.node, evaluator) else { continue };
-            digits = digits.saturating_add(rendered(question, &field.node.selection_set.node));
-            questions.insert(question);
-        }
-        let is_subscription = operation.ty == OperationType::Subscription;
         if is_subscription && let Some(error) = errors.pop() {
             return Err(refused(error));
         }
-        let operation = OperationDefinition {
-            ty: operation.ty,
-            variable_definitions: Vec::new(),
-            directives: Vec::new(),
-            selection_set: Positioned::new(selections, operation.selection_set.pos),
+        let objects = || {
+            roots.iter().filter_map(|(_, step)| match step {
+                Step::Planned(object, _) => Some(object),
+                Step::Typename(_) | Step::Library(_) | Step::Failed => None,
+            })
         };
-        let operations = DocumentOperations::Single(Positioned::new(operation, Pos::default()));
-        let document = ExecutableDocument { operations, fragments: HashMap::new() };
-        let size = shape.size() + cost::of_response(introspected) + cost::of_errors(error_bytes);
-        Ok(Self { document, shape, errors, questions, digits, is_subscription, introspected, size })
+        let questions: BTreeSet<_> = objects().filter_map(|object| object.question()).collect();
+        let digits = objects().fold(0, |sum: usize, object| sum.saturating_add(object.digits()));
+        let asks = objects().all(|object| object.question().is_some()) && !questions.is_empty();
+        let introspected = if is_subscription { 0 } else { introspection::values(&library) };
+        let size = size + cost::of_response(introspected) + cost::of_errors(error_bytes);
+        let is_constant = asks && library.is_empty();
+        let library = (!library.is_empty()).then(|| only(operation, library));
+        Ok(Self { roots, library, errors, questions, digits, is_subscription, is_constant, introspected, kind, size })
     }
 }
 
-/// The question of a root field; none when its argument is out of range, which its resolver reports.
-fn question(field: &Field, evaluator: &Evaluator) -> Option<Question> {
-    match field.name.node.as_str() {
-        "fib" => evaluator.index(int(field, "n")?).ok().map(Question::Fib),
-        "pi" => evaluator.terms(int(field, "terms")?).ok().map(Question::Pi),
-        _ => None,
-    }
-}
-
-fn typename() -> Positioned<Field> {
-    let name = Positioned::new(Name::new("__typename"), Pos::default());
-    let (arguments, directives, selection_set) = Default::default();
-    Positioned::new(Field { alias: None, name, arguments, directives, selection_set }, Pos::default())
-}
-
-/// The most bytes that the errors of an operation may take if each of its fields fails. An error repeats the keys on the way
-/// to its field, of which one may be nearly as long as the document; a thousand fields with usual keys take 300 kB.
-const ERROR_BYTES: usize = 512 * 1024;
-
-/// A variable has neither a value nor a default.
-struct NoValue;
-
-struct Normalization<'a> {
-    document: &'a ExecutableDocument,
-    variables: &'a Variables,
+struct Planner<'a> {
     model: &'a Model,
-    /// The keys down to where it is.
-    path: Vec<&'a Name>,
+    evaluator: &'a Evaluator,
+    /// The type of the operation.
+    parent: Option<&'a TypeDefinition>,
+    /// Whether the operation has declared root fields: it is a query.
+    has_declared: bool,
+    reader: Reader<'a>,
     errors: Vec<ServerError>,
-    /// The bytes of an error of each field so far.
-    error_bytes: usize,
+    /// The root fields that the library answers.
+    library: Vec<Positioned<Selection>>,
+    kind: Kind,
 }
 
-impl<'a> Normalization<'a> {
-    /// The normal form of all selections of these sets, for one object of a type. The guard bounds it, and validation
-    /// has made sure that fields of one key are the same.
+impl<'a> Planner<'a> {
+    /// The steps of all root fields.
     ///
     /// # Errors
-    /// When the object can't be answered, because a field of it that is never null can't.
-    fn of(
-        &mut self,
-        sets: &[&'a SelectionSet],
-        parent: Option<&'a TypeDefinition>,
-    ) -> Result<(SelectionSet, Shape), ServerError> {
-        let fields = by_key(self.document, sets, &|directives| self.is_included(directives))?;
-        let (mut items, mut keys) = (Vec::with_capacity(fields.len()), Vec::with_capacity(fields.len()));
+    /// When there is no answer, because a field that is never null can't be answered.
+    fn roots(&mut self, selections: &'a SelectionSet) -> Result<Vec<(Name, Step)>, ServerError> {
+        let fields = self.reader.fields(&[selections])?;
+        let mut steps = Vec::with_capacity(fields.len());
         for (key, same) in fields {
-            let name = &same[0].node.name.node;
-            let definition = parent.and_then(|parent| self.model.field(parent, name));
-            let kind = definition.map(|definition| &definition.ty.node);
-            self.path.push(key);
-            self.error_bytes += cost::bytes_of_error(&self.path);
-            let answered = self.field(&same, kind);
-            self.path.pop();
-            let shape = match answered {
-                Ok((field, shape)) => {
-                    // A field that is left out of the plan is null in the answer.
-                    if !parent.is_some_and(|parent| introspection::is_null(&parent.name.node, name)) {
-                        items.push(field);
-                    }
-                    shape
-                }
-                Err(error) if kind.is_none_or(|kind| kind.nullable) => {
+            let step = match self.root(key, &same) {
+                Ok(step) => step,
+                Err(error) if self.is_nullable(&same[0].node.name.node) => {
                     // Beyond the limit the operation is refused.
-                    if self.error_bytes <= ERROR_BYTES {
+                    if self.reader.error_bytes <= ERROR_BYTES {
                         self.errors.push(error);
                     }
-                    Shape::default()
+                    Step::Failed
                 }
                 Err(error) => return Err(error),
             };
-            keys.push((key.clone(), shape));
+            steps.push((key.clone(), step));
         }
-        if items.is_empty() {
-            // An object of which nothing is left is an object still, which the library would take for null.
-            items.push(field(&typename(), Vec::new(), SelectionSet::default()));
+        Ok(steps)
+    }
+
+    fn root(&mut self, key: &'a Name, same: &[&'a Positioned<Field>]) -> Result<Step, ServerError> {
+        let name = &same[0].node.name.node;
+        if name == TYPENAME {
+            let kind = self.parent.map(|parent| parent.name.node.clone());
+            return self.reader.at(key, |_| Ok(Step::Typename(kind.unwrap_or_else(|| Name::new("")))));
         }
-        Ok((SelectionSet { items }, Shape(keys)))
-    }
-
-    /// The normal form of fields of one key, which are of a type.
-    fn field(
-        &mut self,
-        same: &[&'a Positioned<Field>],
-        kind: Option<&'a Type>,
-    ) -> Result<(Positioned<Selection>, Shape), ServerError> {
-        let arguments = self.arguments(&same[0].node)?;
-        let sets = below(same);
-        let below = kind.and_then(|kind| self.model.named(name_of(kind)));
-        let (selections, shape) = if sets[0].items.is_empty() { Default::default() } else { self.of(&sets, below)? };
-        Ok((field(same[0], arguments, selections), shape))
-    }
-
-    /// The arguments of a field, without those whose variable has no value.
-    fn arguments(&self, field: &Field) -> Result<Vec<Argument>, ServerError> {
-        let mut arguments = Vec::with_capacity(field.arguments.len());
-        for (name, value) in &field.arguments {
-            match self.constant(&value.node) {
-                // No argument takes null, which a variable may have although it has a default or its place has one.
-                Ok(ConstValue::Null) => {
-                    return Err(self.error(value.pos, format!("the argument {} can't be null", name.node)));
-                }
-                Ok(constant) => arguments.push((name.clone(), Positioned::new(constant.into_value(), value.pos))),
-                Err(NoValue) => {}
-            }
+        if let Some(root) = query::root(name).filter(|_| self.has_declared) {
+            self.kind = self.kind.and(root.kind());
+            let evaluator = self.evaluator;
+            let object = self.reader.at(key, |reader| object(reader, root, same, evaluator))?;
+            return Ok(Step::Planned(object, same[0].pos));
         }
-        Ok(arguments)
+        let definition = self.parent.and_then(|parent| self.model.field(parent, name));
+        let kind = definition.map(|definition| &definition.ty.node);
+        let (model, errors) = (self.model, &mut self.errors);
+        let normal = self.reader.at(key, |reader| Normalization { model, reader, errors }.field(same, kind));
+        let (field, shape) = normal?;
+        self.library.push(field);
+        Ok(Step::Library(shape))
     }
 
-    fn is_included(&self, directives: &[Positioned<Directive>]) -> Result<bool, ServerError> {
-        Ok(self.condition(directives, "skip")? != Some(true) && self.condition(directives, "include")? != Some(false))
-    }
-
-    /// The condition of a directive, if it is there.
-    fn condition(&self, directives: &[Positioned<Directive>], name: &str) -> Result<Option<bool>, ServerError> {
-        let directive = directives.iter().find(|directive| directive.node.name.node == name);
-        let Some(value) = directive.and_then(|directive| directive.node.get_argument("if")) else { return Ok(None) };
-        match self.constant(&value.node) {
-            Ok(ConstValue::Boolean(condition)) => Ok(Some(condition)),
-            _ => Err(self.error(value.pos, format!("the condition of @{name} must be true or false"))),
-        }
-    }
-
-    fn constant(&self, value: &Value) -> Result<ConstValue, NoValue> {
-        value.clone().into_const_with(|name| self.variables.get(&name).cloned().ok_or(NoValue))
-    }
-
-    /// An error of the field where it is.
-    fn error(&self, pos: Pos, message: String) -> ServerError {
-        let mut error = ServerError::new(message, Some(pos));
-        error.path = self.path.iter().map(|key| PathSegment::Field(key.to_string())).collect();
-        code::complete(&mut error, Code::BadUserInput);
-        error
+    fn is_nullable(&self, name: &str) -> bool {
+        let definition = self.parent.and_then(|parent| self.model.field(parent, name));
+        definition.is_none_or(|definition| definition.ty.node.nullable)
     }
 }
 
-/// A field with these arguments, and with these below.
-fn field(from: &Positioned<Field>, arguments: Vec<Argument>, below: SelectionSet) -> Positioned<Selection> {
-    let Field { alias, name, selection_set, .. } = &from.node;
-    let normal = Field {
-        alias: alias.clone(),
-        name: name.clone(),
-        arguments,
+/// Plans the object of a declared root field, at which the reader is.
+fn object<'a>(
+    reader: &mut Reader<'a>,
+    root: &dyn AnyRoot,
+    same: &[&'a Positioned<Field>],
+    evaluator: &Evaluator,
+) -> Result<Box<dyn Planned>, ServerError> {
+    let Positioned { node: field, pos } = same[0];
+    let arguments = reader.arguments(field).collect::<Result<Arguments, _>>()?;
+    let object = root.plan(&arguments, evaluator);
+    let mut object = object.map_err(|fault| reader.error(*pos, fault.message))?;
+    // The first error is that of the object; what comes after it is read all the same, since its size counts.
+    let mut outcome = Ok(());
+    for (key, same) in reader.fields(&below(same))? {
+        let Positioned { node: field, pos } = same[0];
+        let selected = reader.at(key, |reader| {
+            let arguments = reader.arguments(field).collect::<Result<Arguments, _>>()?;
+            let selected = object.select(key, &field.name.node, &arguments);
+            selected.map_err(|fault| reader.error(*pos, fault.message))
+        });
+        outcome = outcome.and(selected);
+    }
+    outcome.map(|()| object)
+}
+
+/// An operation of these fields, by itself.
+fn only(operation: &OperationDefinition, items: Vec<Positioned<Selection>>) -> ExecutableDocument {
+    let operation = OperationDefinition {
+        ty: operation.ty,
+        variable_definitions: Vec::new(),
         directives: Vec::new(),
-        selection_set: Positioned::new(below, selection_set.pos),
+        selection_set: Positioned::new(SelectionSet { items }, operation.selection_set.pos),
     };
-    Positioned::new(Selection::Field(Positioned::new(normal, from.pos)), from.pos)
+    let operations = DocumentOperations::Single(Positioned::new(operation, Pos::default()));
+    ExecutableDocument { operations, fragments: HashMap::new() }
 }

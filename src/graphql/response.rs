@@ -1,6 +1,6 @@
 //! An answer, and its form in JSON.
 
-use async_graphql::{ServerError, Value};
+use async_graphql::{Name, ServerError, Value};
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::json;
@@ -8,7 +8,8 @@ use serde_json::json;
 use super::{
     code::{Code, Refusal},
     cost::Cost,
-    plan::Shape,
+    declaration::Leaf,
+    normal_form::Shape,
 };
 
 /// Text of this length or more is sent without being copied.
@@ -23,13 +24,38 @@ pub struct Response {
 
 pub(super) enum Outcome {
     Executed {
-        data: Value,
-        shape: Shape,
+        data: Data,
         errors: Vec<ServerError>,
         /// Whether it can never change.
         is_immutable: bool,
     },
     Refused(Refusal),
+}
+
+/// The data of an answer, in the order of its document.
+pub(super) enum Data {
+    Null,
+    Leaf(Leaf),
+    /// A scalar that the library answered.
+    Scalar(Value),
+    List(Vec<Data>),
+    Object(Vec<(Name, Data)>),
+}
+
+impl Data {
+    /// The value that the library answered, if it did, in this shape.
+    pub(super) fn of(value: Option<Value>, shape: &Shape) -> Self {
+        match value {
+            None | Some(Value::Null) => Self::Null,
+            Some(Value::Object(mut fields)) => {
+                let field = |(key, below): &(Name, Shape)| (key.clone(), Self::of(fields.swap_remove(key), below));
+                Self::Object(shape.0.iter().map(field).collect())
+            }
+            Some(Value::List(items)) => Self::List(items.into_iter().map(|item| Self::of(Some(item), shape)).collect()),
+            Some(Value::Binary(text)) => Self::Leaf(Leaf::Text(text)),
+            Some(scalar) => Self::Scalar(scalar),
+        }
+    }
 }
 
 impl Response {
@@ -89,9 +115,9 @@ impl Text {
 
     fn response(&mut self, response: &Response) {
         let errors = match &response.outcome {
-            Outcome::Executed { data, shape, errors, .. } => {
+            Outcome::Executed { data, errors, .. } => {
                 self.raw(r#"{"data":"#);
-                self.value(data, shape);
+                self.data(data);
                 if !errors.is_empty() {
                     self.raw(",");
                 }
@@ -113,28 +139,35 @@ impl Text {
         self.raw("}");
     }
 
-    /// A value whose objects have these keys.
-    fn value(&mut self, value: &Value, shape: &Shape) {
-        match value {
-            Value::Object(fields) => {
+    fn data(&mut self, data: &Data) {
+        match data {
+            Data::Null => self.raw("null"),
+            Data::Leaf(leaf) => self.leaf(leaf),
+            Data::Scalar(scalar) => self.json(scalar),
+            Data::List(items) => self.list(items, Self::data),
+            Data::Object(fields) => {
                 self.raw("{");
-                for (k, (key, below)) in shape.0.iter().enumerate() {
+                for (k, (key, value)) in fields.iter().enumerate() {
                     self.raw(if k == 0 { "\"" } else { ",\"" });
                     self.raw(key);
                     self.raw("\":");
-                    // The library leaves out fields that would be null.
-                    self.value(fields.get(key).unwrap_or(&Value::Null), below);
+                    self.data(value);
                 }
                 self.raw("}");
             }
-            Value::List(items) => self.list(items, |text, item| text.value(item, shape)),
-            // Digits need no escapes.
-            Value::Binary(digits) => {
+        }
+    }
+
+    fn leaf(&mut self, leaf: &Leaf) {
+        match leaf {
+            Leaf::Integer(value) => self.json(value),
+            Leaf::Float(value) => self.json(value),
+            Leaf::Boolean(value) => self.json(value),
+            Leaf::Text(text) => {
                 self.raw("\"");
-                self.long(digits);
+                self.long(text);
                 self.raw("\"");
             }
-            scalar => self.json(scalar),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use async_graphql::{EmptyMutation, SDLExportOptions, SchemaBuilder};
 
-use super::{convergence::Convergence, introspection::Corrections, types::Query};
+use super::{convergence::Convergence, fib::BigInt, introspection::Corrections, query::Query};
 
 /// The schema with its resolvers.
 pub(super) type Schema = async_graphql::Schema<Query, EmptyMutation, Convergence>;
@@ -17,5 +17,7 @@ pub fn sdl() -> String {
 
 /// A builder of the schema.
 pub(super) fn builder() -> SchemaBuilder<Query, EmptyMutation, Convergence> {
-    Schema::build(Query, EmptyMutation, Convergence).register_output_type::<Corrections>()
+    Schema::build(Query, EmptyMutation, Convergence)
+        .register_output_type::<BigInt>()
+        .register_output_type::<Corrections>()
 }

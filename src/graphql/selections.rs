@@ -1,4 +1,4 @@
-//! Selections are read here: their fields sorted by keys, and the values of arguments.
+//! Selections, sorted by the keys of the response.
 
 use std::convert::Infallible;
 
@@ -7,7 +7,6 @@ use async_graphql::{
     indexmap::IndexMap,
     parser::types::{Directive, ExecutableDocument, Field, Selection, SelectionSet},
 };
-use async_graphql_value::ConstValue;
 
 /// The selections for one object: for each key of the answer its fields, in the order in which keys are first met.
 pub(super) type ByKey<'a> = IndexMap<&'a Name, Vec<&'a Positioned<Field>>>;
@@ -63,12 +62,4 @@ fn collect<'a, E>(
 /// The selections below fields of one key.
 pub(super) fn below<'a>(same: &[&'a Positioned<Field>]) -> Vec<&'a SelectionSet> {
     same.iter().map(|field| &field.node.selection_set.node).collect()
-}
-
-/// The value of an argument of a field in normal form.
-pub(super) fn int(field: &Field, argument: &str) -> Option<i64> {
-    match field.get_argument(argument)?.node.clone().into_const()? {
-        ConstValue::Number(number) => number.as_i64(),
-        _ => None,
-    }
 }

@@ -89,14 +89,14 @@ impl Decimal {
         Some(self.text_of(low..self.limbs.len().min(low + CHUNK_LIMBS)))
     }
 
-    /// Appends all digits: one pass over the limbs. Inside of a rayon pool its threads share it.
-    pub fn write_digits(&self, text: &mut Vec<u8>) {
-        self.write_range(0..self.limbs.len(), text);
+    /// All digits, in text of their exact length. Time: one pass over the limbs; inside of a rayon pool its threads share it.
+    #[must_use]
+    pub fn digits(&self) -> String {
+        self.text_of(0..self.limbs.len())
     }
 
-    /// Appends the digits of a range of limbs. The top limb of the number has no leading zeros; every other has all
-    /// eighteen.
-    fn write_range(&self, range: Range<usize>, text: &mut Vec<u8>) {
+    /// The digits of a range of limbs. The top limb of the number has no leading zeros; every other has all eighteen.
+    fn text_of(&self, range: Range<usize>) -> String {
         let mut limbs = &self.limbs[range.clone()];
         let mut top = digits::Top::default();
         if range.end == self.limbs.len() {
@@ -104,22 +104,11 @@ impl Decimal {
             (limb, limbs) = limbs.split_last().unwrap_or((&0, &[]));
             top = digits::Top::new(*limb);
         }
-        let (start, length) = (text.len(), top.digits().len() + limbs.len() * LIMB_DIGITS);
-        if text.capacity() == 0 {
-            // Zeroed memory comes from the system without being touched.
-            *text = vec![0; length];
-        } else {
-            text.resize(start + length, 0);
-        }
-        let (first, rest) = text[start..].split_at_mut(top.digits().len());
+        // Zeroed memory comes from the system without being touched.
+        let mut text = vec![0; top.digits().len() + limbs.len() * LIMB_DIGITS];
+        let (first, rest) = text.split_at_mut(top.digits().len());
         first.copy_from_slice(top.digits());
         digits::write(limbs, rest.as_chunks_mut().0, Parallel::in_this_pool());
-    }
-
-    /// As [`Self::write_range`], as a string of its own.
-    fn text_of(&self, range: Range<usize>) -> String {
-        let mut text = Vec::new();
-        self.write_range(range, &mut text);
         String::from_utf8(text).expect("digits are ASCII")
     }
 }

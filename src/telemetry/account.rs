@@ -44,6 +44,16 @@ impl Kind {
         Self::Refused,
     ];
 
+    /// The kind of a request of GraphQL that asks for what requests of both kinds ask for.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Introspection, kind) | (kind, Self::Introspection) => kind,
+            (one, other) if one == other => one,
+            _ => Self::FibAndPi,
+        }
+    }
+
     pub(super) fn label(self) -> &'static str {
         match self {
             Self::Fib => "fib",

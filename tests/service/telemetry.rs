@@ -48,7 +48,7 @@ fn lines(service: &mut Service, count: usize) -> Vec<String> {
 }
 
 /// Requests of every kind, full of secrets, and the words of their lines.
-const REQUESTS: [(&str, &str, &str, [&str; 5]); 15] = [
+const REQUESTS: [(&str, &str, &str, [&str; 5]); 16] = [
     ("POST", "/graphql", "{ secret: fib(n: 1234567) { cached } }", ["POST", "/graphql", "fib", "200", "false"]),
     ("POST", "/graphql", "{ secret: fib(n: 1234567) { cached } }", ["POST", "/graphql", "fib", "200", "true"]),
     ("POST", "/graphql", "{ secret: fib(n: 1234567) { cached } }", ["POST", "/graphql", "fib", "200", "true"]),
@@ -66,6 +66,7 @@ const REQUESTS: [(&str, &str, &str, [&str; 5]); 15] = [
         ["POST", "/graphql", "fib_and_pi", "200", "true"],
     ),
     ("POST", "/graphql", "{ secret: __typename }", ["POST", "/graphql", "introspection", "200", "false"]),
+    ("POST", "/graphql", "{ secret: fib(n: -1) { n } }", ["POST", "/graphql", "fib", "200", "false"]),
     ("POST", "/graphql", "{ secret }", ["POST", "/graphql", "refused", "200", "false"]),
     ("GET", "/graphql?query={secret:fib(n:1234567){n}}", "", ["GET", "/graphql", "fib", "200", "true"]),
     ("GET", "/fib/1234567", "", ["GET", "/fib/{n}", "rest_fib", "200", "true"]),
@@ -337,7 +338,7 @@ fn requests_are_measured_by_kind() {
         assert!(REFERENCE.contains(&format!("`{kind}`")), "{kind}");
     }
     send_all(&service);
-    for (kind, requests) in [("fib", 4), ("kept", 1), ("rest_fib", 1), ("page", 1), ("refused", 4)] {
+    for (kind, requests) in [("fib", 5), ("kept", 1), ("rest_fib", 1), ("page", 1), ("refused", 4)] {
         assert_eq!(count(kind), requests, "{kind}");
     }
 }

@@ -41,24 +41,7 @@ export const allowed = [
       ours.message.startsWith('the condition of @') &&
       theirs.answers?.every(({ data, errors }) => data === 'null' && errors.length === 1),
   },
-  {
-    name: 'errors of fields beside one that failed',
-    paragraph: '6.3.3: siblings of a non-null field that failed may be cancelled',
-    reason: 'graphql-js executes no more of them, phipi may have',
-    isIt: (request, ours, theirs) =>
-      ours.answers?.length === 1 &&
-      theirs.answers?.length === 1 &&
-      ours.answers[0].data === theirs.answers[0].data &&
-      areSiblingsOf(theirs.answers[0].errors, ours.answers[0].errors),
-  },
 ];
-
-// Whether these are the paths, and others that have one of them beside them.
-const parent = (path) => path.split('.').slice(0, -1).join('.');
-function areSiblingsOf(paths, withOthers) {
-  const parents = paths.map(parent);
-  return paths.every((path) => withOthers.includes(path)) && withOthers.every((path) => parents.includes(parent(path)));
-}
 
 const isParsed = ({ refused }) => refused !== 'GRAPHQL_PARSE_FAILED';
 const isValid = (outcome) => isParsed(outcome) && outcome.refused !== 'GRAPHQL_VALIDATION_FAILED';
