@@ -222,7 +222,7 @@ async fn serve(settings: Serve) -> Result<()> {
             })
             .await;
             signals.next().await;
-        } => Err("asked to stop twice: what was open is cut".into()),
+        } => Err("a second signal ended the process at once: open requests and writes were cut".into()),
     }
 }
 

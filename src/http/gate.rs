@@ -148,10 +148,10 @@ impl Client {
             return Ok(false);
         }
         if self.gate.budgets.of(direction).take(bytes) {
-            telemetry::held(direction, bytes);
+            telemetry::buffered(direction, bytes);
             return Ok(true);
         }
-        telemetry::gate_was_full(direction);
+        telemetry::overloaded(direction);
         Err(Full)
     }
 }

@@ -30,7 +30,7 @@ use super::{
 };
 use crate::{
     graphql::{self, Batch, Code, Execution, Request, Size, Text},
-    telemetry::{self, Step, within},
+    telemetry::{Step, within},
 };
 
 /// The methods that `/graphql` takes, and any path of the server.
@@ -118,7 +118,6 @@ impl Service {
     ) -> Result<(Reply, Held), Refusal> {
         if let Some(kept) = self.kept.get(&asked) {
             let held = kept.content.held(|| client.send(kept.bytes()))?;
-            telemetry::answer_was_kept();
             return Ok((kept, held));
         }
         let batch = read(&asked.text)?;

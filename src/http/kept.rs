@@ -75,7 +75,7 @@ impl Kept {
         if may_stay && self.has_met(asked) {
             // A body may be a slice of a buffer that is much larger.
             let text = Bytes::copy_from_slice(&asked.text);
-            let reply = Reply { account: Account::KEPT, ..reply.clone() };
+            let reply = Reply { account: Account::RESPONSE_CACHE, ..reply.clone() };
             self.answers.insert(Asked { text, ..*asked }, reply);
             self.answers.run_pending_tasks();
         }
@@ -110,8 +110,13 @@ mod tests {
         let form = Form { media: Media::Json, coding: Coding::Identity, tells_cost: false };
         let keep = |number: usize, bytes: usize| {
             let content = Content::new(vec![vec![0; bytes].into()]);
-            let reply =
-                Reply { status: StatusCode::OK, form, lifetime: Lifetime::Immutable, account: Account::KEPT, content };
+            let reply = Reply {
+                status: StatusCode::OK,
+                form,
+                lifetime: Lifetime::Immutable,
+                account: Account::RESPONSE_CACHE,
+                content,
+            };
             let asked = Asked { form, text: format!("{number:09}").into(), is_post: true };
             (0..2).for_each(|_| kept.keep(&asked, &reply));
             kept.get(&asked).is_some()

@@ -74,7 +74,7 @@ impl Visit {
     fn tell(&self, account: Account, status: StatusCode, took: Duration, bytes: Option<u64>, trace: Option<Box<str>>) {
         let (method, route, status) = (self.method, self.route, status.as_u16());
         self.span.tell(&account, status);
-        telemetry::answered(&telemetry::Request { method, route, account, status, took, bytes, trace });
+        telemetry::request_answered(&telemetry::Request { method, route, account, status, took, bytes, trace });
     }
 }
 
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn what_panics_counts_as_a_failure() {
         let has_failed = |times: usize| {
-            let row = format!("phipi_http_answers_total{{status=\"5xx\"}} {times}\n");
+            let row = format!("phipi_http_responses_total{{status=\"5xx\"}} {times}\n");
             telemetry::exposition().unwrap().contains(&row)
         };
         assert!(has_failed(0));

@@ -67,7 +67,7 @@ pub(super) async fn run(socket: TcpStream, site: Arc<impl Answers>, slot: Slot) 
                 match pulse.verdict(&door.limits) {
                     Verdict::Fine(next) => look.as_mut().reset(next.into()),
                     Verdict::Over(cause) => {
-                        telemetry::connection_cut(door.listener, cause);
+                        telemetry::connection_timed_out(door.listener, cause);
                         return;
                     }
                 }

@@ -6,7 +6,7 @@ use hyper::rt::Executor;
 use tokio::sync::Semaphore;
 
 use super::{limits::Limits, progress::Watch};
-use crate::telemetry::{self, Cut, Listener};
+use crate::telemetry::{self, Listener, Timeout};
 
 /// Runs the streams of HTTP/2, each until it has ended or its client leaves the answer alone: to drop a stream resets it.
 #[derive(Clone)]
@@ -32,7 +32,7 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
             let _place = place;
             tokio::select! {
                 () = Arc::clone(&watch).over(stream) => {}
-                () = watch.stalled(stall) => telemetry::connection_cut(listener, Cut::Stalled),
+                () = watch.stalled(stall) => telemetry::connection_timed_out(listener, Timeout::Stalled),
             }
         });
     }

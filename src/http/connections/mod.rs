@@ -111,7 +111,7 @@ async fn accept(
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 if trouble.replace(Instant::now()).is_none_or(|last| last.elapsed() > CALM) {
-                    telemetry::accepting_rests(door.listener, &error);
+                    telemetry::accept_failed(door.listener, &error);
                 }
                 // The next attempt shows whether a file is free by now.
                 let _ = timeout(REST, door.ended.notified()).await;

@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{limits::Limits, progress::Watch};
-use crate::telemetry::Cut;
+use crate::telemetry::Timeout;
 
 /// The activity of one connection so far. Its requests write it, a store or two for each; the watch over the connection
 /// reads it when a limit may have passed. Nothing is ordered by it, so that all of it is relaxed.
@@ -37,7 +37,7 @@ pub(super) enum Verdict {
     /// No limit passes before then.
     Fine(Instant),
     /// One has passed.
-    Over(Cut),
+    Over(Timeout),
 }
 
 impl Pulse {
@@ -98,11 +98,11 @@ impl Pulse {
     pub(super) fn verdict(&self, limits: &Limits) -> Verdict {
         let now = Instant::now();
         let (limit, cause) = if self.is_fresh() {
-            (self.accepted + limits.head, Cut::Silent)
+            (self.accepted + limits.head, Timeout::Idle)
         } else if self.is_open() {
-            (self.answer.next_look(limits.stall).unwrap_or(now), Cut::Stalled)
+            (self.answer.next_look(limits.stall).unwrap_or(now), Timeout::Stalled)
         } else {
-            (self.ended_at() + limits.idle, Cut::Silent)
+            (self.ended_at() + limits.idle, Timeout::Idle)
         };
         if limit <= now {
             Verdict::Over(cause)
@@ -150,7 +150,7 @@ mod tests {
     const LONG: Duration = Duration::from_hours(1);
 
     /// The causes for which a connection is closed when each of the limits has passed, and the others have not by far.
-    fn verdicts(pulse: &Pulse) -> [Option<Cut>; 2] {
+    fn verdicts(pulse: &Pulse) -> [Option<Timeout>; 2] {
         let limits = |head, idle| Limits { head, idle, ..Limits::PUBLIC };
         [limits(NONE, LONG), limits(LONG, NONE)].map(|limits| match pulse.verdict(&limits) {
             Verdict::Over(cause) => Some(cause),
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn each_limit_holds_in_its_time() {
         let pulse = Arc::new(Pulse::new());
-        assert_eq!(verdicts(&pulse), [Some(Cut::Silent), None], "no head has come");
+        assert_eq!(verdicts(&pulse), [Some(Timeout::Idle), None], "no head has come");
         assert!(pulse.reads_head());
         let (first, second) = (pulse.begin(), pulse.begin());
         assert_eq!(verdicts(&pulse), [None, None], "two requests are open");
@@ -169,7 +169,7 @@ mod tests {
         assert_eq!(verdicts(&pulse), [None, None], "one is");
         assert!(!pulse.reads_head());
         drop(second);
-        assert_eq!(verdicts(&pulse), [None, Some(Cut::Silent)], "the next head has not come");
+        assert_eq!(verdicts(&pulse), [None, Some(Timeout::Idle)], "the next head has not come");
         assert!(pulse.is_quiet(NONE) && !pulse.is_quiet(LONG));
         pulse.upgrade();
         assert!(!pulse.reads_head());
@@ -181,7 +181,7 @@ mod tests {
         let _request = pulse.begin();
         pulse.answer.begin(&answer);
         answer.wait(1);
-        assert_eq!(pulse.verdict(&Limits::PUBLIC), Verdict::Over(Cut::Stalled));
+        assert_eq!(pulse.verdict(&Limits::PUBLIC), Verdict::Over(Timeout::Stalled));
     }
 
     #[test]
