@@ -73,7 +73,7 @@ impl Visit {
 
     fn tell(&self, account: Account, status: StatusCode, took: Duration, bytes: Option<u64>, trace: Option<Box<str>>) {
         let (method, route, status) = (self.method, self.route, status.as_u16());
-        self.span.tell(&account, status);
+        self.span.record(&account, status);
         telemetry::request_answered(&telemetry::Request { method, route, account, status, took, bytes, trace });
     }
 }
