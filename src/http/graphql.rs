@@ -21,11 +21,11 @@ use super::{
     events,
     gate::{Client, Permit},
     held::Held,
-    kept::Asked,
     negotiation::{Coding, Media},
     pages,
     refusal::{self, Refusal},
     reply::{Content, Form, Lifetime, Reply},
+    response_cache::Asked,
     service::{REQUEST_TIME, Service},
 };
 use crate::{
@@ -116,7 +116,7 @@ impl Service {
         read: impl FnOnce(&[u8]) -> Result<Batch, Refusal>,
         deadline: Instant,
     ) -> Result<(Reply, Held), Refusal> {
-        if let Some(kept) = self.kept.get(&asked) {
+        if let Some(kept) = self.response_cache.get(&asked) {
             let held = kept.content.held(|| client.send(kept.bytes()))?;
             return Ok((kept, held));
         }
@@ -124,7 +124,7 @@ impl Service {
         // In a box, since a connection that waits for its next request keeps the room of its last future.
         let answer = timeout_at(deadline, Box::pin(self.answer(client, batch, asked.form))).await;
         let (reply, permit) = answer.map_err(|_| Refusal::deadline())??;
-        self.kept.keep(&asked, &reply);
+        self.response_cache.insert(&asked, &reply);
         let held = reply.content.held(|| Ok(permit))?;
         Ok((reply, held))
     }

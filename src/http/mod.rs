@@ -3,6 +3,7 @@
 //! Neither the ports nor the signals belong to this module: it serves on listeners that it is given until it is asked
 //! to stop.
 
+mod access;
 mod admin;
 mod answers;
 mod body;
@@ -16,19 +17,18 @@ mod graphql;
 mod head;
 mod health;
 mod held;
-mod kept;
 mod labels;
 mod negotiation;
 mod pages;
 mod panics;
 mod refusal;
 mod reply;
+mod response_cache;
 mod rest;
 mod service;
 mod site;
 mod sockets;
 mod values;
-mod visit;
 
 use std::{sync::Arc, time::Duration};
 
@@ -42,7 +42,9 @@ use tokio_util::{
     task::{AbortOnDropHandle, TaskTracker},
 };
 
-use self::{connections::Limits, gate::Gate, kept::Kept, service::Service, site::Site, values::Values};
+use self::{
+    connections::Limits, gate::Gate, response_cache::ResponseCache, service::Service, site::Site, values::Values,
+};
 pub use self::{
     cors::Origins,
     health::{Unhealthy, health},
@@ -73,7 +75,7 @@ pub const MEMORY: [(&str, usize); 7] = [
     ("heads and bodies of requests", gate::INCOMING_BYTES),
     ("messages of sockets", gate::MESSAGE_BYTES),
     ("answers, and what they are made from", gate::OUTGOING_BYTES),
-    ("answers that are sent again", kept::KEPT_BYTES),
+    ("answers that are sent again", response_cache::CAPACITY_BYTES),
     ("pages, unpacked", pages::UNPACKED_BYTES),
 ];
 
@@ -99,7 +101,7 @@ pub async fn serve(
         api,
         evaluator: Arc::clone(&evaluator),
         workers,
-        kept: Kept::new(),
+        response_cache: ResponseCache::new(),
         values: Values::default(),
         messages: Gate::new(gate::MESSAGE_BYTES, 0),
         leaving: leaving.clone(),

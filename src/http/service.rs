@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{gate::Gate, kept::Kept, values::Values};
+use super::{gate::Gate, response_cache::ResponseCache, values::Values};
 use crate::{evaluator::Evaluator, graphql::Api, workers::Workers};
 
 /// The longest request: far more than a document with a hundred aliases.
@@ -21,7 +21,7 @@ pub(super) struct Service {
     pub(super) api: Arc<Api>,
     pub(super) evaluator: Arc<Evaluator>,
     pub(super) workers: Arc<Workers>,
-    pub(super) kept: Kept,
+    pub(super) response_cache: ResponseCache,
     pub(super) values: Values,
     /// The gate of the messages of sockets.
     pub(super) messages: Arc<Gate>,

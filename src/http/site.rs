@@ -15,6 +15,7 @@ use axum::{
 use tower_service::Service as _;
 
 use super::{
+    access::Access,
     answers::Answers,
     cors::{Origins, is_preflight, preflight},
     gate::Client,
@@ -26,7 +27,6 @@ use super::{
     rest,
     service::Service,
     sockets,
-    visit::Visit,
 };
 
 /// The methods that every other path takes.
@@ -58,10 +58,10 @@ impl Site {
 
 impl Answers for Site {
     async fn answer(&self, request: Request, client: &Arc<Client>) -> Response {
-        let (visit, origin) = (Visit::begin(&request), request.headers().get(ORIGIN).cloned());
+        let (access, origin) = (Access::begin(&request), request.headers().get(ORIGIN).cloned());
         let (version, expects) = (request.version(), request.headers().contains_key(EXPECT));
         let answer = pin!(through(client, request, |request| self.route(request, client)));
-        let mut response = visit.within(answer).await;
+        let mut response = access.within(answer).await;
         self.origins.allow(origin.as_ref(), response.headers_mut());
         let status = response.status();
         // A client that was refused instead of getting 100 Continue may send its body, or else the next request.
@@ -70,7 +70,7 @@ impl Answers for Site {
         if is_last && version < Version::HTTP_2 && status != StatusCode::SWITCHING_PROTOCOLS {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        visit.end(&mut response);
+        access.end(&mut response);
         response
     }
 }

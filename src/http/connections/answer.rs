@@ -17,8 +17,8 @@ use bytes::Buf;
 use hyper::body::{Body as _, Frame, SizeHint};
 
 use super::{
+    activity::OpenRequest,
     progress::{Progress, Watch},
-    pulse::OpenRequest,
 };
 use crate::http::held::Held;
 

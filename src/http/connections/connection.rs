@@ -13,10 +13,10 @@ use tokio::{
 };
 
 use super::{
+    activity::{Activity, Check},
     answer::followed,
     in_place::InPlace,
     progress::Watch,
-    pulse::{Pulse, Verdict},
     slot::Slot,
     stream::Stream,
 };
@@ -29,28 +29,28 @@ use crate::{
 pub(super) async fn run(socket: TcpStream, site: Arc<impl Answers>, slot: Slot) {
     // Answers are small and whole: nothing is gained by holding them back. A socket that refuses is gone.
     let _ = socket.set_nodelay(true);
-    let (door, pulse) = (Arc::clone(&slot.door), Arc::new(Pulse::new()));
-    let client = Client::new(&door.gate);
-    let stall = door.limits.stall;
+    let (shared, activity) = (Arc::clone(&slot.shared), Arc::new(Activity::new()));
+    let client = Client::new(&shared.gate);
+    let stall = shared.limits.stall;
     let answer = service_fn(|request: Request<hyper::body::Incoming>| {
-        let (open, site) = (pulse.begin(), Arc::clone(&site));
-        let (pulse, client, version) = (Arc::clone(&pulse), Arc::clone(&client), request.version());
+        let (open, site) = (activity.begin(), Arc::clone(&site));
+        let (activity, client, version) = (Arc::clone(&activity), Arc::clone(&client), request.version());
         async move {
             let response = panics::caught(&*site, request.map(Body::new), &client).await;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                pulse.upgrade();
+                activity.upgrade();
             }
             let of_stream = Watch::of_stream();
-            let watch = of_stream.as_deref().unwrap_or(&pulse.answer);
+            let watch = of_stream.as_deref().unwrap_or(&activity.answer);
             Ok::<_, Infallible>(followed(response, version, open, watch, stall))
         }
     });
-    let stream = Stream::new(socket, Arc::clone(&pulse), Arc::clone(&client), slot);
-    let connection = pin!(door.protocols.serve_connection_with_upgrades(stream, answer));
+    let stream = Stream::new(socket, Arc::clone(&activity), Arc::clone(&client), slot);
+    let connection = pin!(shared.protocols.serve_connection_with_upgrades(stream, answer));
     let mut connection = InPlace::new(connection);
-    let mut look = pin!(sleep_until(Instant::now() + door.limits.head.min(door.limits.idle)));
+    let mut look = pin!(sleep_until(Instant::now() + shared.limits.head.min(shared.limits.idle)));
     // One of its own, since a shared one would be contended whenever a connection is woken.
-    let draining = door.draining.child_token();
+    let draining = shared.draining.child_token();
     let mut is_leaving = false;
     loop {
         tokio::select! {
@@ -59,15 +59,15 @@ pub(super) async fn run(socket: TcpStream, site: Arc<impl Answers>, slot: Slot) 
             _ = &mut connection => return,
             () = look.as_mut() => if is_leaving {
                 connection.get_mut().as_mut().graceful_shutdown();
-                if pulse.is_quiet(door.limits.grace) {
+                if activity.is_quiet(shared.limits.grace) {
                     return;
                 }
-                look.as_mut().reset(Instant::now() + door.limits.grace);
+                look.as_mut().reset(Instant::now() + shared.limits.grace);
             } else {
-                match pulse.verdict(&door.limits) {
-                    Verdict::Fine(next) => look.as_mut().reset(next.into()),
-                    Verdict::Over(cause) => {
-                        telemetry::connection_timed_out(door.listener, cause);
+                match activity.check(&shared.limits) {
+                    Check::Next(next) => look.as_mut().reset(next.into()),
+                    Check::TimedOut(cause) => {
+                        telemetry::connection_timed_out(shared.listener, cause);
                         return;
                     }
                 }
@@ -75,10 +75,10 @@ pub(super) async fn run(socket: TcpStream, site: Arc<impl Answers>, slot: Slot) 
             () = draining.cancelled(), if !is_leaving => {
                 is_leaving = true;
                 // A request may be on its way to a connection of HTTP/1.1 that is idle, and would be lost if it was closed now.
-                if pulse.is_open() || pulse.speaks_http2() {
+                if activity.is_open() || activity.speaks_http2() {
                     connection.get_mut().as_mut().graceful_shutdown();
                 }
-                look.as_mut().reset(Instant::now() + door.limits.grace);
+                look.as_mut().reset(Instant::now() + shared.limits.grace);
             }
         }
     }

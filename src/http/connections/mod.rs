@@ -5,13 +5,13 @@
 //! until its last byte is written. One watch over each connection holds it against its [`Limits`]; its handler bounds a
 //! request itself, its body and its evaluation.
 
+mod activity;
 mod answer;
 mod connection;
 mod http2;
 mod in_place;
 mod limits;
 mod progress;
-mod pulse;
 mod slot;
 mod stream;
 
@@ -36,7 +36,7 @@ pub(super) use self::limits::{CONNECTION_BYTES, Limits, STREAM_BYTES};
 use self::{
     http2::Streams,
     limits::BUFFER_BYTES,
-    slot::{Door, Slot},
+    slot::{ListenerState, Slot},
 };
 use super::{answers::Answers, gate::Gate};
 use crate::telemetry::{self, Listener};
@@ -68,12 +68,13 @@ pub(super) async fn serve(
     let protocols = protocols(Streams::new(listener, &limits));
     let http2 = Arc::new(Semaphore::new(limits.http2_connections));
     let (site, ended) = (Arc::new(site), Notify::new());
-    let door = Arc::new(Door { listener, limits, gate, http2, protocols, draining: draining.clone(), ended });
+    let shared =
+        Arc::new(ListenerState { listener, limits, gate, http2, protocols, draining: draining.clone(), ended });
     let mut connections = JoinSet::new();
-    draining.run_until_cancelled(accept(&socket, &site, &door, &slots, &mut connections)).await;
+    draining.run_until_cancelled(accept(&socket, &site, &shared, &slots, &mut connections)).await;
     for stream in waiting(socket) {
         let Ok(permit) = Arc::clone(&slots).try_acquire_owned() else { break };
-        connections.spawn(connection::run(stream, Arc::clone(&site), Slot::new(permit, Arc::clone(&door))));
+        connections.spawn(connection::run(stream, Arc::clone(&site), Slot::new(permit, Arc::clone(&shared))));
     }
     while connections.join_next().await.is_some() {}
 }
@@ -94,7 +95,7 @@ fn waiting(socket: TcpListener) -> impl Iterator<Item = TcpStream> {
 async fn accept(
     socket: &TcpListener,
     site: &Arc<impl Answers>,
-    door: &Arc<Door>,
+    shared: &Arc<ListenerState>,
     slots: &Arc<Semaphore>,
     connections: &mut JoinSet<()>,
 ) -> Infallible {
@@ -103,7 +104,7 @@ async fn accept(
         let permit = Arc::clone(slots).acquire_owned().await.expect("the slots are never closed");
         match socket.accept().await {
             Ok((stream, _)) => {
-                let slot = Slot::new(permit, Arc::clone(door));
+                let slot = Slot::new(permit, Arc::clone(shared));
                 connections.spawn(connection::run(stream, Arc::clone(site), slot));
                 // Ended connections leave the set.
                 while connections.try_join_next().is_some() {}
@@ -111,10 +112,10 @@ async fn accept(
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 if trouble.replace(Instant::now()).is_none_or(|last| last.elapsed() > CALM) {
-                    telemetry::accept_failed(door.listener, &error);
+                    telemetry::accept_failed(shared.listener, &error);
                 }
                 // The next attempt shows whether a file is free by now.
-                let _ = timeout(REST, door.ended.notified()).await;
+                let _ = timeout(REST, shared.ended.notified()).await;
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Each connection has a slot, as long as it is open, and all of a listener share a door.
+//! Each connection has a slot, as long as it is open, and all of a listener share a shared.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Shared by the connections of a listener.
-pub(super) struct Door {
+pub(super) struct ListenerState {
     pub(super) listener: Listener,
     pub(super) limits: Limits,
     pub(super) gate: Arc<Gate>,
@@ -28,19 +28,19 @@ pub(super) struct Door {
 /// A connection's place among those that may be open; free again when it is dropped.
 pub(super) struct Slot {
     _permit: OwnedSemaphorePermit,
-    pub(super) door: Arc<Door>,
+    pub(super) shared: Arc<ListenerState>,
 }
 
 impl Slot {
-    pub(super) fn new(permit: OwnedSemaphorePermit, door: Arc<Door>) -> Self {
-        telemetry::connection_opened(door.listener);
-        Self { _permit: permit, door }
+    pub(super) fn new(permit: OwnedSemaphorePermit, shared: Arc<ListenerState>) -> Self {
+        telemetry::connection_opened(shared.listener);
+        Self { _permit: permit, shared }
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        telemetry::connection_closed(self.door.listener);
-        self.door.ended.notify_one();
+        telemetry::connection_closed(self.shared.listener);
+        self.shared.ended.notify_one();
     }
 }

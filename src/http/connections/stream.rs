@@ -12,7 +12,7 @@ use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, sync::OwnedSemaphorePermit, task::yield_now};
 
-use super::{limits::BUFFER_BYTES, pulse::Pulse, slot::Slot};
+use super::{activity::Activity, limits::BUFFER_BYTES, slot::Slot};
 use crate::http::gate::{Client, Permit};
 
 /// The most that is read at once, and the part of a head without a permit: the smallest buffer of a connection, which
@@ -37,7 +37,7 @@ const CALM: &[u8] = b"\0\0\0\x04\0\0\0\0\0\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\x
 pub(super) struct Stream {
     // First, so that the file is closed before the slot is free.
     socket: TokioIo<TcpStream>,
-    pulse: Arc<Pulse>,
+    activity: Arc<Activity>,
     client: Arc<Client>,
     protocol: Protocol,
     head: Head,
@@ -75,9 +75,9 @@ struct Head {
 }
 
 impl Stream {
-    pub(super) fn new(socket: TcpStream, pulse: Arc<Pulse>, client: Arc<Client>, slot: Slot) -> Self {
+    pub(super) fn new(socket: TcpStream, activity: Arc<Activity>, client: Arc<Client>, slot: Slot) -> Self {
         let (protocol, head) = (Protocol::Open(0), Head::default());
-        Self { socket: TokioIo::new(socket), pulse, client, protocol, head, took_all: false, slot }
+        Self { socket: TokioIo::new(socket), activity, client, protocol, head, took_all: false, slot }
     }
 
     /// Takes note of bytes that were read, before anybody gets them.
@@ -86,7 +86,7 @@ impl Stream {
             self.recognize(matched, bytes)?;
         }
         let is_http1 = !matches!(self.protocol, Protocol::Http2 { .. } | Protocol::Refused);
-        if !is_http1 || !self.pulse.reads_head() || self.client.is_discarding() {
+        if !is_http1 || !self.activity.reads_head() || self.client.is_discarding() {
             return Ok(());
         }
         self.head.bytes += bytes.len();
@@ -109,10 +109,10 @@ impl Stream {
         } else if length < expected.len() {
             Protocol::Open(matched + length)
         } else {
-            let place = Arc::clone(&self.slot.door.http2).try_acquire_owned().map_err(|_| Refusal(CALM))?;
+            let place = Arc::clone(&self.slot.shared.http2).try_acquire_owned().map_err(|_| Refusal(CALM))?;
             // Its heads are bounded apart, by the size of their lists.
             self.head = Head::default();
-            self.pulse.speak_http2();
+            self.activity.speak_http2();
             Protocol::Http2 { _place: place }
         };
         Ok(())
@@ -127,7 +127,7 @@ impl Stream {
 
     /// Forgets the head whose request has begun.
     fn settle(&mut self) {
-        let begun = self.pulse.begun();
+        let begun = self.activity.begun();
         if self.head.after != begun {
             self.head = Head { after: begun, ..Head::default() };
         }

@@ -16,7 +16,7 @@ use crate::telemetry::Timeout;
 
 /// The activity of one connection so far. Its requests write it, a store or two for each; the watch over the connection
 /// reads it when a limit may have passed. Nothing is ordered by it, so that all of it is relaxed.
-pub(super) struct Pulse {
+pub(super) struct Activity {
     accepted: Instant,
     /// Requests whose head has come.
     begun: AtomicU64,
@@ -33,14 +33,14 @@ pub(super) struct Pulse {
 
 /// The state of a connection's limits.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Check {
     /// No limit passes before then.
-    Fine(Instant),
+    Next(Instant),
     /// One has passed.
-    Over(Timeout),
+    TimedOut(Timeout),
 }
 
-impl Pulse {
+impl Activity {
     pub(super) fn new() -> Self {
         Self {
             accepted: Instant::now(),
@@ -95,7 +95,7 @@ impl Pulse {
     }
 
     /// Holds the connection against its limits.
-    pub(super) fn verdict(&self, limits: &Limits) -> Verdict {
+    pub(super) fn check(&self, limits: &Limits) -> Check {
         let now = Instant::now();
         let (limit, cause) = if self.is_fresh() {
             (self.accepted + limits.head, Timeout::Idle)
@@ -105,10 +105,10 @@ impl Pulse {
             (self.ended_at() + limits.idle, Timeout::Idle)
         };
         if limit <= now {
-            Verdict::Over(cause)
+            Check::TimedOut(cause)
         } else {
             // An open request may end at once, and the connection be idle from then on.
-            Verdict::Fine(limit.min(now + limits.idle))
+            Check::Next(limit.min(now + limits.idle))
         }
     }
 
@@ -125,7 +125,7 @@ impl Pulse {
 }
 
 /// A request that came and is not answered to its end.
-pub(super) struct OpenRequest(Arc<Pulse>);
+pub(super) struct OpenRequest(Arc<Activity>);
 
 impl std::fmt::Debug for OpenRequest {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -150,46 +150,46 @@ mod tests {
     const LONG: Duration = Duration::from_hours(1);
 
     /// The causes for which a connection is closed when each of the limits has passed, and the others have not by far.
-    fn verdicts(pulse: &Pulse) -> [Option<Timeout>; 2] {
+    fn timeouts(activity: &Activity) -> [Option<Timeout>; 2] {
         let limits = |head, idle| Limits { head, idle, ..Limits::PUBLIC };
-        [limits(NONE, LONG), limits(LONG, NONE)].map(|limits| match pulse.verdict(&limits) {
-            Verdict::Over(cause) => Some(cause),
-            Verdict::Fine(_) => None,
+        [limits(NONE, LONG), limits(LONG, NONE)].map(|limits| match activity.check(&limits) {
+            Check::TimedOut(cause) => Some(cause),
+            Check::Next(_) => None,
         })
     }
 
     #[test]
     fn each_limit_holds_in_its_time() {
-        let pulse = Arc::new(Pulse::new());
-        assert_eq!(verdicts(&pulse), [Some(Timeout::Idle), None], "no head has come");
-        assert!(pulse.reads_head());
-        let (first, second) = (pulse.begin(), pulse.begin());
-        assert_eq!(verdicts(&pulse), [None, None], "two requests are open");
+        let activity = Arc::new(Activity::new());
+        assert_eq!(timeouts(&activity), [Some(Timeout::Idle), None], "no head has come");
+        assert!(activity.reads_head());
+        let (first, second) = (activity.begin(), activity.begin());
+        assert_eq!(timeouts(&activity), [None, None], "two requests are open");
         drop(first);
-        assert_eq!(verdicts(&pulse), [None, None], "one is");
-        assert!(!pulse.reads_head());
+        assert_eq!(timeouts(&activity), [None, None], "one is");
+        assert!(!activity.reads_head());
         drop(second);
-        assert_eq!(verdicts(&pulse), [None, Some(Timeout::Idle)], "the next head has not come");
-        assert!(pulse.is_quiet(NONE) && !pulse.is_quiet(LONG));
-        pulse.upgrade();
-        assert!(!pulse.reads_head());
+        assert_eq!(timeouts(&activity), [None, Some(Timeout::Idle)], "the next head has not come");
+        assert!(activity.is_quiet(NONE) && !activity.is_quiet(LONG));
+        activity.upgrade();
+        assert!(!activity.reads_head());
     }
 
     #[test]
     fn an_answer_that_nobody_takes_costs_the_connection() {
-        let (pulse, answer) = (Arc::new(Pulse::new()), Arc::new(Progress::new(NONE)));
-        let _request = pulse.begin();
-        pulse.answer.begin(&answer);
+        let (activity, answer) = (Arc::new(Activity::new()), Arc::new(Progress::new(NONE)));
+        let _request = activity.begin();
+        activity.answer.begin(&answer);
         answer.wait(1);
-        assert_eq!(pulse.verdict(&Limits::PUBLIC), Verdict::Over(Timeout::Stalled));
+        assert_eq!(activity.check(&Limits::PUBLIC), Check::TimedOut(Timeout::Stalled));
     }
 
     #[test]
     fn the_next_look_is_not_later_than_a_limit_can_pass() {
-        let pulse = Arc::new(Pulse::new());
+        let activity = Arc::new(Activity::new());
         let limits = Limits { idle: LONG, stall: 2 * LONG, ..Limits::PUBLIC };
-        let _request = pulse.begin();
-        let Verdict::Fine(look) = pulse.verdict(&limits) else { panic!("nothing has passed") };
+        let _request = activity.begin();
+        let Check::Next(look) = activity.check(&limits) else { panic!("nothing has passed") };
         assert!(look <= Instant::now() + LONG, "the request could end now");
     }
 }

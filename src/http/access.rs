@@ -33,14 +33,14 @@ const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACE_RESPONSE: HeaderName = HeaderName::from_static("traceresponse");
 
 /// A request that is being answered.
-pub(super) struct Visit {
+pub(super) struct Access {
     began: Instant,
     method: &'static str,
     route: &'static str,
     span: RequestSpan,
 }
 
-impl Visit {
+impl Access {
     /// Begins with the head of a request.
     pub(super) fn begin(request: &Request) -> Self {
         let (method, route) = (method_of(request.method()), route_of(request.uri().path()));
@@ -79,7 +79,7 @@ impl Visit {
 }
 
 /// A panic is answered further out, and reported here.
-impl Drop for Visit {
+impl Drop for Access {
     fn drop(&mut self) {
         if thread::panicking() {
             let trace = self.span.names().map(|(trace, _)| trace);
@@ -113,10 +113,10 @@ mod tests {
             telemetry::exposition().unwrap().contains(&row)
         };
         assert!(has_failed(0));
-        drop(Visit::begin(&Request::new(Body::empty())));
+        drop(Access::begin(&Request::new(Body::empty())));
         assert!(has_failed(0), "a client that goes away is no failure");
         let handler = || {
-            let _visit = Visit::begin(&Request::new(Body::empty()));
+            let _access = Access::begin(&Request::new(Body::empty()));
             panic!("as the test wants it");
         };
         catch_unwind(AssertUnwindSafe(handler)).unwrap_err();
