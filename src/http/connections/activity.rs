@@ -1,7 +1,7 @@
-//! The requests of a connection, and the limits that hold between them.
+//! The activity of a connection, from which its timeouts follow.
 //!
-//! While a request is open its handler bounds its time, and the [`Watch`] the time for which its client may leave the
-//! answer alone. Bytes of the connection itself, such as those of a PING, never count as progress.
+//! While a request is open its handler has the deadline, and a [`Watch`] bounds the time in which the client reads
+//! nothing of the response. Bytes of the connection itself, such as those of a PING, never count as progress.
 
 use std::{
     sync::{
@@ -14,29 +14,29 @@ use std::{
 use super::{limits::Limits, progress::Watch};
 use crate::telemetry::Timeout;
 
-/// The activity of one connection so far. Its requests write it, a store or two for each; the watch over the connection
-/// reads it when a limit may have passed. Nothing is ordered by it, so that all of it is relaxed.
+/// The activity of one connection so far. Each request writes it once or twice; the task of the connection reads it
+/// when a timeout may have passed. It orders no other memory, so that all accesses are relaxed.
 pub(super) struct Activity {
     accepted: Instant,
-    /// Requests whose head has come.
+    /// The requests whose head has arrived.
     begun: AtomicU64,
-    /// Those of them whose answer is written to its end, or given up.
+    /// The requests whose response was written to its end, or aborted.
     ended: AtomicU64,
-    /// When the last request ended, in milliseconds since the connection was accepted.
+    /// The end of the last request, in milliseconds since the connection was accepted.
     ended_ms: AtomicU64,
-    /// Whether the connection speaks another protocol from now on.
+    /// Whether the connection was upgraded to another protocol.
     is_upgraded: AtomicBool,
     is_http2: AtomicBool,
-    /// Watches the answer of HTTP/1.1; each stream of HTTP/2 has a watch of its own.
+    /// Watches the response of HTTP/1.1; each HTTP/2 stream has a watch of its own.
     pub(super) answer: Watch,
 }
 
-/// The state of a connection's limits.
+/// The outcome of a check of the timeouts.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Check {
-    /// No limit passes before then.
+    /// No timeout passes before then.
     Next(Instant),
-    /// One has passed.
+    /// A timeout has passed.
     TimedOut(Timeout),
 }
 
@@ -53,23 +53,23 @@ impl Activity {
         }
     }
 
-    /// A head has come. The request is open until the returned guard is dropped.
+    /// Notes a request whose head has arrived. It is open until the returned guard is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> OpenRequest {
         self.begun.fetch_add(1, Relaxed);
         OpenRequest(Arc::clone(self))
     }
 
-    /// The number of requests whose head has come.
+    /// The number of requests whose head has arrived.
     pub(super) fn begun(&self) -> u64 {
         self.begun.load(Relaxed)
     }
 
-    /// The connection speaks another protocol from now on, which has limits of its own.
+    /// Notes that the connection was upgraded to another protocol, which has timeouts of its own.
     pub(super) fn upgrade(&self) {
         self.is_upgraded.store(true, Relaxed);
     }
 
-    /// The connection has begun with HTTP/2.
+    /// Notes that the connection speaks HTTP/2.
     pub(super) fn speak_http2(&self) {
         self.is_http2.store(true, Relaxed);
     }
@@ -84,17 +84,17 @@ impl Activity {
         !self.is_open() && !self.is_upgraded.load(Relaxed)
     }
 
-    /// Whether no request has come yet.
+    /// Whether no request has arrived yet.
     pub(super) fn is_fresh(&self) -> bool {
         self.begun() == 0
     }
 
-    /// Whether nothing is under way, nor was for `grace`.
+    /// Whether no request was open for `grace`.
     pub(super) fn is_quiet(&self, grace: Duration) -> bool {
         !self.is_open() && self.ended_at().elapsed() >= grace
     }
 
-    /// Holds the connection against its limits.
+    /// Checks the timeouts of the connection.
     pub(super) fn check(&self, limits: &Limits) -> Check {
         let now = Instant::now();
         let (limit, cause) = if self.is_fresh() {
@@ -107,14 +107,14 @@ impl Activity {
         if limit <= now {
             Check::TimedOut(cause)
         } else {
-            // An open request may end at once, and the connection be idle from then on.
+            // An open request may end at once, and the connection is idle from then on.
             Check::Next(limit.min(now + limits.idle))
         }
     }
 
     /// Whether a request is open.
     pub(super) fn is_open(&self) -> bool {
-        // In this order, a request that ends between the two is taken for an open one, and never the other way.
+        // In this order, a request that ends between the two loads is taken for open, never an open one for ended.
         let ended = self.ended.load(Relaxed);
         self.begun() > ended
     }
@@ -124,7 +124,7 @@ impl Activity {
     }
 }
 
-/// A request that came and is not answered to its end.
+/// An open request: its head has arrived, and its response is not written to its end.
 pub(super) struct OpenRequest(Arc<Activity>);
 
 impl std::fmt::Debug for OpenRequest {

@@ -1,4 +1,4 @@
-//! One connection, from being accepted to its end.
+//! The task of one connection: it serves requests, and enforces timeouts and the drain.
 
 use std::{convert::Infallible, pin::pin, sync::Arc};
 
@@ -25,9 +25,10 @@ use crate::{
     telemetry,
 };
 
-/// Serves a connection until its client is done with it, a limit has passed, or a drain has no more use for it.
+/// Serves a connection until its client closes it, a timeout passes, or a drain closes it.
 pub(super) async fn run(socket: TcpStream, site: Arc<impl Answers>, slot: Slot) {
-    // Answers are small and whole: nothing is gained by holding them back. A socket that refuses is gone.
+    // A response is written at once, so that nothing is gained by delaying it (Nagle). A socket that fails here is
+    // gone.
     let _ = socket.set_nodelay(true);
     let (shared, activity) = (Arc::clone(&slot.shared), Arc::new(Activity::new()));
     let client = Client::new(&shared.gate);
@@ -49,13 +50,13 @@ pub(super) async fn run(socket: TcpStream, site: Arc<impl Answers>, slot: Slot) 
     let connection = pin!(shared.protocols.serve_connection_with_upgrades(stream, answer));
     let mut connection = InPlace::new(connection);
     let mut look = pin!(sleep_until(Instant::now() + shared.limits.head.min(shared.limits.idle)));
-    // One of its own, since a shared one would be contended whenever a connection is woken.
+    // A child token, since a shared one would be contended whenever a connection is woken.
     let draining = shared.draining.child_token();
     let mut is_leaving = false;
     loop {
         tokio::select! {
             biased;
-            // An error is between the client and its network.
+            // Errors of a connection are those of its client or the network.
             _ = &mut connection => return,
             () = look.as_mut() => if is_leaving {
                 connection.get_mut().as_mut().graceful_shutdown();
@@ -74,7 +75,7 @@ pub(super) async fn run(socket: TcpStream, site: Arc<impl Answers>, slot: Slot) 
             },
             () = draining.cancelled(), if !is_leaving => {
                 is_leaving = true;
-                // A request may be on its way to a connection of HTTP/1.1 that is idle, and would be lost if it was closed now.
+                // A request may be in flight to an idle HTTP/1.1 connection, and would be lost if it was closed now.
                 if activity.is_open() || activity.speaks_http2() {
                     connection.get_mut().as_mut().graceful_shutdown();
                 }

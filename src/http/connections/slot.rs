@@ -1,4 +1,4 @@
-//! Each connection has a slot, as long as it is open, and all of a listener share a shared.
+//! The slot of an open connection, and the state that all connections of a listener share.
 
 use std::sync::Arc;
 
@@ -12,20 +12,20 @@ use crate::{
     telemetry::{self, Listener},
 };
 
-/// Shared by the connections of a listener.
+/// The state that the connections of a listener share.
 pub(super) struct ListenerState {
     pub(super) listener: Listener,
     pub(super) limits: Limits,
     pub(super) gate: Arc<Gate>,
-    /// The places of connections of HTTP/2.
+    /// The permits of HTTP/2 connections.
     pub(super) http2: Arc<Semaphore>,
     pub(super) protocols: auto::Builder<Streams>,
     pub(super) draining: CancellationToken,
-    /// Woken when a connection has ended, and its file is free.
+    /// Notified when a connection has ended, and its file is free.
     pub(super) ended: Notify,
 }
 
-/// A connection's place among those that may be open; free again when it is dropped.
+/// The permit of an open connection; dropping it lets another one be accepted.
 pub(super) struct Slot {
     _permit: OwnedSemaphorePermit,
     pub(super) shared: Arc<ListenerState>,
