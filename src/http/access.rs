@@ -14,7 +14,7 @@ use axum::{
     },
     response::Response,
 };
-use http_body::Body as _;
+use hyper::body::Body as _;
 
 use super::{
     caching::NO_STORE,

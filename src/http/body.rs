@@ -6,8 +6,8 @@ use axum::{
     body::{Body, Bytes},
     http::StatusCode,
 };
-use http_body::Body as _;
 use http_body_util::{BodyExt, Limited};
+use hyper::body::Body as _;
 use tokio::time::timeout;
 
 use super::{

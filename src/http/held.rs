@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{extract::Request, http::HeaderMap, response::Response};
-use http_body::Body as _;
+use hyper::body::Body as _;
 
 use super::{
     gate::{Client, Full, Permit},

@@ -16,7 +16,7 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
-use http_body::{Frame, SizeHint};
+use hyper::body::{Frame, SizeHint};
 
 use super::{
     caching::{IMMUTABLE, NO_STORE, has, not_modified},
@@ -153,7 +153,7 @@ struct Pieces {
     left: u64,
 }
 
-impl http_body::Body for Pieces {
+impl hyper::body::Body for Pieces {
     type Data = Bytes;
     type Error = Infallible;
 
