@@ -1,5 +1,5 @@
-//! The command line and the environment: every setting with its unit, its default and its bounds. Nothing else reads
-//! the environment.
+//! The command line and the environment: every setting with its unit, default and bounds. No other module reads the
+//! environment.
 
 use std::{
     env,
@@ -28,8 +28,8 @@ use crate::{
 
 /// Fibonacci numbers, exact, and π from the Basel series, over GraphQL, remembered in a shared cache.
 ///
-/// Without a command it serves. Each setting may come from the variable that stands beside it; a flag goes before its
-/// variable, and a variable that is empty counts as not set.
+/// Without a command it serves. Each setting has an environment variable, which stands beside it; a flag takes
+/// precedence over its variable, and an empty variable counts as not set.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true, max_term_width = 100, after_long_help = ENVIRONMENT)]
 pub struct Cli {
@@ -39,15 +39,15 @@ pub struct Cli {
     serve: Serve,
 }
 
-/// The variables that are no settings of phipi alone.
+/// The variables that other programs use too.
 const ENVIRONMENT: &str = "\
 Environment, beside the variables above:
-  REDIS_URL                    where answers are kept when --cache is not given
+  REDIS_URL                    the store of the cache when --cache is not given
   OTEL_EXPORTER_OTLP_ENDPOINT  the collector that spans are sent to, such as http://127.0.0.1:4318
   OTEL_SERVICE_NAME            the name of this service in spans [default: phipi]
   NO_COLOR                     no colours on the terminal, whatever it is set to";
 
-/// What to do.
+/// The command to run.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve (the default)
@@ -68,27 +68,27 @@ pub enum Command {
     Schema,
     /// Ask a running phipi whether it is ready, for images without a shell
     ///
-    /// Prints what /readyz says. The exit status is 0 when it is ready, and 1 when it drains, does not answer, or is
-    /// something else.
+    /// Prints the response of /readyz. The exit status is 0 when the process is ready, and 1 when it drains, does not
+    /// respond, or is not phipi.
     Health {
-        /// The operator's listener of that process: IP:PORT, HOST:PORT or http://HOST:PORT
+        /// The admin listener of that process: IP:PORT, HOST:PORT or http://HOST:PORT
         #[arg(value_name = "URL", env = "PHIPI_ADMIN_LISTEN", default_value = "127.0.0.1:8001")]
         target: String,
     },
-    /// Fill the store, before anybody asks: the ladder up to F(N), and F(N) itself beyond it
+    /// Fill the store before the first request: the ladder up to F(N), and F(N) itself beyond it
     Warm {
         /// The index, 0 to 1,000,000,000
         #[arg(long = "fib", value_name = "N", allow_negative_numbers = true, value_parser = index)]
         n: Index,
-        /// Which store.
+        /// The store.
         #[command(flatten)]
         store: Store,
     },
     /// Prove every entry of the store
     ///
-    /// Tells how many entries are proven, and lists the keys of those that are bad, and of those that are unknown: they
-    /// are of another version of phipi, or of another program. Without --repair it changes nothing. It may run beside
-    /// processes that serve.
+    /// Prints how many entries are proven, and lists the keys of bad entries, and of unknown ones, which belong to
+    /// another version of phipi or to another program. Without --repair it changes nothing. It may run beside processes
+    /// that serve.
     #[command(after_help = CHECK_STATUS)]
     Check {
         /// Remove bad entries; unknown ones stay
@@ -97,86 +97,89 @@ pub enum Command {
         /// Report in JSON
         #[arg(long)]
         json: bool,
-        /// Which store.
+        /// The store.
         #[command(flatten)]
         store: Store,
     },
 }
 
-/// The statuses that `phipi check` ends with, for scripts.
+/// The exit statuses of `phipi check`, for scripts.
 const CHECK_STATUS: &str = "\
 Exit status:
   0  every entry is proven or unknown, or --repair has removed the bad ones
   1  there are bad entries, and they stay
   2  the command line or a setting is wrong
-  3  nothing is told of its entries: there is no store, it is damaged or another program's, it does not answer,
+  3  the entries were not inspected: there is no store, it is damaged or another program's, it does not respond,
      or the report can't be printed; the reason is on stderr";
 
 /// The settings of a server.
 #[derive(Args, Clone, Debug)]
 pub struct Serve {
-    /// Where clients connect, as IP:PORT
+    /// The address for clients, as IP:PORT
     ///
-    /// 127.0.0.1:8000 is for this machine alone, and 0.0.0.0:8000 for everybody who can reach it. Port 0 takes a free one.
+    /// 127.0.0.1:8000 is reachable from this machine alone, and 0.0.0.0:8000 from the network. Port 0 takes a free
+    /// port.
     #[arg(long, env = "PHIPI_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8000", value_parser = address)]
     pub listen: SocketAddr,
 
-    /// Where operators connect for /livez, /readyz and /metrics, as IP:PORT
+    /// The address for operators, with /livez, /readyz and /metrics, as IP:PORT
     ///
-    /// It tells about this process what clients need not know: keep it from them. Port 0 takes a free one.
+    /// Do not expose it to clients: it shows the state of this process. Port 0 takes a free port.
     #[arg(long, env = "PHIPI_ADMIN_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8001", value_parser = address)]
     pub admin_listen: SocketAddr,
 
-    /// Where answers are kept.
+    /// The store of the cache.
     #[command(flatten)]
     pub store: Store,
 
-    /// The largest index served, 0 to 1,000,000,000
+    /// The largest index that is served, 0 to 1,000,000,000
     #[arg(long, env = "PHIPI_MAX_N", value_name = "N", default_value = "10000000", value_parser = index)]
     #[arg(allow_negative_numbers = true)]
     pub max_n: Index,
 
     /// An origin whose pages may call, such as `https://example.org`; repeatable
     ///
-    /// An origin is a scheme and a host, with a port if it is not the usual one. Several may also be separated by commas.
+    /// An origin is a scheme and a host, with a port if it is not the usual one. Several may also be separated by
+    /// commas.
     /// * is every origin; credentials are never allowed.
     #[arg(long, env = "PHIPI_CORS_ORIGIN", value_name = "ORIGIN", default_value = "*", value_delimiter = ',')]
     #[arg(value_parser = origin)]
     cors_origin: Vec<HeaderValue>,
 
-    /// For how long after SIGTERM new connections are still taken, in seconds, 0 to 3,600
+    /// The time after SIGTERM in which new connections are still accepted, in seconds, 0 to 3,600
     ///
-    /// Meanwhile /readyz says no, so that load balancers send their requests elsewhere.
+    /// Meanwhile /readyz is 503, so that load balancers send their requests elsewhere.
     #[arg(long, env = "PHIPI_DRAIN_DELAY", value_name = "SECONDS", default_value = "0", value_parser = seconds)]
     #[arg(allow_negative_numbers = true)]
     pub drain_delay: Duration,
 
-    /// How the log on stderr looks
+    /// The format of the log on stderr
     #[arg(long, env = "PHIPI_LOG_FORMAT", value_name = "FORMAT", default_value = "text", ignore_case = true)]
     log_format: LogFormat,
 
-    /// The least important lines that the log has
+    /// The least important level that is logged
     ///
-    /// error: phipi needs an operator. warn: something is wrong, and mends itself. info: also each request. debug: also
-    /// each connection.
+    /// error: phipi needs an operator. warn: something fails, and is retried. info: also each request. debug: also each
+    /// connection.
     #[arg(long, env = "PHIPI_LOG_LEVEL", value_name = "LEVEL", default_value = "info", ignore_case = true)]
     log_level: LogLevel,
 }
 
-/// Which store, and how it is reached.
+/// The settings of the store.
 #[derive(Args, Clone, Debug)]
 pub struct Store {
-    /// Where answers are kept: sqlite:PATH, memory:, or the URL of a Redis or Valkey
+    /// The store of the cache: sqlite:PATH, memory:, or the URL of a Redis or Valkey
     ///
-    /// Without it `REDIS_URL` counts, and without that a file in the user's cache folder. The URLs are
+    /// The default is `REDIS_URL`, and without that a file in the user's cache folder. The URLs are
     /// `redis://HOST:PORT`, `redis+unix:///PATH`, `redis-cluster://HOST:PORT,HOST:PORT` and
     /// redis-sentinel://HOST:PORT,HOST:PORT/NAME; rediss://, rediss-cluster:// and rediss-sentinel:// are the same with
-    /// TLS, and all of them may begin with valkey. A user and a password go before the host, as in `redis://user:password@host`.
+    /// TLS, and all of them may begin with valkey. A user and a password go before the host, as in
+    /// `redis://user:password@host`.
     #[arg(long, env = "PHIPI_CACHE", value_name = "URL", hide_env_values = true)]
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     cache: Option<String>,
 
-    /// What every key in the store begins with
+    /// The prefix of every key in the store
     #[arg(long, env = "PHIPI_CACHE_PREFIX", value_name = "TEXT", default_value = "phipi:")]
     pub cache_prefix: String,
 
@@ -184,15 +187,15 @@ pub struct Store {
     #[arg(long, env = "PHIPI_CACHE_PASSWORD_FILE", value_name = "FILE")]
     cache_password_file: Option<PathBuf>,
 
-    /// The certificates that Redis is trusted by, in place of the system's; PEM
+    /// The CA certificates to verify Redis with, in place of the system's; PEM
     #[arg(long, env = "PHIPI_CACHE_TLS_CA", value_name = "FILE")]
     cache_tls_ca: Option<PathBuf>,
 
-    /// The certificate that is shown to Redis; PEM
+    /// The client certificate to present to Redis; PEM
     #[arg(long, env = "PHIPI_CACHE_TLS_CERT", value_name = "FILE")]
     cache_tls_cert: Option<PathBuf>,
 
-    /// The key of that certificate; PEM
+    /// The private key of that certificate; PEM
     #[arg(long, env = "PHIPI_CACHE_TLS_KEY", value_name = "FILE")]
     cache_tls_key: Option<PathBuf>,
 }
@@ -220,10 +223,10 @@ impl Cli {
 }
 
 impl Store {
-    /// The location where answers are kept.
+    /// The location of the store.
     ///
     /// # Errors
-    /// When the URL that was given can't be right, or a file can't be read.
+    /// When the URL is invalid, or a file can't be read.
     pub fn location(&self) -> Result<Location, Wrong> {
         let access = self.access()?;
         let variable = |name: &'static str| variable(name).map(|url| (name, url));
@@ -237,7 +240,7 @@ impl Store {
             None => return Ok(default_location(dirs::cache_dir())),
         };
         location.map_err(|error| match error {
-            // It names the setting of its file.
+            // The error names the setting of the file.
             LocationError::Access(error) => Wrong::Access(error),
             error => Wrong::Location { setting, error },
         })
@@ -246,7 +249,7 @@ impl Store {
     /// The credentials for Redis, and the certificates to verify it with.
     fn access(&self) -> Result<Access, Wrong> {
         let text = |(flag, path): (&'static str, &Option<PathBuf>)| {
-            // The path is not repeated: it may be a password that was given in its place.
+            // The path is not printed: it may be a password that was given in its place.
             path.as_ref().map(fs::read).transpose().map_err(|error| Wrong::File { flag, error })
         };
         let password = text(("--cache-password-file (PHIPI_CACHE_PASSWORD_FILE)", &self.cache_password_file))?;
@@ -255,7 +258,7 @@ impl Store {
         if certificate.is_some() != key.is_some() {
             return Err(Wrong::Pair);
         }
-        // Editors end a file with a line's end.
+        // Editors end a file with a line break.
         let password =
             password.map(|text| String::from_utf8(text).map_err(|_| AccessError::PasswordText)).transpose()?;
         let password = password.map(|text| text.trim_end_matches(['\r', '\n']).to_owned());
@@ -273,7 +276,7 @@ impl Store {
 }
 
 impl Serve {
-    /// The origins that browsers may call from.
+    /// The origins whose pages may call.
     #[must_use]
     pub fn origins(&self) -> Origins {
         if self.cors_origin.iter().any(|origin| origin == "*") {
@@ -283,7 +286,7 @@ impl Serve {
         }
     }
 
-    /// The collector of spans, if any, as the variables that OpenTelemetry defines have it.
+    /// The collector of spans in the variables that OpenTelemetry defines, if there is one.
     ///
     /// # Errors
     /// When `OTEL_EXPORTER_OTLP_ENDPOINT` is set, but not to the URL of a collector.
@@ -313,41 +316,41 @@ impl Serve {
     }
 }
 
-/// The value of a variable, unless it is empty. Bytes that are no UTF-8 become a character that no URL may have.
+/// The value of a variable, unless it is empty. Bytes that are not UTF-8 become a character that no URL has.
 fn variable(name: &str) -> Option<String> {
     env::var_os(name).map(|value| value.to_string_lossy().into_owned()).filter(|value| !value.is_empty())
 }
 
-/// Whether a terminal may be sent colours: the conventions of <https://no-color.org>, and of terminals without any.
+/// Whether a terminal may be sent colours, by the conventions of <https://no-color.org> and of `TERM`.
 fn may_use_colours() -> bool {
     let is_set = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     !is_set && env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
 }
 
-/// A setting that can't be right.
+/// The error of an invalid setting.
 #[derive(Debug, Error)]
 pub enum Wrong {
-    /// The location of the store.
+    /// The location of the store is invalid.
     #[error("{setting}: {error}")]
     Location {
         /// The flag or the variable.
         setting: &'static str,
-        /// The mistake, with what would be right.
+        /// The mistake, with the valid form.
         error: LocationError,
     },
-    /// A file with a password or certificates.
+    /// A file with a password or certificates is invalid.
     #[error(transparent)]
     Access(#[from] AccessError),
-    /// The collector of spans.
+    /// The collector of spans is invalid.
     #[error(transparent)]
     Collector(#[from] CollectorError),
-    /// A certificate without its key, or a key without its certificate.
+    /// A certificate was given without its key, or a key without its certificate.
     #[error(
         "a certificate for Redis needs its key, and a key its certificate: give both --cache-tls-cert \
          (PHIPI_CACHE_TLS_CERT) and --cache-tls-key (PHIPI_CACHE_TLS_KEY)"
     )]
     Pair,
-    /// A file that is named can't be read.
+    /// A file of a setting can't be read.
     #[error(
         "can't read the file of {flag}: {}; give the path of a file that this user may read",
         telemetry::plain(error)
@@ -363,14 +366,14 @@ pub enum Wrong {
 /// Reads the command line and the environment of the process.
 ///
 /// # Errors
-/// When the command line is wrong, with the right form, for the terminal; or the help, when that was asked for.
+/// When the command line is invalid, with the valid form; or the text of `--help` and `--version`.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let mut arguments: Vec<OsString> = arguments.into_iter().collect();
     let mut cli = without_empty_variables(<Cli as CommandFactory>::command());
     if let Some(at) = place_of_command(&cli, &arguments) {
-        // Settings may stand before the command that they are for.
+        // Settings may stand before their command.
         arguments[1..=at].rotate_right(1);
-        // Those of serving are none of another command's, however wrong their variables are.
+        // Another command ignores the variables of serving, even invalid ones.
         cli = cli.mut_args(|setting| setting.env(Resettable::Reset));
     }
     let matches = cli.try_get_matches_from_mut(&arguments);
@@ -378,19 +381,19 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap:
     Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut cli))
 }
 
-/// A command whose settings don't come from variables that are empty.
+/// Makes a command ignore empty variables.
 fn without_empty_variables(command: clap::Command) -> clap::Command {
     let is_empty = |name: &OsStr| env::var_os(name).is_some_and(|value| value.is_empty());
     command
         .mut_args(|setting| match setting.get_env() {
             Some(variable) if is_empty(variable) => setting.env(Resettable::Reset),
-            // The help does not repeat what may be a password in the wrong place.
+            // The help does not print values, which may be a misplaced password.
             _ => setting.hide_env_values(true),
         })
         .mut_subcommands(without_empty_variables)
 }
 
-/// The position of a command's name, or of a word in its place: only settings and their values come before it.
+/// The position of the name of the command, or of an unknown word there: only settings and their values precede it.
 fn place_of_command(cli: &clap::Command, arguments: &[OsString]) -> Option<usize> {
     let mut at = 1;
     loop {
@@ -405,10 +408,10 @@ fn place_of_command(cli: &clap::Command, arguments: &[OsString]) -> Option<usize
     }
 }
 
-/// Names the variable that a wrong value comes from, where the error names a flag that nobody has written.
+/// Names the variable that an invalid value comes from, where the error names a flag that was not given.
 fn blamed(mut error: clap::Error, cli: &clap::Command, arguments: &[OsString]) -> clap::Error {
     let Some(ContextValue::String(named)) = error.get(ContextKind::InvalidArg) else { return error };
-    // It has the name of its value behind it, as in `--listen <ADDR>`.
+    // The name of the value follows, as in `--listen <ADDR>`.
     let flag = named.split_once(' ').map_or(&**named, |(flag, _)| flag);
     let setting =
         settings(cli).find(|setting| setting.get_long().is_some_and(|name| flag.strip_prefix("--") == Some(name)));
@@ -425,7 +428,7 @@ fn blamed(mut error: clap::Error, cli: &clap::Command, arguments: &[OsString]) -
     error
 }
 
-/// An error that does not repeat a URL where none is expected, since it may hold a password.
+/// Removes URLs from an error where none is expected, since they may hold a password.
 fn discreet(mut error: clap::Error) -> clap::Error {
     for kind in [ContextKind::InvalidArg, ContextKind::InvalidSubcommand] {
         if let Some(ContextValue::String(text)) = error.get(kind)
@@ -443,7 +446,7 @@ fn discreet(mut error: clap::Error) -> clap::Error {
     error
 }
 
-/// Names the setting or the argument that is no text in UTF-8, where the error names none.
+/// Names the setting or the argument that is not UTF-8, where the error names none.
 fn legible(error: clap::Error, cli: &mut clap::Command, arguments: &[OsString]) -> clap::Error {
     if error.kind() != ErrorKind::InvalidUtf8 {
         return error;
@@ -465,7 +468,7 @@ fn settings(cli: &clap::Command) -> impl Iterator<Item = &Arg> {
     [cli].into_iter().chain(cli.get_subcommands()).flat_map(clap::Command::get_arguments)
 }
 
-/// The default location of answers: in the user's cache folder, if there is one.
+/// The default location of the store: a file in the user's cache folder, if there is one.
 fn default_location(folder: Option<PathBuf>) -> Location {
     let file = folder.map(|folder| folder.join("phipi").join("cache.sqlite"));
     file.map_or(Location::Memory { is_default: true }, |path| Location::Sqlite { path, is_default: true })
@@ -497,8 +500,8 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-/// An origin in the form in which browsers send it: in lower case, without the usual port, and with the ASCII form of an
-/// international name. It is a scheme and a host, and nothing comes after it.
+/// An origin in the form in which browsers send it: in lower case, without the usual port, and with the ASCII form of
+/// an international name. It is a scheme and a host, and nothing comes after it.
 fn origin(text: &str) -> Result<HeaderValue, String> {
     let text = text.trim();
     let serialized = if text == "*" { Some(text.to_owned()) } else { serialized_origin(text) };
@@ -517,11 +520,11 @@ fn serialized_origin(text: &str) -> Option<String> {
     match url.scheme() {
         _ if !is_bare || !is_anonymous => None,
         "http" | "https" => Some(url.origin().ascii_serialization()),
-        // Pages never come from these.
+        // No page has an origin of these schemes.
         "ws" | "wss" | "ftp" | "file" | "data" | "blob" => None,
-        // A misspelt http or https.
+        // These are misspelt forms of http and https.
         scheme if scheme.starts_with("ht") || scheme.ends_with("ttp") || scheme.ends_with("ttps") => None,
-        // Those of extensions and of apps do come from schemes of their own.
+        // Browser extensions and apps have schemes of their own.
         scheme => {
             let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
             Some(format!("{scheme}://{}{port}", host.to_ascii_lowercase()))

@@ -42,10 +42,10 @@ static ALLOCATOR: Jemalloc = Jemalloc;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// The exit status for a setting that can't be right, as clap has it for the command line.
-const WRONG_SETTING: u8 = 2;
+/// The exit status for an invalid setting, which clap has for the command line.
+const INVALID_SETTING: u8 = 2;
 
-/// The exit status of `phipi check` when the store could not be inspected, so that nothing is known of its entries.
+/// The exit status of `phipi check` when the store could not be inspected.
 const NOT_INSPECTED: u8 = 3;
 
 fn main() -> ExitCode {
@@ -58,13 +58,13 @@ fn main() -> ExitCode {
     run(command).unwrap_or_else(|error| {
         // Stderr may be a file that can't grow.
         let _ = writeln!(io::stderr(), "phipi: {error}");
-        if error.is::<cli::Wrong>() { WRONG_SETTING.into() } else { failure }
+        if error.is::<cli::Wrong>() { INVALID_SETTING.into() } else { failure }
     })
 }
 
-/// Makes a write beyond the limit of the size of files (`ulimit -f`) fail as on a full disk, where SIGXFSZ would end the
-/// process. To ignore the signal would need unsafe code, so it is caught: a handler that was installed once stays when
-/// its runtime is gone. If it can't be, the signal does what it always did.
+/// Makes a write beyond the limit of the size of files (`ulimit -f`) fail as on a full disk, where SIGXFSZ would end
+/// the process. To ignore the signal would need unsafe code, so it is caught: a handler that was installed once stays
+/// when its runtime is gone. If it can't be, the signal does what it always did.
 fn survive_file_size_limit() {
     let Ok(runtime) = Builder::new_current_thread().enable_io().build() else { return };
     let _context = runtime.enter();
@@ -90,11 +90,12 @@ fn run(command: Command) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The number of tasks that a thread runs from its own queue until it takes one that has overflowed from there. With
-/// many thousand tasks that are ready, the default of some sixty would leave those alone for a tenth of a second.
+/// The number of tasks that a thread runs from its own queue before it takes one from the global queue, into which its
+/// own one overflows. With many thousand ready tasks, the default of some sixty would delay the latter by a tenth of a
+/// second.
 const OVERFLOW_INTERVAL: u32 = 2;
 
-/// The number of tasks that a thread runs until it looks for requests that have come meanwhile: half the default.
+/// The number of tasks that a thread runs before it polls for I/O: half the default.
 const EVENT_INTERVAL: u32 = 31;
 
 fn within_runtime<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
@@ -104,7 +105,7 @@ fn within_runtime<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
         .enable_all()
         .build()?;
     let done = runtime.block_on(work);
-    // Work that a drain has cut is not waited for.
+    // This does not wait for work that a drain has cut.
     runtime.shutdown_background();
     done
 }
@@ -149,7 +150,7 @@ async fn check(repair: bool, json: bool, store: Store) -> Result<ExitCode> {
     Ok(if report.bad.len() > report.removed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// A line that tells how far the work is, rewritten in place; only on a terminal, and when the work takes time.
+/// A progress line, which is rewritten in place. It appears only on a terminal, and only when the work takes time.
 struct ProgressLine<W> {
     terminal: Option<W>,
     appears: Instant,
@@ -163,19 +164,19 @@ impl ProgressLine<io::Stderr> {
 }
 
 impl<W: Write> ProgressLine<W> {
-    /// Work that is done sooner is not told of.
+    /// Shorter work has no progress line.
     const PATIENCE: Duration = Duration::from_secs(1);
 
     fn new(terminal: Option<W>) -> Self {
         Self { terminal, appears: Instant::now() + Self::PATIENCE, shown: String::new() }
     }
 
-    /// Tells how far the work is. A terminal that is gone is no error.
+    /// Shows the progress of the work. A terminal that is gone is not an error.
     fn show(&mut self, progress: fmt::Arguments<'_>) {
         let Some(terminal) = self.terminal.as_mut().filter(|_| Instant::now() >= self.appears) else { return };
         let text = format!("\r{progress}");
         if text != self.shown {
-            // At once, or the terminal would show parts of it.
+            // One write, since the terminal would show parts of several.
             let _ = terminal.write_all(text.as_bytes());
             self.shown = text;
         }
@@ -191,7 +192,7 @@ impl<W: Write> ProgressLine<W> {
 
 async fn serve(settings: Serve) -> Result<()> {
     let location = settings.store.location()?;
-    // Dropped at the end, when all is told.
+    // It is flushed when it is dropped at the end.
     let _log = telemetry::start(settings.log(), settings.collector()?)?;
     raise_file_limit();
     let public = listen(settings.listen, "--listen (PHIPI_LISTEN)")?;
@@ -206,7 +207,7 @@ async fn serve(settings: Serve) -> Result<()> {
         format!("listening on http://{}\n", public.local_addr()?),
         format!("admin on http://{}\n", admin.local_addr()?),
     ];
-    // A server is of use even if its stdout is full.
+    // A server is useful even if its stdout is full.
     let _ = print(addresses);
     let shutdown = async { _ = begin.await };
     let served = http::serve(public, admin, evaluator, workers, settings.origins(), shutdown, settings.drain_delay);
@@ -215,32 +216,32 @@ async fn serve(settings: Serve) -> Result<()> {
         () = async {
             signals.next().await;
             let _ = asked_to_stop.send(());
-            let _ = timeout(ECHO, async {
+            let _ = timeout(DUPLICATES, async {
                 loop {
                     signals.next().await;
                 }
             })
             .await;
             signals.next().await;
-        } => Err("asked to stop twice: what was open is cut".into()),
+        } => Err("a second signal ended the process at once: open requests and writes were cut".into()),
     }
 }
 
-/// Lets this process open as many files as the system grants: each connection takes one, and the usual limit is 1,024.
-/// If it can't be raised, connections beyond it wait.
+/// Raises the limit of open files to what the system grants: each connection takes one, and the usual limit is 1,024.
+/// If it can't be raised, further connections wait in the backlog.
 fn raise_file_limit() {
     let maximum = getrlimit(Resource::Nofile).maximum;
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
-/// The number of connections that the system may hold before they are accepted. Further ones are dropped, and a client
-/// retries a second later; the system caps it, usually at 4,096.
+/// The backlog of a listener. The system drops connections beyond it, which clients retry a second later, and caps it,
+/// usually at 4,096.
 const BACKLOG: u32 = 10_000;
 
 fn listen(address: SocketAddr, setting: &str) -> Result<TcpListener> {
     let listener = || {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        // The port of a process that has just ended may be taken again.
+        // This allows the port of a process that has just ended.
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         socket.listen(BACKLOG)
@@ -251,15 +252,15 @@ fn listen(address: SocketAddr, setting: &str) -> Result<TcpListener> {
     })
 }
 
-/// The time after the first signal in which another one counts as the same: a terminal sends it to each process of a
-/// group, and a parent may pass its own on.
-const ECHO: Duration = Duration::from_millis(300);
+/// The time after the first signal in which another one counts as a duplicate: a terminal sends one to each process of
+/// a group, and a parent may forward its own.
+const DUPLICATES: Duration = Duration::from_millis(300);
 
-/// The signals that ask to stop, which are caught from the start on.
+/// The signals that start a drain. They are caught from the start of the process on.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    /// None when the process ignores it, as one that was started by `nohup` does.
+    /// `None` when the process ignores it, as one that was started by `nohup` does.
     hang_up: Option<Signal>,
 }
 
@@ -272,7 +273,7 @@ impl Signals {
         })
     }
 
-    /// Waits for the next one.
+    /// Waits for the next signal.
     async fn next(&mut self) {
         let hang_up = async {
             match &mut self.hang_up {
@@ -288,7 +289,7 @@ impl Signals {
     }
 }
 
-/// Whether the process was started to outlive its terminal. Only Linux tells.
+/// Whether the process ignores SIGHUP. Only Linux shows that.
 fn ignores_hang_up() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -296,7 +297,7 @@ fn ignores_hang_up() -> bool {
     ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
 
-/// Prints to stdout. A reader that has seen enough, such as `head`, is no error.
+/// Prints to stdout. A reader that closes its end early, such as `head`, is not an error.
 fn print(pieces: impl IntoIterator<Item = String>) -> Result<()> {
     let mut out = io::stdout().lock();
     let printed = pieces.into_iter().try_for_each(|piece| out.write_all(piece.as_bytes())).and_then(|()| out.flush());
@@ -313,7 +314,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn progress_is_told_once_it_takes_time_and_leaves_nothing() {
+    fn progress_is_shown_once_it_takes_time_and_leaves_nothing() {
         let mut text = Vec::new();
         let mut line = ProgressLine::new(Some(&mut text));
         line.show(format_args!("10 %"));
@@ -328,6 +329,6 @@ mod tests {
         let mut line = ProgressLine::new(Some(&mut text));
         line.show(format_args!("100 %"));
         line.clear();
-        assert_eq!(text, b"", "quick work is not told of");
+        assert_eq!(text, b"", "quick work has no progress line");
     }
 }

@@ -1,4 +1,4 @@
-//! CPU work off the async threads, bounded.
+//! A bounded pool for CPU work, off the async threads.
 
 use std::{
     collections::VecDeque,
@@ -15,16 +15,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 /// 20 µs, about as long as a handoff to another thread and back; an async thread may be held that long.
 const INLINE_LIMBS: usize = 128;
 
-/// Numbers that may wait or be worked on, in limbs: 64 MiB of results.
+/// The bound on work that waits or runs, in limbs: 64 MiB of results.
 const QUEUE_LIMBS: usize = 8 * 1024 * 1024;
 
 /// The memory that this room may hold, in bytes, by what it is held for. docs/operating.md adds the rooms up.
 pub const MEMORY: [(&str, usize); 1] = [("results that wait to be evaluated", QUEUE_LIMBS * size_of::<u64>())];
 
-/// Work on more limbs (n ≈ 86,000,000) is giant: it may take all threads for a second, and makes way for the rest.
+/// Work on more limbs (n ≈ 86,000,000) is giant: it may take all threads for a second, and yields to other work.
 const GIANT_LIMBS: usize = 1_000_000;
 
-/// Too much work waits already, or this alone would be too much.
+/// The queue of work is full, or this work alone exceeds it.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("too much work is waiting")]
 pub struct Overloaded;
@@ -34,10 +34,10 @@ pub struct Overloaded;
 #[error("the work panicked")]
 pub struct Panicked;
 
-/// The admission of work. Other work takes its place when it is dropped.
+/// The permit of work, in limbs. Dropping it admits other work.
 #[derive(Debug)]
 pub struct Admission {
-    _place: Option<OwnedSemaphorePermit>,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 /// The one pool of threads for CPU work: as many as the machine has cores.
@@ -48,7 +48,7 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Starts the threads. Four numbers of `longest` limbs are always within what may wait.
+    /// Starts the threads. The queue is large enough for four numbers of `longest` limbs.
     ///
     /// # Errors
     /// When the system can't start them.
@@ -57,7 +57,7 @@ impl Workers {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|number| format!("worker-{number}"))
-            // The panic is logged where it happens; the caller learns of it by the closed channel.
+            // The panic is logged where it happens; the caller sees a closed channel.
             .panic_handler(|_| {})
             .build()?;
         Ok(Self { pool, waiting: Arc::default(), queue: Arc::new(Semaphore::new(QUEUE_LIMBS.max(4 * longest))) })
@@ -66,19 +66,18 @@ impl Workers {
     /// Admits work on `limbs` limbs in all. Short work is always admitted.
     ///
     /// # Errors
-    /// [`Overloaded`] when too much is waiting already.
+    /// [`Overloaded`] when the queue is full.
     pub fn admit(&self, limbs: usize) -> Result<Admission, Overloaded> {
         if limbs <= INLINE_LIMBS {
-            return Ok(Admission { _place: None });
+            return Ok(Admission { _permit: None });
         }
         let limbs = limbs.try_into().map_err(|_| Overloaded)?;
-        let place = Arc::clone(&self.queue).try_acquire_many_owned(limbs).map_err(|_| Overloaded)?;
-        Ok(Admission { _place: Some(place) })
+        let permit = Arc::clone(&self.queue).try_acquire_many_owned(limbs).map_err(|_| Overloaded)?;
+        Ok(Admission { _permit: Some(permit) })
     }
 
-    /// Does `work` on numbers of `limbs` limbs: inline when they are few, else on a thread of the pool when its turn
-    /// comes. Work that has begun is finished even if nobody waits for it any more. Giant work has to
-    /// [make way](MakeWay::now) every now and then.
+    /// Does `work` on numbers of `limbs` limbs: inline when they are few, else on a thread of the pool. Work that has
+    /// begun is finished even if its caller is gone. Giant work has to [yield](MakeWay::now) from time to time.
     ///
     /// # Errors
     /// [`Panicked`] when the work did.
@@ -93,7 +92,7 @@ impl Workers {
         let (done, result) = oneshot::channel();
         let waiting = Arc::clone(&self.waiting);
         if limbs > GIANT_LIMBS {
-            // The caller may have gone, here and below: then the result is dropped.
+            // If the caller is gone, here or below, the result is dropped.
             self.pool.spawn_fifo(move || drop(done.send(work(&MakeWay(Some(waiting))))));
         } else {
             self.waiting.push(Box::new(move || drop(done.send(work(&MakeWay(None))))));
@@ -103,7 +102,7 @@ impl Workers {
     }
 }
 
-/// The queue of work that is not giant. The pool is told once for each job, and takes the first left.
+/// The queue of work that is not giant. The pool is woken once for each job, and takes the first one left.
 #[derive(Default)]
 struct Waiting(Mutex<VecDeque<Job>>);
 
@@ -117,7 +116,7 @@ impl Waiting {
     fn do_next(&self) {
         let next = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         if let Some(job) = next {
-            // A panic is logged where it happens, and is not that of the giant whose thread it is.
+            // A panic is logged where it happens, and does not unwind into the giant work on this thread.
             let _ = catch_unwind(AssertUnwindSafe(job));
         }
     }
@@ -127,8 +126,8 @@ impl Waiting {
 pub struct MakeWay(Option<Arc<Waiting>>);
 
 impl MakeWay {
-    /// Does a job that is waiting, if this work is giant. Only giant work may be interrupted, so that interruptions do
-    /// not pile up.
+    /// Does a waiting job first, if this work is giant. Other work is not interrupted, so that interruptions do not
+    /// nest.
     pub fn now(&self) {
         if let Some(waiting) = &self.0 {
             waiting.do_next();
@@ -164,7 +163,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn giants_on_all_threads_make_way_for_the_rest() {
+    async fn giants_on_all_threads_yield_to_other_work() {
         let workers = Arc::new(Workers::start(0).unwrap());
         let threads = workers.pool.current_num_threads();
         let small_is_done = Arc::new(AtomicBool::new(false));

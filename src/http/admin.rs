@@ -1,4 +1,4 @@
-//! The operator's listener.
+//! The admin listener, for operators.
 
 use std::{net::Ipv4Addr, sync::Arc};
 
@@ -22,10 +22,11 @@ use crate::{
     telemetry,
 };
 
-/// `/livez`: the process runs. `/readyz`: it takes requests, which it no longer does while it drains. Neither depends
-/// on the store: without it answers are computed, and `/readyz` says so. `/metrics`: the figures, for Prometheus.
+/// The routes. `/livez`: the process runs. `/readyz`: the process takes requests, which ends when it drains. Neither
+/// depends on the store: without it values are evaluated, and `/readyz` says so. `/metrics`: the metrics, for
+/// Prometheus.
 ///
-/// On a listener that is local (of a loopback address) all of it is for hosts that are [local](is_local_host) alone.
+/// A listener on a loopback address rejects requests for hosts that are not [local](is_local_host).
 pub(super) fn router(leaving: CancellationToken, evaluator: Arc<Evaluator>, is_local: bool) -> Router {
     Router::new()
         .route("/livez", get(async || "alive\n"))
@@ -38,9 +39,9 @@ pub(super) fn router(leaving: CancellationToken, evaluator: Arc<Evaluator>, is_l
         .layer(from_fn_with_state(is_local, admit))
 }
 
-/// Passes a request on, if the listener is not local or is asked by a local host.
+/// Rejects a request to a listener on a loopback address whose host is not local.
 async fn admit(State(is_local): State<bool>, request: Request, next: Next) -> Response {
-    // A probe of HTTP/1.0 may name no host, which no browser does.
+    // A probe of HTTP/1.0 may send no host; every browser sends one.
     if is_local && !target_host(&request).is_none_or(is_local_host) {
         let message = "this listener is for this machine: ask it as localhost, or by its address";
         return Refusal::new(StatusCode::MISDIRECTED_REQUEST, message).into_problem();
@@ -50,8 +51,8 @@ async fn admit(State(is_local): State<bool>, request: Request, next: Next) -> Re
 
 /// Whether a host is an address, or a name that is never looked up beyond this machine (RFC 6761, section 6.3).
 ///
-/// A page in a browser of this machine may come from a name that leads to 127.0.0.1 meanwhile (DNS rebinding). The
-/// browser takes all that it reads there for its own, and the name in `Host` alone tells it from an operator.
+/// The name of a page in a browser of this machine may resolve to 127.0.0.1 by now (DNS rebinding), so that the page
+/// may read this listener as its own origin. Only the name in `Host` tells it from an operator.
 fn is_local_host(host: &str) -> bool {
     let is_localhost = host.rsplit('.').next().is_some_and(|last| last.eq_ignore_ascii_case("localhost"));
     is_localhost || host.parse::<Ipv4Addr>().is_ok() || address_in_brackets(host).is_some()

@@ -1,4 +1,4 @@
-//! The requests of a listener are answered by what implements [`Answers`], as a router does.
+//! The interface between connections and handlers.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::{gate::Client, held::through};
 
 /// Answers the requests of a listener.
 pub(super) trait Answers: Send + Sync + 'static {
-    /// The answer to a request of a client. A panic is caught.
+    /// Answers a request of a client. The caller catches panics.
     fn answer(&self, request: Request, client: &Arc<Client>) -> impl Future<Output = Response> + Send;
 }
 

@@ -1,4 +1,4 @@
-//! The body of a request, each byte of which has a permit before it is kept.
+//! Reads the body of a request. Each byte has a permit before it is buffered.
 
 use std::sync::Arc;
 
@@ -6,8 +6,8 @@ use axum::{
     body::{Body, Bytes},
     http::StatusCode,
 };
-use http_body::Body as _;
 use http_body_util::{BodyExt, Limited};
+use hyper::body::Body as _;
 use tokio::time::timeout;
 
 use super::{
@@ -16,10 +16,10 @@ use super::{
     service::{BODY_BYTES, BODY_TIME},
 };
 
-/// The first buffer of a body that comes in several pieces.
+/// The size of the first buffer of a body that comes in several pieces.
 const FIRST_BYTES: usize = 2 * 1024;
 
-/// The most that is read and discarded of a refused body.
+/// The longest rest of a rejected body that is read and discarded.
 const REST_BYTES: usize = 16 * BODY_BYTES;
 
 /// Why a body was not read to its end.
@@ -35,10 +35,10 @@ impl From<Full> for Failure {
     }
 }
 
-/// The whole body, with the permit for it.
+/// Reads the whole body, and returns the permit for it too.
 ///
 /// # Errors
-/// When it is longer than [`BODY_BYTES`], breaks off, takes longer than [`BODY_TIME`], or there is no room for it.
+/// When it is longer than [`BODY_BYTES`], breaks off, takes longer than [`BODY_TIME`], or the budget is full.
 pub(super) async fn whole(mut body: Body, client: &Arc<Client>) -> Result<(Bytes, Permit), Refusal> {
     let announced = body.size_hint().lower();
     let collected = if announced > BODY_BYTES as u64 {
@@ -67,12 +67,12 @@ fn refusal(failure: &Failure, rest: Body, client: &Arc<Client>) -> Refusal {
     }
 }
 
-/// Collects a body in one buffer, which doubles as bytes come: a body of many small pieces would otherwise pin the
-/// buffer of the connection that each of them is a slice of.
+/// Collects a body in one buffer, which doubles as bytes arrive: each of many small pieces would otherwise pin the
+/// buffer of the connection that it is a slice of.
 async fn collected(body: &mut Body, client: &Arc<Client>) -> Result<(Bytes, Permit), Failure> {
     let (mut permit, mut text) = (client.receive(0)?, Vec::new());
     while let Some(frame) = body.frame().await {
-        // Trailers mean nothing here.
+        // Trailers are ignored.
         let Ok(data) = frame.map_err(|_| Failure::Broken)?.into_data() else { continue };
         let length = text.len() + data.len();
         if length > BODY_BYTES {
@@ -92,8 +92,8 @@ async fn collected(body: &mut Body, client: &Arc<Client>) -> Result<(Bytes, Perm
     Ok((text.into(), permit))
 }
 
-/// Reads the rest of a refused body, if that is not much, and keeps nothing of it: a client that writes before it reads
-/// would find a closed connection, and no answer.
+/// Reads and discards the rest of a rejected body, if it is short: a client that writes before it reads would see a
+/// closed connection, and no response.
 fn discard(body: Body, client: &Arc<Client>) {
     if body.size_hint().lower() <= REST_BYTES as u64 {
         let discarding = client.discard();

@@ -1,4 +1,4 @@
-//! How long a response holds is said here, and a client that has its bytes is not sent them again.
+//! HTTP caching: `Cache-Control`, and 304 for a client that has the bytes already.
 
 use std::convert::Infallible;
 
@@ -9,13 +9,13 @@ use axum::{
 };
 use futures_util::stream;
 
-/// `Cache-Control` of an immutable answer.
+/// `Cache-Control` of an immutable response.
 pub(super) const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
-/// `Cache-Control` of an answer that holds once.
+/// `Cache-Control` of a response that may change.
 pub(super) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
-/// Whether a client has the bytes of the tag.
+/// Whether `If-None-Match` has the entity tag: the client has these bytes.
 pub(super) fn has(headers: &HeaderMap, tag: &str) -> bool {
     headers
         .get_all(IF_NONE_MATCH)
@@ -24,8 +24,7 @@ pub(super) fn has(headers: &HeaderMap, tag: &str) -> bool {
         .any(|line| line.split(',').map(str::trim).any(|known| known == "*" || known.trim_start_matches("W/") == tag))
 }
 
-/// Tells a client that it has the bytes. There is no Content-Length on a 304: a HEAD would announce that of the empty
-/// body, 0.
+/// The 304 for a client that has the bytes. It has no Content-Length, which would be that of the empty body, 0.
 pub(super) fn not_modified(head: HeaderMap) -> Response {
     (StatusCode::NOT_MODIFIED, head, Body::from_stream(stream::empty::<Result<Bytes, Infallible>>())).into_response()
 }

@@ -1,4 +1,4 @@
-//! Compressing answers, piece by piece, off the async threads.
+//! Compresses responses piece by piece, off the async threads.
 
 use std::{
     io::{self, Write},
@@ -13,10 +13,10 @@ use futures_util::{Stream, TryStreamExt, stream};
 use super::negotiation::Coding;
 use crate::workers::{Panicked, Workers};
 
-/// Answers up to this length are not compressed: they fit one packet in any case.
+/// Responses up to this length are not compressed, since they fit one packet.
 pub(super) const SHORT_BYTES: usize = 1024;
 
-/// Bytes compressed at a time, some milliseconds of work.
+/// The bytes that are compressed at a time, which takes some milliseconds.
 const PIECE_BYTES: usize = 128 * 1024;
 
 /// The level of gzip, of 9. Digits compress to 0.47 at all levels from here on.
@@ -25,14 +25,14 @@ const GZIP_LEVEL: u32 = 4;
 /// The quality of Brotli, of 11. From 5 on it takes several times as long for a few percent.
 const BROTLI_QUALITY: u32 = 4;
 
-/// Brotli looks back 2^18 bytes: 256 KiB of memory for an answer.
+/// The base-2 logarithm of Brotli's window, which takes 256 KiB for a response.
 const BROTLI_WINDOW: u32 = 18;
 
-/// The memory that an encoder is counted with. It is an estimate from the window and the tables of Brotli's, the larger.
+/// The memory of an encoder, estimated from the window and the tables of Brotli's, which is the larger one.
 pub(super) const ENCODER_BYTES: usize = 5 * 1024 * 1024 / 4;
 
-/// The memory, beside the text, for compressing an answer of up to `text` bytes: half of the text, and an encoder if it
-/// is not done in one piece.
+/// The memory for compressing a response of up to `text` bytes, beside its text: half of the text, and an encoder if it
+/// is compressed in several pieces.
 pub(super) fn bytes(coding: Coding, text: usize) -> usize {
     match coding {
         Coding::Identity => 0,
@@ -41,7 +41,8 @@ pub(super) fn bytes(coding: Coding, text: usize) -> usize {
     }
 }
 
-/// All of an answer, compressed. One piece of work runs inline, so that no encoder waits for its turn.
+/// Compresses a whole response. A short one is one piece of work, so that no encoder is held while it waits for a
+/// worker.
 ///
 /// # Errors
 /// When the work panics.
@@ -67,7 +68,7 @@ enum Encoder {
     Brotli(Box<CompressorWriter<Vec<u8>>>),
 }
 
-/// The pieces of an answer, compressed: not all at once, and in pieces that need not be those that went in.
+/// Compresses the pieces of a response as a stream, whose pieces need not be those of the input.
 pub(super) fn compressed(
     coding: Coding,
     workers: Arc<Workers>,
@@ -80,7 +81,7 @@ pub(super) fn compressed(
     stream::try_unfold((Encoder::new(coding), pieces, workers), async |(encoder, mut pieces, workers)| {
         let Some(mut encoder) = encoder else { return Ok(None) };
         let piece = pieces.next();
-        // A byte takes about as long as a limb; the end is never inline, since the encoder still holds a piece.
+        // A byte takes about as long as a limb. The end is never inline, since the encoder still buffers a piece.
         let limbs = piece.as_ref().map_or(PIECE_BYTES, Bytes::len);
         let work = move |_: &_| match piece {
             Some(piece) => (encoder.encode(&piece), Some(encoder)),
@@ -104,7 +105,7 @@ impl Encoder {
         })
     }
 
-    /// Takes a piece in, and returns the output so far.
+    /// Compresses a piece, and returns the output so far.
     fn encode(&mut self, piece: &[u8]) -> Bytes {
         match self {
             Self::Gzip(encoder) => taken(&encoder.write_all(piece), encoder.get_mut()),
@@ -112,7 +113,7 @@ impl Encoder {
         }
     }
 
-    /// The rest.
+    /// Returns the rest of the output.
     fn finish(self) -> Bytes {
         match self {
             Self::Gzip(encoder) => encoder.finish().unwrap_or_default().into(),
@@ -121,8 +122,8 @@ impl Encoder {
     }
 }
 
-/// The bytes written to memory, which never fails.
+/// The output in memory, to which writes never fail.
 fn taken(written: &io::Result<()>, output: &mut Vec<u8>) -> Bytes {
-    debug_assert!(written.is_ok(), "memory takes what is written");
+    debug_assert!(written.is_ok(), "writes to memory never fail");
     std::mem::take(output).into()
 }

@@ -1,5 +1,5 @@
-//! Admits pages of other origins that call from a browser (the CORS protocol of the Fetch standard). Never with
-//! credentials: the API is public and read-only.
+//! CORS (Fetch standard): pages of other origins may call from a browser, never with credentials, since the API is
+//! public and read-only.
 
 use axum::{
     http::{
@@ -12,36 +12,37 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-/// The seconds for which a browser may cache a preflight: a day, which browsers cap at less.
+/// The seconds for which a browser may cache a preflight: a day, which browsers cap.
 const PREFLIGHT_AGE: HeaderValue = HeaderValue::from_static("86400");
 
-/// The origins that may read the timing of an answer in a browser (Resource Timing), `Server-Timing` included.
+/// The header with the origins that may read the timing of a response (Resource Timing), `Server-Timing` included.
 const TIMING_ALLOW_ORIGIN: HeaderName = HeaderName::from_static("timing-allow-origin");
 
-/// All, as a star means without credentials.
+/// The wildcard, which is valid without credentials.
 const ALL: HeaderValue = HeaderValue::from_static("*");
 
-/// All, and the one that the star leaves out.
+/// All headers: the wildcard does not include `Authorization`.
 const ALL_HEADERS: HeaderValue = HeaderValue::from_static("*,authorization");
 
-/// The addresses that browsers may call from.
+/// The origins that may call from a browser.
 #[derive(Clone, Debug)]
 pub enum Origins {
-    /// All: the API is public and read-only.
+    /// Every origin: the API is public and read-only.
     Any,
-    /// These alone.
+    /// These origins alone.
     These(Vec<HeaderValue>),
 }
 
 impl Origins {
-    /// Whether a request may call where a browser does not ask. A client that is no browser names no origin. The server's
-    /// own pages may always call: their origin is the host that they ask, whatever the scheme, since TLS may end at a proxy.
+    /// Whether a request may open a WebSocket, for which browsers send no preflight. A client other than a browser
+    /// sends no origin. The server's own pages may always call: their origin has the host of the request, with any
+    /// scheme, since TLS may end at a proxy.
     pub(super) fn admit(&self, headers: &HeaderMap) -> bool {
         let (Self::These(origins), Some(origin)) = (self, headers.get(ORIGIN)) else { return true };
         origins.contains(origin) || headers.get(HOST).is_some_and(|host| is_at(origin.as_bytes(), host.as_bytes()))
     }
 
-    /// Lets `origin` read an answer, if it may.
+    /// Adds the headers that let `origin` read a response, if it may.
     pub(super) fn allow(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
         let allowed = match self {
             Self::Any => Some(ALL),
@@ -63,12 +64,12 @@ fn is_at(origin: &[u8], host: &[u8]) -> bool {
     authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
 }
 
-/// Whether a browser asks for permission to send.
+/// Whether a request is a CORS preflight.
 pub(super) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
     method == Method::OPTIONS && headers.contains_key(ORIGIN) && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// Permits all that a browser can send.
+/// The response to a preflight, which permits all methods and headers.
 pub(super) fn preflight() -> Response {
     let head = [
         (ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET,POST")),

@@ -1,5 +1,5 @@
-//! Answers as server-sent events (graphql-sse, in the mode of distinct connections): an event for each response, and one
-//! for the end.
+//! Responses as server-sent events (graphql-sse, distinct connections mode): an event for each response, and one for
+//! the end.
 
 use std::{io, iter, sync::Arc};
 
@@ -34,7 +34,7 @@ use crate::{
 
 const COMPLETE: Bytes = Bytes::from_static(b"event: complete\ndata:\n\n");
 
-/// The operation of a body that wants its answer as events: a stream has one.
+/// Returns the request of a body, and rejects a batch: a stream of events answers one request.
 pub(super) fn only(batch: Batch) -> Result<Request, Refusal> {
     match batch {
         Batch::One(request) => Ok(request),
@@ -45,7 +45,7 @@ pub(super) fn only(batch: Batch) -> Result<Request, Refusal> {
     }
 }
 
-/// The responses to a request, as they come. A drain breaks them off: a client that saw their end would not ask the next
+/// Streams the responses to a request. A drain aborts the stream: a client that saw it complete would not ask the next
 /// process for the rest.
 pub(super) async fn answer(service: &Service, client: &Arc<Client>, request: Request) -> Result<Response, Refusal> {
     let prepared = service.api.prepare(vec![request], false).await;
@@ -58,7 +58,7 @@ pub(super) async fn answer(service: &Service, client: &Arc<Client>, request: Req
     Ok((head, Extension(Account::SUBSCRIPTION), Extension(Held::from(permit)), body).into_response())
 }
 
-/// The events, which end with an error when `token` is cancelled.
+/// Ends the events with an error when `token` is cancelled.
 fn until_cancelled(
     events: BoxStream<'static, Bytes>,
     token: CancellationToken,
@@ -73,7 +73,7 @@ fn until_cancelled(
     })
 }
 
-/// The event of a response. JSON has no line's end in it.
+/// The event of a response. Its JSON has no line break.
 fn event(Execution { responses, .. }: Execution) -> impl futures_util::Stream<Item = Bytes> {
     let text = responses.first().map(|response| Text::of_response(response).into_pieces()).unwrap_or_default();
     let (before, after) = (Bytes::from_static(b"event: next\ndata: "), Bytes::from_static(b"\n\n"));

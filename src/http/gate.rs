@@ -1,12 +1,12 @@
-//! The gate: every byte that a client makes the process hold has a permit before it is held.
+//! Backpressure: every byte that a client makes the process hold has a permit before it is held.
 //!
 //! Each listener has one budget for incoming bytes (heads, bodies, messages) and one for outgoing ones (answers, and
 //! their ingredients). Beside them each connection has a small share of its own in both directions, which nobody else
 //! can take: small requests pass while large ones fill the budgets. A permit takes from the share if it fits in there,
 //! and else from the budget.
 //!
-//! Nothing waits for a permit. When a budget is full the request is refused with 503: there is no endless queue, and
-//! holding one permit while asking for another can't deadlock. Bytes that several answers share have one permit
+//! No request waits for a permit. When a budget is full it is refused as overloaded, with 503: there is no queue, and
+//! holding one permit while taking another can't deadlock. Bytes that several responses share have one permit
 //! ([`Shared`]).
 
 use std::sync::{
@@ -26,26 +26,26 @@ pub(super) const INCOMING_BYTES: usize = 40 * 1024 * 1024;
 /// of the longest by default.
 pub(super) const OUTGOING_BYTES: usize = 128 * 1024 * 1024;
 
-/// The budget of all sockets for messages that come in. It is one of its own, since a message takes its permit when it is
-/// announced: a client that only announces takes nothing from those that send bodies.
+/// The budget of all sockets for incoming messages. It is a separate one, since a message takes its permit when its
+/// header arrives: a client that sends headers alone takes nothing from clients that send bodies.
 pub(super) const MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 
-/// The budgets of the operator's listener, where probes ask for some bytes and Prometheus for some tens of kilobytes.
+/// The budgets of the admin listener, where probes read some bytes and Prometheus some tens of kilobytes.
 pub(super) const ADMIN_BYTES: usize = 4 * 1024 * 1024;
 
 /// The share of a connection in each direction: the head and the body of a usual request, and its plan and answer.
 pub(super) const SHARE_BYTES: usize = 16 * 1024;
 
-/// The budgets and the turn that the connections of a listener share.
+/// The budgets that the connections of a listener share.
 #[derive(Debug)]
 pub(super) struct Gate {
     budgets: Budgets,
-    /// The turn of the bodies that are discarded.
+    /// Held by the one discarded body that yields at present.
     discard: Semaphore,
 }
 
 impl Gate {
-    /// A gate with budgets of these sizes, in bytes.
+    /// Creates a gate with budgets of these sizes, in bytes.
     pub(super) fn new(incoming: usize, outgoing: usize) -> Arc<Self> {
         Arc::new(Self { budgets: Budgets::new(incoming, outgoing), discard: Semaphore::new(1) })
     }
@@ -71,21 +71,21 @@ impl Budgets {
     }
 }
 
-/// One connection at the gate.
+/// The share of one connection, and its access to the budgets.
 #[derive(Debug)]
 pub(super) struct Client {
     gate: Arc<Gate>,
     share: Budgets,
-    /// The bodies that are being read and discarded.
+    /// The number of bodies that are being read and discarded.
     discarding: AtomicUsize,
 }
 
-/// A body of a client that is read and discarded.
+/// Counts a body that is being read and discarded.
 pub(super) struct Discarding(Arc<Client>);
 
 impl Discarding {
-    /// Lets everything else that can go on do so first, once for all discarded bodies: a thousand of them take no more
-    /// of the time of requests that are served than one.
+    /// Yields to all other tasks, one discarded body at a time: a thousand of them delay requests that are served no
+    /// more than one does.
     pub(super) async fn make_way(&self) {
         let _turn = self.0.gate.discard.acquire().await;
         yield_now().await;
@@ -98,19 +98,19 @@ impl Drop for Discarding {
     }
 }
 
-/// A budget is full.
+/// The budget is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the server holds as much for its clients as it may")]
 pub(super) struct Full;
 
 impl Client {
-    /// A new connection.
+    /// Creates the share of a new connection.
     pub(super) fn new(gate: &Arc<Gate>) -> Arc<Self> {
         let share = Budgets::new(SHARE_BYTES, SHARE_BYTES);
         Arc::new(Self { gate: Arc::clone(gate), share, discarding: AtomicUsize::new(0) })
     }
 
-    /// A body is discarded from now on: until the end of it, the client sends no head.
+    /// Marks the start of a discarded body. Until its end the client sends no head.
     pub(super) fn discard(self: &Arc<Self>) -> Discarding {
         self.discarding.fetch_add(1, Relaxed);
         Discarding(Arc::clone(self))
@@ -121,7 +121,7 @@ impl Client {
         self.discarding.load(Relaxed) > 0
     }
 
-    /// A permit for bytes that the client sends.
+    /// Takes a permit for bytes that the client sends.
     ///
     /// # Errors
     /// [`Full`] when neither the share of the connection nor the common budget has room for them.
@@ -129,10 +129,10 @@ impl Client {
         self.permit(Direction::Incoming, bytes)
     }
 
-    /// A permit for bytes that the client gets, or that its answer is made from.
+    /// Takes a permit for bytes that are sent to the client, or that its response is made from.
     ///
     /// # Errors
-    /// As those of [`receive`](Self::receive).
+    /// [`Full`], as [`receive`](Self::receive).
     pub(super) fn send(self: &Arc<Self>, bytes: usize) -> Result<Permit, Full> {
         self.permit(Direction::Outgoing, bytes)
     }
@@ -142,21 +142,22 @@ impl Client {
         Ok(Permit { client: Arc::clone(self), direction, bytes, is_common })
     }
 
-    /// Takes bytes from the share of the connection, or else from the common budget; returns whether from the latter.
+    /// Takes bytes from the share of the connection, or else from the common budget, and returns whether from the
+    /// latter.
     fn take(&self, direction: Direction, bytes: usize) -> Result<bool, Full> {
         if self.share.of(direction).take(bytes) {
             return Ok(false);
         }
         if self.gate.budgets.of(direction).take(bytes) {
-            telemetry::held(direction, bytes);
+            telemetry::buffered(direction, bytes);
             return Ok(true);
         }
-        telemetry::gate_was_full(direction);
+        telemetry::overloaded(direction);
         Err(Full)
     }
 }
 
-/// Bytes that may be held, until it is dropped.
+/// A permit to hold bytes, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Permit {
     client: Arc<Client>,
@@ -166,15 +167,16 @@ pub(super) struct Permit {
 }
 
 impl Permit {
-    /// The bytes that it is for.
+    /// The number of bytes.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Makes it one for this many bytes. While it grows, the old bytes are held as well, since they are copied.
+    /// Changes the number of bytes. While it grows, the permit for the old bytes is held as well, since they are
+    /// copied.
     ///
     /// # Errors
-    /// [`Full`] when there is no room; then it is as it was.
+    /// [`Full`] when neither the share nor the budget has room for them; the permit is unchanged.
     pub(super) fn resize(&mut self, bytes: usize) -> Result<(), Full> {
         if bytes > self.bytes {
             *self = self.client.permit(self.direction, bytes)?;
@@ -201,17 +203,17 @@ impl Drop for Permit {
     }
 }
 
-/// The permit of bytes that several answers send at once, as long as any of them does.
+/// One permit for bytes that several responses send concurrently.
 #[derive(Debug, Default)]
 pub(super) struct Shared(Mutex<Weak<Permit>>);
 
 impl Shared {
-    /// The one permit, which `take` takes if nobody holds it at present.
+    /// Returns the permit that the senders share, which `take` takes for the first of them.
     ///
     /// # Errors
-    /// Those of `take`.
+    /// The error of `take`.
     pub(super) fn permit(&self, take: impl FnOnce() -> Result<Permit, Full>) -> Result<Arc<Permit>, Full> {
-        // Whole at all times.
+        // A panic leaves no inconsistent state: there is one assignment.
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(permit) = held.upgrade() {
             return Ok(permit);
@@ -221,13 +223,13 @@ impl Shared {
         Ok(permit)
     }
 
-    /// Whether anybody holds the permit.
+    /// Whether a sender holds the permit.
     pub(super) fn is_held(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).strong_count() > 0
     }
 }
 
-/// A number of bytes of which some are left. Nothing is ordered by it, so that all of it is relaxed.
+/// The bytes that are left of a budget. They order no other memory, so that all accesses are relaxed.
 #[derive(Debug)]
 struct Budget {
     left: AtomicUsize,

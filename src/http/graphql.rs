@@ -21,16 +21,16 @@ use super::{
     events,
     gate::{Client, Permit},
     held::Held,
-    kept::Asked,
     negotiation::{Coding, Media},
     pages,
     refusal::{self, Refusal},
     reply::{Content, Form, Lifetime, Reply},
+    response_cache::Asked,
     service::{REQUEST_TIME, Service},
 };
 use crate::{
     graphql::{self, Batch, Code, Execution, Request, Size, Text},
-    telemetry::{self, Step, within},
+    telemetry::{Step, within},
 };
 
 /// The methods that `/graphql` takes, and any path of the server.
@@ -116,16 +116,15 @@ impl Service {
         read: impl FnOnce(&[u8]) -> Result<Batch, Refusal>,
         deadline: Instant,
     ) -> Result<(Reply, Held), Refusal> {
-        if let Some(kept) = self.kept.get(&asked) {
+        if let Some(kept) = self.response_cache.get(&asked) {
             let held = kept.content.held(|| client.send(kept.bytes()))?;
-            telemetry::answer_was_kept();
             return Ok((kept, held));
         }
         let batch = read(&asked.text)?;
         // In a box, since a connection that waits for its next request keeps the room of its last future.
         let answer = timeout_at(deadline, Box::pin(self.answer(client, batch, asked.form))).await;
         let (reply, permit) = answer.map_err(|_| Refusal::deadline())??;
-        self.kept.keep(&asked, &reply);
+        self.response_cache.insert(&asked, &reply);
         let held = reply.content.held(|| Ok(permit))?;
         Ok((reply, held))
     }

@@ -1,4 +1,4 @@
-//! Checks of the head of a request, before anything is answered from it.
+//! Checks of the head of a request, before it is routed.
 
 use std::net::Ipv6Addr;
 
@@ -26,8 +26,8 @@ pub(super) fn check(request: &Request) -> Result<(), Refusal> {
     check_method(request.method(), request.uri())
 }
 
-/// Requires one valid host (RFC 9112, section 3.2). A name that one recipient ignores and another one takes is how requests
-/// get past a proxy, or poison its cache.
+/// Requires one valid host (RFC 9112, section 3.2). When two recipients read different hosts, requests get past a proxy
+/// or poison its cache.
 fn check_host(request: &Request) -> Result<(), Refusal> {
     let wrong = |message: &str| Err(Refusal::new(StatusCode::BAD_REQUEST, message));
     let mut hosts = request.headers().get_all(HOST).iter();
@@ -47,7 +47,7 @@ fn check_host(request: &Request) -> Result<(), Refusal> {
     match (request.version(), host, target) {
         (Version::HTTP_11, None, _) => wrong("the header Host is missing"),
         (Version::HTTP_2, None, None) => wrong("the pseudo-header :authority is missing"),
-        // In absolute-form, HTTP/1.1 ignores Host.
+        // HTTP/1.1 ignores Host when the target is in absolute form.
         (Version::HTTP_2, Some(host), Some(target)) if !are_same(host, target, request.uri()) => {
             wrong("Host and :authority must not differ")
         }
@@ -71,7 +71,7 @@ pub(super) fn target_host(request: &Request) -> Option<&str> {
 
 /// The host in `uri-host [ ":" port ]` (RFC 9110, section 7.2); `None` when it is malformed, or empty (section 4.2.1).
 fn host_of(authority: &str) -> Option<&str> {
-    // An address of IPv6 has colons within its brackets.
+    // An IPv6 address has colons within its brackets.
     let end = authority.rfind(']').map_or(0, |bracket| bracket + 1);
     let colon = authority[end..].find(':').map_or(authority.len(), |colon| end + colon);
     let (host, port) = authority.split_at(colon);
@@ -84,7 +84,7 @@ pub(super) fn address_in_brackets(host: &str) -> Option<Ipv6Addr> {
     host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
 }
 
-/// Whether a text is a `reg-name` (RFC 3986, section 3.2.2), which an address of IPv4 is too.
+/// Whether a text is a `reg-name` (RFC 3986, section 3.2.2), as an IPv4 address is too.
 fn is_name(host: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(&byte);
     let is_encoded = |rest: &str| rest.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
@@ -98,8 +98,8 @@ fn are_same(host: &str, target: &str, uri: &Uri) -> bool {
     host.eq_ignore_ascii_case(target)
 }
 
-/// Refuses every transfer coding but chunked, once and alone (RFC 9112, sections 6.1 and 7): hyper takes the body out of
-/// its chunks, and knows no other coding. The connection is closed, since another recipient may see another end of the body.
+/// Rejects every transfer coding but a single `chunked` (RFC 9112, sections 6.1 and 7), the only one that hyper
+/// decodes. The connection is closed, since another recipient may see another end of the body (request smuggling).
 fn check_transfer_coding(headers: &HeaderMap) -> Result<(), Refusal> {
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     let is_chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
@@ -110,8 +110,8 @@ fn check_transfer_coding(headers: &HeaderMap) -> Result<(), Refusal> {
     Err(refusal.with_header(CONNECTION, HeaderValue::from_static("close")))
 }
 
-/// Refuses a method that is not implemented (RFC 9110, section 9.1), and one other than OPTIONS that asks for the whole
-/// server (RFC 9112, section 3.2.4).
+/// Rejects a method that is not implemented (RFC 9110, section 9.1), and the target `*` with a method other than
+/// OPTIONS (RFC 9112, section 3.2.4).
 fn check_method(method: &Method, uri: &Uri) -> Result<(), Refusal> {
     if uri.path() == "*" && method != Method::OPTIONS {
         return Err(Refusal::new(StatusCode::BAD_REQUEST, "a target begins with /: * is for OPTIONS alone"));

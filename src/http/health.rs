@@ -1,4 +1,4 @@
-//! Asks a running process whether it is ready, as a load balancer does.
+//! The client of `phipi health`, which probes the readiness of a running process.
 
 use std::{error, io::ErrorKind, time::Duration};
 
@@ -11,49 +11,49 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::telemetry;
 
-/// The timeout of the answer: a later one is no use to the caller.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// The timeout of the probe.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The longest answer that is read. That of `/readyz` has some hundred bytes.
-const ANSWER_BYTES: usize = 64 * 1024;
+/// The longest response that is read. That of `/readyz` has some hundred bytes.
+const RESPONSE_BYTES: usize = 64 * 1024;
 
 /// Why a process is not ready.
 #[derive(Debug, Error)]
 pub enum Unhealthy {
-    /// The argument is no address.
+    /// The argument is not an address.
     #[error(
         "this is not the address of a process: write IP:PORT, HOST:PORT or http://HOST:PORT, that of its --admin-listen \
          (PHIPI_ADMIN_LISTEN)"
     )]
     Address,
-    /// Nobody answers.
+    /// The process does not respond.
     #[error("http://{authority}/readyz does not answer: {cause}; is phipi running, and is this its --admin-listen?")]
     Silent {
-        /// The host and the port that were asked.
+        /// The host and the port that were probed.
         authority: String,
-        /// Why.
+        /// The cause.
         cause: String,
     },
-    /// The answer says so, or is not that of phipi.
+    /// The response says that it is not ready, or is not that of phipi.
     #[error("http://{authority} is not ready: it answers {status}: {answer}")]
     NotReady {
-        /// The host and the port that were asked.
+        /// The host and the port that were probed.
         authority: String,
-        /// The status of the answer.
+        /// The status of the response.
         status: StatusCode,
-        /// The text of the answer, on one line.
+        /// The body of the response, on one line.
         answer: String,
     },
 }
 
-/// The answer of `/readyz`, one line of JSON, of the process whose operator's listener is at `target`, when it is ready.
+/// Probes the process whose admin listener is at `target`. Returns the response of `/readyz`, one line of JSON.
 ///
 /// # Errors
-/// When it is not, or nobody can tell.
+/// When the process is not ready, or does not respond.
 pub async fn health(target: &str) -> Result<String, Unhealthy> {
     let authority = authority(target).ok_or(Unhealthy::Address)?;
-    let asked = timeout(PATIENCE, ask(authority)).await;
-    let answered = asked.unwrap_or_else(|_| Err(format!("there is no answer within {} s", PATIENCE.as_secs())));
+    let asked = timeout(PROBE_TIMEOUT, ask(authority)).await;
+    let answered = asked.unwrap_or_else(|_| Err(format!("there is no answer within {} s", PROBE_TIMEOUT.as_secs())));
     let (status, answer) = answered.map_err(|cause| Unhealthy::Silent { authority: authority.to_owned(), cause })?;
     let is_readiness = serde_json::from_str(&answer).is_ok_and(|value: serde_json::Value| value["status"] == "ready");
     if status == StatusCode::OK && is_readiness {
@@ -63,7 +63,7 @@ pub async fn health(target: &str) -> Result<String, Unhealthy> {
     Err(Unhealthy::NotReady { authority: authority.to_owned(), status, answer })
 }
 
-/// The host and port of an address, which may be written as the URL of the listener or of `/readyz`.
+/// The host and port in an address, which may also be the URL of the listener or of `/readyz`.
 fn authority(target: &str) -> Option<&str> {
     let target = target.strip_prefix("http://").unwrap_or(target);
     let target = target.strip_suffix("/readyz").unwrap_or(target);
@@ -73,7 +73,7 @@ fn authority(target: &str) -> Option<&str> {
     (is_host && port.parse::<u16>().is_ok_and(|port| port != 0)).then_some(target)
 }
 
-/// The status and the answer, or the cause of failure.
+/// Requests `/readyz`; returns the status and the body, or the cause of the failure.
 async fn ask(authority: &str) -> Result<(StatusCode, String), String> {
     let socket = TcpStream::connect(authority).await.map_err(|error| match error.kind() {
         ErrorKind::ConnectionRefused => "nothing listens there".to_owned(),
@@ -92,7 +92,7 @@ async fn exchange(
     let request = Request::get("/readyz").header(HOST, authority).body(Empty::<Bytes>::new())?;
     let response = sender.send_request(request).await?;
     let status = response.status();
-    let body = Limited::new(response.into_body(), ANSWER_BYTES).collect().await?.to_bytes();
+    let body = Limited::new(response.into_body(), RESPONSE_BYTES).collect().await?.to_bytes();
     Ok((status, String::from_utf8_lossy(&body).into_owned()))
 }
 

@@ -1,9 +1,9 @@
-//! The permits of an answer, from its handler to its last byte.
+//! The permits of a request and its response, which are held until the last byte is sent.
 
 use std::sync::Arc;
 
 use axum::{extract::Request, http::HeaderMap, response::Response};
-use http_body::Body as _;
+use hyper::body::Body as _;
 
 use super::{
     gate::{Client, Full, Permit},
@@ -11,13 +11,13 @@ use super::{
     refusal::Refusal,
 };
 
-/// Approximate memory of an open request beside its bytes: its task, and the state of its handler.
+/// The approximate memory of an open request beside its bytes: its task, and the state of its handler.
 const REQUEST_BYTES: usize = 6 * 1024;
 
-/// The memory of a header beside its text: its place in the map.
+/// The memory of a header beside its text: its entry in the map.
 const HEADER_BYTES: usize = 64;
 
-/// The permits of an answer, an extension of its response; none for bytes that are part of the program.
+/// The permits of a response, which are an extension of it. Bytes that are part of the program have none.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Held {
     _permits: [Option<Arc<Permit>>; 2],
@@ -36,14 +36,14 @@ impl From<Arc<Permit>> for Held {
 }
 
 impl Held {
-    /// The permits for two parts of an answer.
+    /// The permits for two parts of a response.
     pub(super) fn both(first: Arc<Permit>, second: Permit) -> Self {
         Self { _permits: [Some(first), Some(Arc::new(second))] }
     }
 }
 
-/// Checks the head of a request and passes it through the gate: `answer` runs with a permit for the head, and its
-/// response leaves with one for its body. Without room for either the answer is a refusal.
+/// Checks the head of a request and takes its permits: `answer` runs with one for the head, and its response leaves
+/// with one for its body. When a budget is full the response is a refusal.
 pub(super) async fn through<F: Future<Output = Response>>(
     client: &Arc<Client>,
     request: Request,
@@ -58,7 +58,7 @@ pub(super) async fn through<F: Future<Output = Response>>(
     answer.await.unwrap_or_else(|refusal: Refusal| refusal.respond_to(speaks_graphql))
 }
 
-/// The response with a permit for its body, unless its handler has taken one.
+/// Adds a permit for the body to a response, unless its handler has taken one.
 fn with_permit(client: &Arc<Client>, mut response: Response) -> Result<Response, Full> {
     let bytes = response.body().size_hint().lower();
     if bytes > 0 && response.extensions().get::<Held>().is_none() {
@@ -68,7 +68,7 @@ fn with_permit(client: &Arc<Client>, mut response: Response) -> Result<Response,
     Ok(response)
 }
 
-/// Approximate bytes of the head of a request in memory.
+/// The approximate memory of the head of a request.
 fn head_bytes(request: &Request) -> usize {
     let uri = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
     uri + headers_bytes(request.headers())

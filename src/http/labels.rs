@@ -1,11 +1,12 @@
-//! Labels stand for what clients name: the methods and the routes that there are, and one for all else.
+//! Labels of methods and routes for logs and metrics. Everything unknown is `other`, so that no input of a client
+//! becomes a label.
 
 use axum::http::Method;
 
-/// Stands for any unknown name: no input becomes a label.
+/// The label of everything unknown.
 pub(super) const OTHER: &str = "other";
 
-/// A method as it is reported.
+/// The label of a method.
 pub(super) fn method_of(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
@@ -19,7 +20,7 @@ pub(super) fn method_of(method: &Method) -> &'static str {
     }
 }
 
-/// The route of a path, without what a client asks for.
+/// The label of a path: its route, without the values in it.
 pub(super) fn route_of(path: &str) -> &'static str {
     let is_below = |folder| path.strip_prefix(folder).is_some_and(|rest| !rest.is_empty() && !rest.contains('/'));
     match path {
@@ -38,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_that_a_client_chooses_is_told() {
+    fn no_input_of_a_client_becomes_a_label() {
         let rows = [
             ("/fib/10", "/fib/{n}"),
             ("/pi/secret", "/pi/{terms}"),

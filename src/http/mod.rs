@@ -1,8 +1,8 @@
 //! The two listeners: the public one for clients, and the operator's.
 //!
-//! Neither the ports nor the signals belong to this module: it serves on listeners that it is given until it is asked
-//! to stop.
+//! This module owns neither ports nor signals: it serves on the listeners that it is given, until `shutdown` resolves.
 
+mod access;
 mod admin;
 mod answers;
 mod body;
@@ -16,19 +16,18 @@ mod graphql;
 mod head;
 mod health;
 mod held;
-mod kept;
 mod labels;
 mod negotiation;
 mod pages;
 mod panics;
 mod refusal;
 mod reply;
+mod response_cache;
 mod rest;
 mod service;
 mod site;
 mod sockets;
 mod values;
-mod visit;
 
 use std::{sync::Arc, time::Duration};
 
@@ -42,7 +41,9 @@ use tokio_util::{
     task::{AbortOnDropHandle, TaskTracker},
 };
 
-use self::{connections::Limits, gate::Gate, kept::Kept, service::Service, site::Site, values::Values};
+use self::{
+    connections::Limits, gate::Gate, response_cache::ResponseCache, service::Service, site::Site, values::Values,
+};
 pub use self::{
     cors::Origins,
     health::{Unhealthy, health},
@@ -54,17 +55,17 @@ use crate::{
     workers::Workers,
 };
 
-/// From being asked to stop to the end: orchestrators grant more before they kill.
+/// The deadline of a drain, from `shutdown` on. Orchestrators grant more before they kill.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// The end of it, reserved for the cache: it writes its queue, or logs the loss, in 2 s.
-const FAREWELL: Duration = Duration::from_millis(2_500);
+/// The end of the drain, reserved for the write-behind queue of the cache.
+const CACHE_DRAIN: Duration = Duration::from_millis(2_500);
 
-/// At the end, the rest is given up after the store took nothing for this long.
-const STORE_PATIENCE: Duration = Duration::from_secs(2);
+/// The timeout of a write during the drain: after this long without one the rest of the queue is dropped.
+const STORE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The timeout of the last spans, within that of the drain.
-const SPANS: Duration = Duration::from_secs(1);
+/// The timeout of the last export of spans, within the deadline of the drain.
+const SPANS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The memory that this room may hold, in bytes, by what it is held for. docs/operating.md adds the rooms up.
 pub const MEMORY: [(&str, usize); 7] = [
@@ -73,16 +74,17 @@ pub const MEMORY: [(&str, usize); 7] = [
     ("heads and bodies of requests", gate::INCOMING_BYTES),
     ("messages of sockets", gate::MESSAGE_BYTES),
     ("answers, and what they are made from", gate::OUTGOING_BYTES),
-    ("answers that are sent again", kept::KEPT_BYTES),
+    ("answers that are sent again", response_cache::CAPACITY_BYTES),
     ("pages, unpacked", pages::UNPACKED_BYTES),
 ];
 
-/// Serves until `shutdown`, then drains.
+/// Serves until `shutdown`, then drains (graceful shutdown).
 ///
-/// From `shutdown` on `/readyz` says no, and each answer of HTTP/1.1 closes its connection, so that proxies leave
-/// without a connection being closed on them. New connections are still taken for `drain_delay`, the time for load
-/// balancers to learn of it. Then open requests are answered, the cache writes its queue, and this returns; all that
-/// takes longer than ten seconds is cut. To drop it cuts everything.
+/// From `shutdown` on `/readyz` is 503, and each response of HTTP/1.1 closes its connection, so that a proxy never
+/// sends a request to a connection that is being closed. New connections are accepted for `drain_delay` more, the time
+/// in which load balancers learn of the drain. Then open requests are answered, the cache writes its write-behind
+/// queue, and this returns. Requests and writes that are open at the deadline of ten seconds are cut. Dropping the
+/// future cuts all.
 pub async fn serve(
     public: TcpListener,
     admin: TcpListener,
@@ -99,7 +101,7 @@ pub async fn serve(
         api,
         evaluator: Arc::clone(&evaluator),
         workers,
-        kept: Kept::new(),
+        response_cache: ResponseCache::new(),
         values: Values::default(),
         messages: Gate::new(gate::MESSAGE_BYTES, 0),
         leaving: leaving.clone(),
@@ -110,7 +112,7 @@ pub async fn serve(
     let gate = Gate::new(gate::INCOMING_BYTES, gate::OUTGOING_BYTES);
     let clients = connections::serve(Listener::Public, public, site, Limits::PUBLIC, gate, draining.clone());
     let clients = AbortOnDropHandle::new(tokio::spawn(clients));
-    // The operator's listener outlives the public one, to report the drain.
+    // The admin listener outlives the public one, so that probes see the drain.
     let is_local = admin.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
     let operators = admin::router(leaving.clone(), Arc::clone(&evaluator), is_local);
     let gate = Gate::new(gate::ADMIN_BYTES, gate::ADMIN_BYTES);
@@ -124,15 +126,15 @@ pub async fn serve(
     sleep(drain_delay).await;
     draining.cancel();
     let deadline = Instant::now() + DRAIN;
-    let answered = timeout_at(deadline - FAREWELL, async {
+    let answered = timeout_at(deadline - CACHE_DRAIN, async {
         let _ = clients.await;
         sockets.close();
         sockets.wait().await;
     });
     let answered = answered.await;
-    let kept = timeout_at(deadline, evaluator.drain(STORE_PATIENCE)).await;
-    // Spans not taken by a collector by then are lost.
-    let _ = timeout_at(deadline.min(Instant::now() + SPANS), spawn_blocking(telemetry::flush_spans)).await;
+    let kept = timeout_at(deadline, evaluator.drain(STORE_TIMEOUT)).await;
+    // Spans that a collector does not take before the timeout are lost.
+    let _ = timeout_at(deadline.min(Instant::now() + SPANS_TIMEOUT), spawn_blocking(telemetry::flush_spans)).await;
     if answered.is_err() || kept.is_err() {
         telemetry::drain_cut();
     }

@@ -1,11 +1,11 @@
-//! The form of an answer that a client wants (RFC 9110, section 12).
+//! Content negotiation (RFC 9110, section 12).
 
 use axum::http::{
     HeaderMap, HeaderName,
     header::{ACCEPT, ACCEPT_ENCODING},
 };
 
-/// The form of an answer.
+/// The media type of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Media {
     /// `application/json`
@@ -32,7 +32,7 @@ impl Media {
         }
     }
 
-    /// The header `Content-Type` of an answer in this form.
+    /// The header `Content-Type` of a response of this type.
     pub(super) fn content_type(self) -> &'static str {
         match self {
             Self::Json => "application/json; charset=utf-8",
@@ -69,9 +69,9 @@ impl Media {
         let mut best = None;
         for &media in offered {
             let Some((quality, precision)) = preference(media) else { continue };
-            // Among those that a client takes with all others, the first offered stays.
+            // Among types that match by a wildcard, the first offered wins.
             let rank = (quality, precision == 2);
-            // A client that takes events as well as anything else wants them for answers in several parts.
+            // A client that accepts events as well as another type wants them for subscriptions.
             let goes_before = media != Self::EventStream && rank.1;
             if best.is_none_or(|(_, before)| rank > before || rank == before && goes_before) {
                 best = Some((media, rank));
@@ -81,19 +81,19 @@ impl Media {
     }
 }
 
-/// The compression of an answer.
+/// The content coding of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Coding {
-    /// Not at all.
+    /// No compression.
     Identity,
-    /// By DEFLATE, in the format of gzip.
+    /// DEFLATE in the format of gzip.
     Gzip,
-    /// By Brotli.
+    /// Brotli.
     Brotli,
 }
 
 impl Coding {
-    /// The header `Content-Encoding`; an answer that is not compressed has none.
+    /// The header `Content-Encoding`; an uncompressed response has none.
     pub(super) fn name(self) -> Option<&'static str> {
         match self {
             Self::Identity => None,
@@ -102,7 +102,7 @@ impl Coding {
         }
     }
 
-    /// The best that the client takes. Identity is always acceptable: it is better than no answer.
+    /// The best coding that the client accepts. Identity is always acceptable: it is better than no response.
     pub(super) fn choose(headers: &HeaderMap) -> Self {
         let quality = |name: &str| {
             let named = ranges(headers, &ACCEPT_ENCODING).find(|(coding, _)| coding.eq_ignore_ascii_case(name));
@@ -123,7 +123,7 @@ impl Coding {
     }
 }
 
-/// The members of a list in a header, each with its quality in thousandths.
+/// The members of a list header, each with its quality in thousandths.
 fn ranges<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = (&'a str, u32)> {
     let lines = headers.get_all(name).into_iter().filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| line.split(',')).filter_map(|member| {

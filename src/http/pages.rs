@@ -1,4 +1,4 @@
-//! The pages for a person with a browser: the files of `web`, which were built and compressed before.
+//! The pages for browsers: the files of `web`, which the build has compressed.
 
 use std::{
     io::Read,
@@ -39,13 +39,14 @@ static FILES: LazyLock<Vec<File>> =
 
 static SCHEMA: LazyLock<String> = LazyLock::new(sdl);
 
-/// Only this server may be asked, and only its scripts run. GraphiQL's editor sets styles in place.
+/// The content security policy: only this server is called, and only its scripts run. GraphiQL's editor sets inline
+/// styles.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; worker-src 'self'; connect-src 'self'; style-src 'self' 'unsafe-inline'; \
      font-src 'self' data:; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
-/// Revalidates a page, which names its assets anew with each version.
+/// `Cache-Control` of a page, which is revalidated: each version names its assets anew.
 const ASK_AGAIN: HeaderValue = HeaderValue::from_static("no-cache");
 
 /// `GET /`: the explorer.
@@ -58,8 +59,8 @@ pub(super) async fn graphiql(service: &Service, headers: &HeaderMap) -> Response
     page(service, "graphiql.html", headers).await
 }
 
-/// `/graphql/`: the same address without the slash. The location is relative, so that it is right behind any path of a
-/// proxy, and the status keeps the method and the body.
+/// `/graphql/`: a redirect to the path without the slash. The location is relative, so that it is right below any path
+/// of a proxy, and the status preserves the method and the body.
 pub(super) async fn without_slash(uri: Uri) -> impl IntoResponse {
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     ([(CACHE_CONTROL, NO_STORE)], Redirect::permanent(&format!("../graphql{query}")))
@@ -98,20 +99,20 @@ async fn respond(file: &'static File, service: &Service, cache: HeaderValue, cod
     let head: [(HeaderName, HeaderValue); 6] = [
         (CONTENT_TYPE, HeaderValue::from_static(type_of(file.name))),
         (CACHE_CONTROL, cache),
-        // GraphiQL is one of the answers of its address.
+        // `/graphql` has other responses too.
         (VARY, HeaderValue::from_static("accept, accept-encoding")),
         (CONTENT_SECURITY_POLICY, POLICY),
         (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     ];
     let Ok(bytes) = file.bytes(coding, &service.workers).await else { return Refusal::internal().into_problem() };
-    // The bytes are part of the program, or shared by all answers: they need no permit.
+    // The bytes are part of the program, or shared by all responses: they need no permit.
     let mut response = (head, Extension(Held::default()), bytes).into_response();
     response.headers_mut().extend(coding.name().map(|name| (CONTENT_ENCODING, HeaderValue::from_static(name))));
     response
 }
 
-/// The most that all files take when they are unpacked.
+/// The bound on the sum of all files when they are decompressed.
 pub(super) const UNPACKED_BYTES: usize = 8 * 1024 * 1024;
 
 /// A file of the pages in every coding that a client may take.
@@ -119,8 +120,8 @@ struct File {
     name: &'static str,
     brotli: &'static [u8],
     gzip: &'static [u8],
-    /// The file in identity, which is unpacked when the first client asks for it so, and shared by all answers from then
-    /// on: all files together take less than [`UNPACKED_BYTES`].
+    /// The file without compression. It is decompressed for the first client that accepts no other coding, and shared
+    /// by all responses from then on: all files together take less than [`UNPACKED_BYTES`].
     plain: OnceLock<Bytes>,
 }
 
@@ -133,30 +134,30 @@ impl File {
         FILES.iter().find(|file| file.name == name)
     }
 
-    /// The bytes of an answer in this coding. They are not copied.
+    /// The bytes of the file in this coding. They are not copied.
     ///
     /// # Errors
-    /// [`Panicked`] when the unpacking did.
+    /// [`Panicked`] when the decompression did.
     async fn bytes(&'static self, coding: Coding, workers: &Workers) -> Result<Bytes, Panicked> {
         match (coding, self.plain.get()) {
             (Coding::Brotli, _) => Ok(Bytes::from_static(self.brotli)),
             (Coding::Gzip, _) => Ok(Bytes::from_static(self.gzip)),
             (Coding::Identity, Some(plain)) => Ok(plain.clone()),
-            // Clients that ask at the same time wait for one of them, even if that one is gone.
+            // Concurrent clients wait for one decompression, even if the client that started it is gone.
             (Coding::Identity, None) => {
                 workers.run(self.gzip.len(), |_| self.plain.get_or_init(|| self.unpacked()).clone()).await
             }
         }
     }
 
-    /// Unpacks the form of gzip: 8 ms for the largest file, where Brotli's takes 10.
+    /// Decompresses the gzip form: 8 ms for the largest file, where Brotli takes 10.
     fn unpacked(&self) -> Bytes {
         let mut plain = Vec::new();
         GzDecoder::new(self.gzip).read_to_end(&mut plain).expect("the build compressed it, and a test unpacks it");
         plain.into_boxed_slice().into()
     }
 
-    /// The entity tag: it names the bytes of an answer in this coding.
+    /// The entity tag of the file in this coding.
     fn tag(&self, coding: Coding) -> String {
         let stored = if coding == Coding::Brotli { self.brotli } else { self.gzip };
         let hash: String = Sha256::digest(stored).iter().take(8).map(|byte| format!("{byte:02x}")).collect();

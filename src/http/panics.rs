@@ -1,4 +1,4 @@
-//! A panic of a handler costs its request, and nothing else.
+//! Catches panics of handlers, so that each ends one request and nothing else.
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
@@ -7,8 +7,8 @@ use futures_util::FutureExt;
 
 use super::{answers::Answers, gate::Client, refusal::Refusal};
 
-/// The site's answer. A panic, which was logged where it happened, is answered with a 500. A handler that stopped half
-/// way is no danger: shared state is changed in whole steps.
+/// Answers a request with a 500 if its handler panics. The panic is logged where it happens. It leaves no inconsistent
+/// state behind, since shared state is changed in whole steps.
 pub(super) async fn caught(site: &impl Answers, request: Request, client: &Arc<Client>) -> Response {
     let speaks_graphql = request.uri().path() == "/graphql";
     let answer = AssertUnwindSafe(site.answer(request, client)).catch_unwind().await;

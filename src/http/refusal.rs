@@ -1,4 +1,4 @@
-//! The response to a request without an answer: errors of GraphQL, or problem details (RFC 9457).
+//! Error responses: errors of GraphQL, or problem details (RFC 9457).
 
 use axum::{
     http::{
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{caching::NO_STORE, gate::Full, negotiation::Media};
 use crate::graphql::{Code, Fault};
 
-/// A fault with the status that fits it.
+/// A fault with its HTTP status.
 #[derive(Debug)]
 pub(super) struct Refusal {
     status: StatusCode,
@@ -20,10 +20,10 @@ pub(super) struct Refusal {
     header: Option<(HeaderName, HeaderValue)>,
 }
 
-/// The status of an answer without data, in the one place where it is chosen.
+/// The status of a response without data.
 ///
-/// In `application/json` GraphQL's own errors come with 200, as old clients expect, which take any other status for an
-/// answer of something between; in every other form a status tells errors from data.
+/// In `application/json` GraphQL's own errors have the status 200: old clients take any other status for a response of
+/// an intermediary. In every other form the status tells errors from data.
 pub(super) fn status(code: Code, media: Media) -> StatusCode {
     match code {
         Code::Overloaded | Code::DeadlineExceeded => StatusCode::SERVICE_UNAVAILABLE,
@@ -42,40 +42,40 @@ pub(super) fn status(code: Code, media: Media) -> StatusCode {
 }
 
 impl Refusal {
-    /// A request that is wrong in the way that the status says.
+    /// Rejects a request that is wrong in the way that the status says.
     pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
         Self { status, fault: Fault::new(Code::BadRequest, message), header: None }
     }
 
-    /// The refusal with a header that names the remedy.
+    /// Adds a header that names the remedy.
     pub(super) fn with_header(self, name: HeaderName, value: HeaderValue) -> Self {
         Self { header: Some((name, value)), ..self }
     }
 
-    /// The request took too long.
+    /// The request reached its deadline.
     pub(super) fn deadline() -> Self {
         let message = "this takes longer than a request may; it goes on without you: ask again later";
         Fault::new(Code::DeadlineExceeded, message).into()
     }
 
-    /// Something that should not happen.
+    /// The server has a bug.
     pub(super) fn internal() -> Self {
         Fault::new(Code::Internal, "something went wrong on the server; try again").into()
     }
 
-    /// As errors of GraphQL for a request to `/graphql`, and else as problem details.
+    /// Responds with errors of GraphQL to a request to `/graphql`, and else with problem details.
     pub(super) fn respond_to(self, speaks_graphql: bool) -> Response {
         if speaks_graphql { self.into_errors(Media::Json) } else { self.into_problem() }
     }
 
-    /// As errors of GraphQL, in this form if it is one of GraphQL's.
+    /// Responds with errors of GraphQL, in this form if it is one of GraphQL's.
     pub(super) fn into_errors(self, media: Media) -> Response {
         let media = if media == Media::GraphqlResponse { media } else { Media::Json };
         let error = json!({"message": self.fault.message, "extensions": {"code": self.fault.code.as_str()}});
         self.respond(media.content_type(), &json!({ "errors": [error] }))
     }
 
-    /// As problem details.
+    /// Responds with problem details.
     pub(super) fn into_problem(self) -> Response {
         let problem = json!({
             "type": "about:blank",
@@ -104,7 +104,7 @@ impl From<Full> for Fault {
     }
 }
 
-/// Outside of GraphQL every refusal has a status of its own.
+/// Outside GraphQL every refusal has a status of its own.
 impl<F: Into<Fault>> From<F> for Refusal {
     fn from(fault: F) -> Self {
         let fault = fault.into();
@@ -112,7 +112,7 @@ impl<F: Into<Fault>> From<F> for Refusal {
     }
 }
 
-/// For a path that is none of ours.
+/// Rejects a path that does not exist.
 pub(super) async fn not_found(uri: Uri) -> Response {
     let message = format!("there is no {} here; there are /graphql, /fib/N, /pi/TERMS and /schema.graphql", uri.path());
     Refusal::new(StatusCode::NOT_FOUND, message).into_problem()

@@ -1,4 +1,4 @@
-//! An answer on its way out: its bytes, and the headers that say how long they hold.
+//! A response of GraphQL in memory: its bytes, and the headers that say how long they may be cached.
 
 use std::{
     convert::Infallible,
@@ -16,7 +16,7 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
-use http_body::{Frame, SizeHint};
+use hyper::body::{Frame, SizeHint};
 
 use super::{
     caching::{IMMUTABLE, NO_STORE, has, not_modified},
@@ -26,10 +26,10 @@ use super::{
 };
 use crate::telemetry::Account;
 
-/// The header that asks for the cost of an operation.
+/// The request header that asks for the cost of an operation.
 pub(super) const COST: HeaderName = HeaderName::from_static("x-phipi-cost");
 
-/// All that decides the bytes of an answer, beside the method and the request.
+/// The negotiated form of a response: with the method and the request it decides the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Form {
     pub(super) media: Media,
@@ -37,19 +37,19 @@ pub(super) struct Form {
     pub(super) tells_cost: bool,
 }
 
-/// Every header that [`Form`] is made from.
-const DECIDING: HeaderValue = HeaderValue::from_static("accept, accept-encoding, x-phipi-cost");
+/// `Vary`: every header that [`Form`] is made from.
+const FORM_HEADERS: HeaderValue = HeaderValue::from_static("accept, accept-encoding, x-phipi-cost");
 
 impl Form {
-    /// The form that a client wants, of these media; `None` when it takes none of them.
+    /// Negotiates the form with a client; `None` when it accepts none of the offered types.
     pub(super) fn choose(headers: &HeaderMap, offered: &[Media]) -> Option<Self> {
         let media = Media::choose(headers, offered)?;
         let tells_cost = headers.get(COST).is_some_and(|value| value == "1");
         Some(Self { media, coding: Coding::choose(headers), tells_cost })
     }
 
-    /// Names an immutable answer among all forms of one URL. Such answers do not differ in anything else, but perhaps
-    /// between versions of this program.
+    /// The entity tag of an immutable response. Responses of one URL differ in their form alone, and perhaps between
+    /// versions of this program.
     fn tag(self) -> String {
         let Self { media, coding, tells_cost } = self;
         let media = match media {
@@ -64,16 +64,17 @@ impl Form {
     }
 }
 
-/// The lifetime of an answer.
+/// How long a response may be cached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lifetime {
-    /// Forever: the same request gets the same answer.
+    /// For ever: the same request gets the same response.
     Immutable,
-    /// Once.
+    /// Never.
     Passing,
 }
 
-/// The headers of an answer to a request with `method` and `headers`, and whether the client has its bytes already.
+/// Makes the headers of the response to a request with `method` and `headers`, and says whether the client has its
+/// bytes.
 pub(super) fn head(form: Form, lifetime: Lifetime, method: &Method, headers: &HeaderMap) -> (HeaderMap, bool) {
     let mut head = HeaderMap::with_capacity(8);
     head.insert(CONTENT_TYPE, HeaderValue::from_static(form.media.content_type()));
@@ -81,7 +82,7 @@ pub(super) fn head(form: Form, lifetime: Lifetime, method: &Method, headers: &He
         head.insert(CACHE_CONTROL, NO_STORE);
         return (head, false);
     }
-    head.insert(VARY, DECIDING);
+    head.insert(VARY, FORM_HEADERS);
     if lifetime == Lifetime::Passing {
         head.insert(CACHE_CONTROL, NO_STORE);
         return (head, false);
@@ -93,7 +94,7 @@ pub(super) fn head(form: Form, lifetime: Lifetime, method: &Method, headers: &He
     (head, is_known)
 }
 
-/// An answer in pieces, which may be sent many times.
+/// A response, which may be sent many times.
 #[derive(Clone, Debug)]
 pub(super) struct Reply {
     pub(super) status: StatusCode,
@@ -103,7 +104,7 @@ pub(super) struct Reply {
     pub(super) content: Arc<Content>,
 }
 
-/// The bytes of an answer, and the permit that concurrent senders share.
+/// The bytes of a response, and the permit that concurrent senders share.
 #[derive(Debug)]
 pub(super) struct Content {
     pieces: Vec<Bytes>,
@@ -117,23 +118,23 @@ impl Content {
         Arc::new(Self { pieces, bytes, sending: Shared::default() })
     }
 
-    /// A permit to send it, made of the one that `take` takes. Short answers are counted for each connection, so that
-    /// each pays for them with its share.
+    /// Returns a permit to send the bytes, made of the one that `take` takes. Each connection has a permit of its own
+    /// for a short response, which fits in its share; senders of a long one share a permit.
     ///
     /// # Errors
-    /// Those of `take`.
+    /// The error of `take`.
     pub(super) fn held(&self, take: impl FnOnce() -> Result<Permit, Full>) -> Result<Held, Full> {
         if self.bytes <= SHARE_BYTES { take().map(Held::from) } else { self.sending.permit(take).map(Held::from) }
     }
 }
 
 impl Reply {
-    /// Its length.
+    /// The length of its body.
     pub(super) fn bytes(&self) -> usize {
         self.content.bytes
     }
 
-    /// The response to a request with `method` and `headers`, which keeps the permit for its bytes.
+    /// Makes the response to a request with `method` and `headers`, which holds the permit for its bytes.
     pub(super) fn respond(&self, method: &Method, headers: &HeaderMap, permits: Held) -> Response {
         let (mut head, is_known) = head(self.form, self.lifetime, method, headers);
         if is_known {
@@ -145,14 +146,14 @@ impl Reply {
     }
 }
 
-/// The pieces that are still to be sent.
+/// The body of a response, whose pieces are shared and not copied.
 struct Pieces {
     all: Arc<Content>,
     next: usize,
     left: u64,
 }
 
-impl http_body::Body for Pieces {
+impl hyper::body::Body for Pieces {
     type Data = Bytes;
     type Error = Infallible;
 

@@ -31,7 +31,7 @@ use crate::{
     telemetry::{Account, Kind},
 };
 
-/// F(n), streamed: a number of any length is sent in bounded memory.
+/// `GET /fib/{n}`: streams F(n), so that a number of any length is sent in bounded memory.
 pub(super) async fn fib(
     State(service): State<Arc<Service>>,
     Extension(client): Extension<Arc<Client>>,
@@ -44,7 +44,7 @@ pub(super) async fn fib(
         let index = n.parse().map_err(|_| evaluator.not_an_index(format!("{n:?}"))).and_then(|n| evaluator.index(n))?;
         let form = form(&headers)?;
         let question = Question::Fib(index);
-        // For the value as it comes from the store, or is evaluated; then for the value as clients read it.
+        // The permit is for the value while it is read or evaluated, and then while clients read it.
         let permit = client.send(question.bytes())?;
         let answers = service.ask(question).await?;
         let answer = answers.fib(index).map_err(Fault::from)?;
@@ -59,14 +59,14 @@ pub(super) async fn fib(
     answer.await.unwrap_or_else(Refusal::into_problem)
 }
 
-/// The memory for streaming this many digits: two pieces of text, and an encoder if they are compressed.
+/// The memory for streaming a number of digits: two pieces of text, and an encoder if they are compressed.
 fn buffer_bytes(coding: Coding, digits: usize) -> usize {
     const PIECES_BYTES: usize = 128 * 1024;
     let encoder = if coding == Coding::Identity || digits <= SHORT_BYTES { 0 } else { ENCODER_BYTES };
     digits.min(PIECES_BYTES) + encoder
 }
 
-/// The approximation of π.
+/// `GET /pi/{terms}`: the approximation of π.
 pub(super) async fn pi(
     State(service): State<Arc<Service>>,
     terms: Result<Path<String>, PathRejection>,
@@ -101,7 +101,7 @@ impl Service {
         timeout(REQUEST_TIME, answer).await.map_err(|_| Refusal::deadline())
     }
 
-    /// The answer with these digits, `digits` in all; in JSON they are a number of any length.
+    /// Streams a response with these digits, `digits` in all. In JSON they are a number of any length.
     fn stream(
         &self,
         form: Form,

@@ -1,16 +1,16 @@
-//! The service is what the handlers share, and the limits of a request are theirs.
+//! The state that all handlers share, and the limits of a request.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{gate::Gate, kept::Kept, values::Values};
+use super::{gate::Gate, response_cache::ResponseCache, values::Values};
 use crate::{evaluator::Evaluator, graphql::Api, workers::Workers};
 
-/// The longest request: far more than a document with a hundred aliases.
+/// The longest body of a request: far more than a document with a hundred aliases takes.
 pub(super) const BODY_BYTES: usize = 1024 * 1024;
 
-/// The time for a body, or a message of a socket, to come.
+/// The timeout for reading a body, or a message of a socket.
 pub(super) const BODY_TIME: Duration = Duration::from_secs(20);
 
 /// The deadline of a request, from its head to its answer.
@@ -21,14 +21,14 @@ pub(super) struct Service {
     pub(super) api: Arc<Api>,
     pub(super) evaluator: Arc<Evaluator>,
     pub(super) workers: Arc<Workers>,
-    pub(super) kept: Kept,
+    pub(super) response_cache: ResponseCache,
     pub(super) values: Values,
     /// The gate of the messages of sockets.
     pub(super) messages: Arc<Gate>,
     /// Cancelled when the process is asked to stop.
     pub(super) leaving: CancellationToken,
-    /// Cancelled after the delay of the drain, when no more is begun.
+    /// Cancelled after the delay of the drain, when no request is accepted any more.
     pub(super) draining: CancellationToken,
-    /// The open ones, for which a drain waits.
+    /// The open sockets, for which a drain waits.
     pub(super) sockets: TaskTracker,
 }

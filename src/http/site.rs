@@ -1,4 +1,4 @@
-//! The paths of the public listener.
+//! The routes of the public listener.
 
 use std::{pin::pin, sync::Arc};
 
@@ -15,6 +15,7 @@ use axum::{
 use tower_service::Service as _;
 
 use super::{
+    access::Access,
     answers::Answers,
     cors::{Origins, is_preflight, preflight},
     gate::Client,
@@ -26,13 +27,12 @@ use super::{
     rest,
     service::Service,
     sockets,
-    visit::Visit,
 };
 
-/// The methods that every other path takes.
+/// The methods of every path but `/graphql`.
 const OTHER_METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,OPTIONS");
 
-/// The public listener's answers.
+/// Answers the requests of the public listener.
 pub(super) struct Site {
     service: Arc<Service>,
     router: Router,
@@ -58,19 +58,19 @@ impl Site {
 
 impl Answers for Site {
     async fn answer(&self, request: Request, client: &Arc<Client>) -> Response {
-        let (visit, origin) = (Visit::begin(&request), request.headers().get(ORIGIN).cloned());
+        let (access, origin) = (Access::begin(&request), request.headers().get(ORIGIN).cloned());
         let (version, expects) = (request.version(), request.headers().contains_key(EXPECT));
         let answer = pin!(through(client, request, |request| self.route(request, client)));
-        let mut response = visit.within(answer).await;
+        let mut response = access.within(answer).await;
         self.origins.allow(origin.as_ref(), response.headers_mut());
         let status = response.status();
-        // A client that was refused instead of getting 100 Continue may send its body, or else the next request.
+        // After a refusal in place of 100 Continue, a client may send the body, or else its next request.
         let is_refused_early = expects && (status.is_client_error() || status.is_server_error());
         let is_last = self.service.leaving.is_cancelled() || is_refused_early;
         if is_last && version < Version::HTTP_2 && status != StatusCode::SWITCHING_PROTOCOLS {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        visit.end(&mut response);
+        access.end(&mut response);
         response
     }
 }
@@ -78,7 +78,7 @@ impl Answers for Site {
 impl Site {
     async fn route(&self, mut request: Request, client: &Arc<Client>) -> Response {
         if request.method() == Method::POST && request.uri().path() == "/graphql" {
-            // The one path where microseconds count does not go through the router.
+            // This path skips the router, which takes microseconds.
             graphql::post(&self.service, client, request).await
         } else if request.uri().path() == "/graphql" && sockets::is_upgrade(&request) {
             Box::pin(sockets::upgrade(&self.service, client, &self.origins, request)).await
@@ -96,7 +96,7 @@ impl Site {
     }
 }
 
-/// Tells which methods a path takes, or with `*` the whole server (RFC 9110, section 9.3.7).
+/// Responds with the methods of a path, or for `*` of the whole server (RFC 9110, section 9.3.7).
 async fn options(uri: &Uri) -> Response {
     let allowed = match route_of(uri.path()) {
         "/graphql" => GRAPHQL_METHODS,
@@ -107,7 +107,7 @@ async fn options(uri: &Uri) -> Response {
     (StatusCode::NO_CONTENT, [(ALLOW, allowed)]).into_response()
 }
 
-/// For a method that a path does not take.
+/// Refuses a method that a path does not have.
 async fn method_not_allowed(method: Method, uri: Uri) -> Response {
     let message = format!("{} takes GET, not {method}", uri.path());
     let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, message);

@@ -1,4 +1,4 @@
-//! The permits for values that answers stream: one for each value, however many clients read it.
+//! The permits for values that are streamed: one for each value, however many clients read it.
 
 use std::{
     collections::HashMap,
@@ -8,23 +8,22 @@ use std::{
 use super::gate::{Full, Permit, SHARE_BYTES, Shared};
 use crate::evaluator::Question;
 
-/// The values that are streamed at present.
+/// The permits of all values that are streamed at present.
 #[derive(Default)]
 pub(super) struct Values(Mutex<HashMap<Copy, Arc<Shared>>>);
 
-/// A value, and the address of the copy: after an eviction there may be a second one.
+/// A value, and the address of its copy: after an eviction from memory there may be a second copy.
 type Copy = (Question, usize);
 
 impl Values {
-    /// The permit that all streams of a value share: `permit`, if nobody streams it yet, or if it is so small that each
-    /// client pays for it with its share. Time: linear in the values that are streamed, of which the budget admits some
-    /// hundreds.
+    /// Returns the permit that all streams of a value share: `permit` for the first of them, or if it fits in the share
+    /// of a connection. Time: linear in the values that are streamed, of which the budget admits some hundreds.
     pub(super) fn share<T>(&self, question: Question, value: &Arc<T>, permit: Permit) -> Result<Arc<Permit>, Full> {
         if permit.bytes() <= SHARE_BYTES {
             return Ok(Arc::new(permit));
         }
         let shared = {
-            // Whole at all times.
+            // A panic leaves no inconsistent state: each change is one operation of the map.
             let mut values = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             values.retain(|_, shared| shared.is_held());
             Arc::clone(values.entry((question, Arc::as_ptr(value).addr())).or_default())

@@ -1,10 +1,11 @@
-//! An account says what is reported of an answer beside its status, and a request holds all that the log has of it.
+//! The report of an answered request: all that the log, the metrics, its span and its client get of it.
 
-use std::time::Duration;
+use std::{
+    fmt::{self, Display, Formatter, Write as _},
+    time::Duration,
+};
 
-use super::digits::milliseconds;
-
-/// The kind of a request. There are few, so that each may be a row of a metric.
+/// The kind of a request. There are few, so that each has a row in the metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kind {
     /// GraphQL that asks for Fibonacci numbers.
@@ -13,20 +14,20 @@ pub enum Kind {
     Pi,
     /// GraphQL that asks for both.
     FibAndPi,
-    /// GraphQL that asks for neither, but about this server: its schema, or what it admits.
+    /// GraphQL that asks for neither, but for the schema or the limits of this server.
     Introspection,
-    /// GraphQL with an answer that was sent before.
-    Kept,
-    /// GraphQL whose answers come one after the other, up to the first of them; or a WebSocket for such.
+    /// GraphQL whose response came from the response cache.
+    ResponseCache,
+    /// A GraphQL subscription over server-sent events, up to its first event, or the handshake of a WebSocket.
     Subscription,
     /// A Fibonacci number over REST.
     RestFib,
     /// An approximation of π over REST.
     RestPi,
-    /// Requests of a browser: for pages, and for permissions.
+    /// Requests of a browser: for pages and their assets, and CORS preflights.
     #[default]
     Page,
-    /// A refused request, whatever it was about.
+    /// A request that was refused, whatever it asked for.
     Refused,
 }
 
@@ -36,7 +37,7 @@ impl Kind {
         Self::Pi,
         Self::FibAndPi,
         Self::Introspection,
-        Self::Kept,
+        Self::ResponseCache,
         Self::Subscription,
         Self::RestFib,
         Self::RestPi,
@@ -60,7 +61,7 @@ impl Kind {
             Self::Pi => "pi",
             Self::FibAndPi => "fib_and_pi",
             Self::Introspection => "introspection",
-            Self::Kept => "kept",
+            Self::ResponseCache => "response_cache",
             Self::Subscription => "subscription",
             Self::RestFib => "rest_fib",
             Self::RestPi => "rest_pi",
@@ -70,74 +71,83 @@ impl Kind {
     }
 }
 
-/// The time that an answer took, in its parts.
+/// The parts of the duration of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spent {
-    /// Asking the cache, and waiting until it has the new entries.
+    /// The lookup in the cache, and the write of new entries as long as the request waited for it.
     pub cache: Duration,
-    /// Evaluating, or waiting for another flight; nothing when all was cached.
+    /// The evaluation, or the wait for one in flight; `None` when all was cached.
     pub evaluate: Option<Duration>,
 }
 
-/// The report of an answer beside its status.
+/// The report of an answer, beside its status and size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Account {
     /// The request's kind.
     pub kind: Kind,
-    /// Whether something was asked, and all of it was cached.
+    /// Whether values were asked for, and all of them were cached.
     pub cached: bool,
-    /// Its time; `None` when neither the cache nor the workers had to do with it.
+    /// The parts of its duration; `None` when it used neither the cache nor the workers.
     pub spent: Option<Spent>,
 }
 
 impl Account {
-    /// Of an answer that was sent before: all of it was cached.
-    pub const KEPT: Self = Self { kind: Kind::Kept, cached: true, spent: None };
+    /// The account of a response from the response cache: all of its values were cached.
+    pub const RESPONSE_CACHE: Self = Self { kind: Kind::ResponseCache, cached: true, spent: None };
 
-    /// Of answers that come one after the other: each may be cached or not.
+    /// The account of a subscription, each answer of which may be cached or not.
     pub const SUBSCRIPTION: Self = Self { kind: Kind::Subscription, cached: false, spent: None };
 
-    /// Of a refusal.
+    /// The account of a refusal.
     pub const REFUSED: Self = Self { kind: Kind::Refused, cached: false, spent: None };
 
-    /// The time that it took in all and in its parts, in milliseconds, for the header `Server-Timing`. An answer that
-    /// was sent before has no parts, and says so.
+    /// The header `Server-Timing`: the total duration and its parts in milliseconds. A response from the response cache
+    /// has no parts, and says so.
     #[must_use]
-    pub fn server_timing(&self, total: Duration) -> Vec<u8> {
+    pub fn server_timing(&self, total: Duration) -> String {
         let parts = [
             ("total;dur=", Some(total)),
             (", cache;dur=", self.spent.map(|spent| spent.cache)),
             (", evaluate;dur=", self.spent.and_then(|spent| spent.evaluate)),
         ];
-        let mut text = Vec::with_capacity(64);
+        let mut text = String::with_capacity(64);
         for (name, duration) in parts {
             let Some(duration) = duration else { continue };
-            text.extend_from_slice(name.as_bytes());
-            milliseconds(&mut text, duration);
+            // A string takes whatever is written.
+            let _ = write!(text, "{name}{}", Milliseconds(duration));
         }
-        if self.kind == Kind::Kept {
-            text.extend_from_slice(b", kept");
+        if self.kind == Kind::ResponseCache {
+            text.push_str(", response-cache");
         }
         text
     }
 }
 
-/// A request that was answered: all that the log holds of it, and nothing else.
+/// A duration in milliseconds, with three decimals.
+pub(super) struct Milliseconds(pub(super) Duration);
+
+impl Display for Milliseconds {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        write!(out, "{}.{:03}", self.0.as_millis(), self.0.subsec_micros() % 1_000)
+    }
+}
+
+/// A request that was answered, with all that the log has of it.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// Its method, if it is a usual one.
+    /// Its method, or `other`.
     pub method: &'static str,
-    /// The route of its path, if there is one.
+    /// The route of its path, or `other`.
     pub route: &'static str,
     /// Its account.
     pub account: Account,
     /// The status of the answer.
     pub status: u16,
-    /// From its head to the head of the answer.
+    /// The duration from its head to the head of the answer.
     pub took: Duration,
-    /// The length of the answer, if that is known.
+    /// The length of the answer's body, if it is known.
     pub bytes: Option<u64>,
-    /// The trace that it is part of, if spans are exported.
+    /// The id of its trace, if spans are exported.
     pub trace: Option<Box<str>>,
 }
 
@@ -148,11 +158,11 @@ mod tests {
     #[test]
     fn a_server_timing_has_the_parts_that_there_were() {
         let [total, cache, evaluate] = [1_234_567, 30_000, 1_000].map(Duration::from_nanos);
-        let timing = |spent| String::from_utf8(Account { spent, ..Account::default() }.server_timing(total)).unwrap();
+        let timing = |spent| Account { spent, ..Account::default() }.server_timing(total);
         assert_eq!(timing(None), "total;dur=1.234");
         assert_eq!(timing(Some(Spent { cache, evaluate: None })), "total;dur=1.234, cache;dur=0.030");
         let all = Some(Spent { cache, evaluate: Some(evaluate) });
         assert_eq!(timing(all), "total;dur=1.234, cache;dur=0.030, evaluate;dur=0.001");
-        assert_eq!(Account::KEPT.server_timing(cache), b"total;dur=0.030, kept");
+        assert_eq!(Account::RESPONSE_CACHE.server_timing(cache), "total;dur=0.030, response-cache");
     }
 }

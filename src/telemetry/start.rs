@@ -1,4 +1,4 @@
-//! All reports of a process begin here: the log, the panics in it, and the spans.
+//! Starts the reports of a process: its log, the panics in it, and its spans.
 
 use std::{io, panic::PanicHookInfo};
 
@@ -11,27 +11,27 @@ use super::{
     spans::{self, Collector, CollectorError},
 };
 
-/// Why nothing can be reported.
+/// Why the reports of a process can't start.
 #[derive(Debug, Error)]
 pub enum StartError {
-    /// There is no thread for the log.
+    /// The system started no thread for the log.
     #[error("the log can't be written: {0}")]
     Log(#[from] io::Error),
-    /// Spans can't be sent.
+    /// The collector can't be used.
     #[error(transparent)]
     Collector(#[from] CollectorError),
 }
 
-/// Begins the log of this process, panics included, on stderr, and sends its spans to the collector, if there is one.
-/// Call it once, inside of a tokio runtime.
+/// Starts the log of this process on stderr, which includes panics, and sends its spans to the collector, if there is
+/// one. Call it once, inside a tokio runtime.
 ///
 /// # Errors
-/// When the system starts no thread for it, or the collector can't be used as the environment asks.
+/// When the system can't start a thread for it, or the collector can't be used as the environment asks.
 pub fn start(settings: LogSettings, collector: Option<Collector>) -> Result<Log, StartError> {
     let log = log::open(settings)?;
     let subscriber = tracing_subscriber::registry().with(log::events(settings));
     match collector {
-        // Without the layer for spans nothing wants them, and they cost nothing.
+        // Without a layer that takes spans they cost nothing.
         None => subscriber.init(),
         Some(collector) => subscriber.with(spans::exported(collector)?).init(),
     }
@@ -40,5 +40,5 @@ pub fn start(settings: LogSettings, collector: Option<Collector>) -> Result<Log,
 }
 
 fn panicked(panic: &PanicHookInfo<'_>) {
-    error!("{panic}");
+    error!("a thread panicked, which is a bug of phipi; please report it: {panic}");
 }

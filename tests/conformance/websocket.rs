@@ -185,7 +185,7 @@ fn hold(cases: impl IntoIterator<Item = Case>) {
         count += 1;
     }
     println!("{count} cases");
-    eventually("no socket is open", || service.metric("phipi_http_sockets") == 0);
+    eventually("no socket is open", || service.metric("phipi_http_websockets") == 0);
 }
 
 #[test]
@@ -445,7 +445,7 @@ fn a_server_waits_for_the_close_of_its_client_and_not_for_long() {
     assert!(begun.elapsed() >= Duration::from_secs(1), "it waits: {:?}", begun.elapsed());
     // The write fails as soon as the server has done with the connection.
     eventually("the connection is over", || half.write_all(&ping()).is_err());
-    eventually("no socket is open", || service.metric("phipi_http_sockets") == 0);
+    eventually("no socket is open", || service.metric("phipi_http_websockets") == 0);
 }
 
 #[test]
@@ -458,10 +458,10 @@ fn a_connection_that_ends_without_a_close_is_no_breach_of_the_protocol() {
         socket.expect_end();
     }
     drop(Socket::greeted(&service));
-    eventually("no socket is open", || service.metric("phipi_http_sockets") == 0);
+    eventually("no socket is open", || service.metric("phipi_http_websockets") == 0);
     let mut metrics = client().get(service.admin_url("/metrics")).call().unwrap();
     let metrics = metrics.body_mut().read_to_string().unwrap();
-    let mut closes = metrics.lines().filter(|line| line.starts_with("phipi_http_sockets_closed_total{"));
+    let mut closes = metrics.lines().filter(|line| line.starts_with("phipi_http_websockets_closed_total{"));
     assert!(closes.all(|line| line.ends_with(" 0")), "a Close was sent: {metrics}");
 }
 

@@ -81,9 +81,9 @@ fn a_flood_of_approximations_drops_no_value_that_waits_for_redis() {
     assert!(!service.fib_cached(200_001));
     // The queue has room for 350,000.
     service.flood(FLOOD, 375);
-    assert!(service.metric("phipi_cache_dropped_total") > 0, "the queue is full");
+    assert!(service.metric("phipi_cache_writes_dropped_total") > 0, "the queue is full");
     redis.restart();
-    eventually("nothing waits", || service.metric("phipi_cache_queue_bytes") == 0);
+    eventually("nothing waits", || service.metric("phipi_cache_write_queue_bytes") == 0);
     let another = Service::start(&redis.url()).expecting_warnings();
     assert!(another.fib_cached(200_001) && another.fib_cached(99_999));
     assert!(another.pi_cached(FLOOD + 374_999) && !another.pi_cached(FLOOD));
@@ -211,7 +211,7 @@ fn a_crowd_shares_one_evaluation() {
         let rungs = 782;
         assert_eq!(runs_of("set", &mut redis.connection()), 1 + rungs, "the value and the ladder, once");
         assert_eq!(service.metric("phipi_evaluations_total"), 1);
-        assert!(service.metric("phipi_flights_joined_total") > 0, "who comes meanwhile is counted");
+        assert!(service.metric("phipi_single_flight_joins_total") > 0, "who comes meanwhile is counted");
     });
 }
 

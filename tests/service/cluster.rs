@@ -54,13 +54,13 @@ fn many_fields_are_few_round_trips_for_each_node() {
 const REQUESTS: u64 = 300;
 
 fn waits_for_answers(services: &[Service; 2]) {
-    let answered = || services.iter().map(|service| service.metric("phipi_http_answers_total")).sum::<u64>();
+    let answered = || services.iter().map(|service| service.metric("phipi_http_responses_total")).sum::<u64>();
     let before = answered();
     eventually("the load goes on", || answered() >= before + REQUESTS);
 }
 
 fn breakers_are_closed(services: &[Service; 2]) -> bool {
-    services.iter().all(|service| service.metric("phipi_cache_breaker_open") == 0)
+    services.iter().all(|service| service.metric("phipi_cache_circuit_breaker_open") == 0)
 }
 
 /// All was answered, right and in time; `what` is printed beside the worst latency.

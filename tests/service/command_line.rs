@@ -71,7 +71,7 @@ fn the_first_line_of_the_log_names_the_store() {
     service.logs("a restart forgets");
     let first: serde_json::Value = serde_json::from_str(service.log().lines().next().unwrap()).unwrap();
     let version = env!("CARGO_PKG_VERSION");
-    assert_eq!(first["message"], format!("phipi {version}, cache: memory:; a restart forgets what is there"));
+    assert_eq!(first["message"], format!("phipi {version} starts, cache: memory:; a restart forgets what is there"));
     assert_eq!((&first["version"], &first["location"]), (&version.into(), &"memory:".into()));
 }
 
@@ -235,7 +235,7 @@ fn the_environment_sets_what_flags_do_not() {
     let file = format!("{}/phipi/cache.sqlite", folder.path().display());
     let first = started(&[]);
     first.logs(&format!("cache: sqlite:{file}; set --cache or REDIS_URL to share it with other machines"));
-    first.logs(&format!("cache: {file} is new"));
+    first.logs(&format!("cache: the file {file} was created"));
     started(&[("REDIS_URL", "")]).logs("cache: sqlite:");
     started(&[("REDIS_URL", &redis.url())]).logs(&format!("cache: {}", redis.url()));
     started(&[("REDIS_URL", &redis.url()), ("PHIPI_CACHE", "memory:")]).logs("cache: memory:");
@@ -303,6 +303,6 @@ fn who_has_no_home_folder_is_told_that_a_restart_forgets_all() {
         command
     })
     .expecting_warnings();
-    service.logs("and a restart forgets all; set --cache sqlite:PATH");
+    service.logs("a restart forgets all entries; set --cache sqlite:PATH");
     assert!(service.log().lines().next().unwrap().contains("WARN phipi "), "{}", service.log());
 }

@@ -58,7 +58,7 @@ fn poison_is_never_served(cache: &str, read: impl Fn(&str) -> Vec<u8>, write: im
             assert!(!ask(), "{name}: {why}");
             assert!(ask(), "{name}: {why}");
             assert_eq!(read(&key), entry, "repaired after {why}");
-            service.logs(&format!("the entry {name} is not what it should be"));
+            service.logs(&format!("the entry {name} failed its proof"));
         }
     }
 }
@@ -208,7 +208,7 @@ fn a_mark_that_was_lost_in_an_outage_is_raised_by_an_answer_below_it() {
     assert!(!services[1].fib_cached(500), "it has not seen the rung");
     redis.restart();
     eventually("the mark is raised", || redis.mark() == Some(500));
-    eventually("nothing waits", || services[1].metric("phipi_cache_queue_bytes") == 0);
+    eventually("nothing waits", || services[1].metric("phipi_cache_write_queue_bytes") == 0);
     undisturbed(|| assert!(Service::start(&redis.url()).fib_cached(500)));
 }
 
@@ -241,9 +241,9 @@ fn nobody_waits_for_a_store_that_hangs_once_the_breaker_is_open() {
     eventually("the breaker has opened", || {
         terms += 1;
         service.pi_cached(terms);
-        service.metric("phipi_cache_breaker_open{operation=\"read\"}") == 1
+        service.metric("phipi_cache_circuit_breaker_open{operation=\"read\"}") == 1
     });
-    let waited = || service.metric("phipi_cache_budget_exceeded_total");
+    let waited = || service.metric("phipi_cache_wait_timeouts_total");
     let (before, start) = (waited(), Instant::now());
     for terms in 1_000_000..1_200_000_u32 {
         service.pi_cached(terms);
@@ -273,9 +273,9 @@ fn what_was_answered_meanwhile_is_written_when_the_store_is_back() {
     for terms in 0..50 {
         assert!(!service.pi_cached(terms), "π({terms})");
     }
-    assert!(service.metric("phipi_cache_queue_bytes") > 0);
+    assert!(service.metric("phipi_cache_write_queue_bytes") > 0);
     redis.restart();
-    eventually("nothing waits", || service.metric("phipi_cache_queue_bytes") == 0);
+    eventually("nothing waits", || service.metric("phipi_cache_write_queue_bytes") == 0);
     eventually("the mark is raised", || redis.mark() == Some(100_000));
     undisturbed(|| {
         let fresh = Service::start(&redis.url());
@@ -284,7 +284,7 @@ fn what_was_answered_meanwhile_is_written_when_the_store_is_back() {
         }
         assert!((0..50).all(|terms| fresh.pi_cached(terms)));
     });
-    assert!(service.metric("phipi_cache_dropped_total") == 0);
+    assert!(service.metric("phipi_cache_writes_dropped_total") == 0);
 }
 
 /// The budgets of the design, and the delay of a busy machine.
@@ -434,7 +434,7 @@ fn a_file_that_cant_be_opened_leaves_memory_until_it_can() {
     });
     std::fs::remove_file(&in_the_way).unwrap();
     service.logs("the store is read again");
-    eventually("nothing waits", || service.metric("phipi_cache_queue_bytes") == 0);
+    eventually("nothing waits", || service.metric("phipi_cache_write_queue_bytes") == 0);
     eventually("what was answered before is there", || at_the_default_path(&in_the_way).fib_cached(213));
 }
 
@@ -530,7 +530,7 @@ fn a_value_that_the_store_refuses_holds_up_no_other() {
         smaller.iter().all(|n| redis.keys().contains(&format!("phipi:1:fib:n:{n}")))
     });
     service.logs("the store refuses phipi:1:fib:n:12000000, which is not stored");
-    eventually("nothing waits", || service.metric("phipi_cache_queue_bytes") == 0);
-    assert_eq!(service.metric("phipi_cache_dropped_total"), 1);
-    assert_eq!(service.metric("phipi_cache_breaker_open"), 0);
+    eventually("nothing waits", || service.metric("phipi_cache_write_queue_bytes") == 0);
+    assert_eq!(service.metric("phipi_cache_writes_dropped_total"), 1);
+    assert_eq!(service.metric("phipi_cache_circuit_breaker_open"), 0);
 }

@@ -72,7 +72,7 @@ fn a_socket_that_pings_and_reads_nothing_is_closed() {
     let (service, mut outcome) = bear("ping-flood", 100);
     outcome.is_bounded(IN_MB);
     assert!(outcome.standing.found().iter().all(|found| found.is_closed));
-    assert_eq!(service.metric(r#"phipi_http_sockets_closed_total{code="1008"}"#), 1);
+    assert_eq!(service.metric(r#"phipi_http_websockets_closed_total{code="1008"}"#), 1);
 }
 
 #[test]

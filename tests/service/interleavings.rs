@@ -245,7 +245,8 @@ impl<'a> Scene<'a> {
     fn ask_anew(&mut self, process: usize, questions: &Questions) {
         self.store.connections(Mode::Pass);
         let settled = |service: &Service| {
-            service.metric("phipi_cache_queue_bytes") == 0 && service.metric("phipi_cache_breaker_open") == 0
+            service.metric("phipi_cache_write_queue_bytes") == 0
+                && service.metric("phipi_cache_circuit_breaker_open") == 0
         };
         eventually("the store is well", || self.services.iter().all(settled));
         let failures = || self.services[process].metric("phipi_cache_store_failures_total");
@@ -278,7 +279,7 @@ impl<'a> Scene<'a> {
             if answers.are_cached() {
                 break;
             }
-            let is_late = fresh.metric("phipi_cache_budget_exceeded_total") > 0;
+            let is_late = fresh.metric("phipi_cache_wait_timeouts_total") > 0;
             assert!(is_late && Instant::now() < until, "{new:?} to a fresh process: {answers:?}; {}", fresh.log());
         }
     }
@@ -325,7 +326,7 @@ fn holds(truth: &Truth, stores: &Stores, seed: u32) -> bool {
         eprintln!("sequence {seed}, up to step {}: {steps:#?}", at.load(Ordering::Relaxed));
         for service in &scene.services {
             let (_, readiness) = get(&service.admin_url("/readyz"));
-            eprintln!("{readiness}, {} bytes wait\n{}", service.metric("phipi_cache_queue_bytes"), service.log());
+            eprintln!("{readiness}, {} bytes wait\n{}", service.metric("phipi_cache_write_queue_bytes"), service.log());
         }
     }
     played.is_ok()

@@ -49,13 +49,13 @@ fn the_faults_on_every_server() {
             assert_eq!(service.fib(2_000), (fibonacci(2_000), false));
             service.logs("raise its maxmemory");
             redis.run("CONFIG SET maxmemory 0");
-            eventually("nothing waits", || service.metric("phipi_cache_queue_bytes") == 0);
+            eventually("nothing waits", || service.metric("phipi_cache_write_queue_bytes") == 0);
             assert!(Service::start(&redis.url()).fib_cached(2_000));
 
             redis.kill();
             assert_eq!(service.fib(3_000), (fibonacci(3_000), false));
             redis.restart();
-            eventually("nothing waits", || service.metric("phipi_cache_queue_bytes") == 0);
+            eventually("nothing waits", || service.metric("phipi_cache_write_queue_bytes") == 0);
             eventually("what was answered meanwhile is there", || {
                 Service::start(&redis.url()).expecting_warnings().fib_cached(3_000)
             });

@@ -41,10 +41,10 @@ fn what_is_not_as_it_should_be_is_counted() {
         let () = redis.connection().set(format!("{PREFIX}1:pi:5"), "3.2").unwrap();
         let service = Service::start_with(&redis.url(), &["--max-n", "190000000"]).expecting_warnings();
         assert!(!service.pi_cached(5));
-        assert_eq!(service.metric("phipi_cache_proofs_failed_total"), 1);
+        assert_eq!(service.metric("phipi_cache_proof_failures_total"), 1);
         // 40 million digits, 17 MB.
         service.query("{ fib(n: 190000000) { cached } }");
-        assert_eq!(service.metric("phipi_cache_oversize_total"), 1);
+        assert_eq!(service.metric("phipi_cache_oversize_values_total"), 1);
     });
 }
 
@@ -69,21 +69,20 @@ fn the_text_is_what_prometheus_reads() {
     for family in [
         "phipi_cache_lookups_total",
         "phipi_cache_store_failures_total",
-        "phipi_cache_budget_exceeded_total",
-        "phipi_cache_breaker_open",
-        "phipi_cache_connections_replaced_total",
-        "phipi_cache_proofs_failed_total",
-        "phipi_cache_queue_bytes",
-        "phipi_cache_dropped_total",
-        "phipi_cache_dropped_bytes_total",
-        "phipi_cache_oversize_total",
+        "phipi_cache_wait_timeouts_total",
+        "phipi_cache_circuit_breaker_open",
+        "phipi_cache_reconnects_total",
+        "phipi_cache_proof_failures_total",
+        "phipi_cache_write_queue_bytes",
+        "phipi_cache_writes_dropped_total",
+        "phipi_cache_writes_dropped_bytes_total",
+        "phipi_cache_oversize_values_total",
         "phipi_evaluations_total",
-        "phipi_flights_joined_total",
-        "phipi_http_answers_total",
-        "phipi_http_kept_answers_total",
+        "phipi_single_flight_joins_total",
+        "phipi_http_responses_total",
         "phipi_http_connections",
-        "phipi_http_connections_cut_total",
-        "phipi_http_request_seconds_count",
+        "phipi_http_connection_timeouts_total",
+        "phipi_http_request_duration_seconds_count",
         "phipi_log_lines_dropped_total",
     ] {
         assert_eq!(service.metric(family), 0, "{family} is there before its first event");

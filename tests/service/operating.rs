@@ -188,7 +188,7 @@ fn redis_is_sent_these_commands_and_no_others() {
     assert!(!first.pi_cached(6), "it does not wait for the store");
     redis.signal(Signal::CONT);
     eventually("a connection that was silent is examined", || names.lock().unwrap().contains("PING"));
-    eventually("nothing waits", || first.metric("phipi_cache_queue_bytes") == 0);
+    eventually("nothing waits", || first.metric("phipi_cache_write_queue_bytes") == 0);
     first.stop();
     let again = Service::start(&url).expecting_warnings();
     for n in [213, 300_000] {

@@ -101,7 +101,7 @@ fn a_late_mark_of_a_greater_generation_does_not_stop_the_present_one() {
         cmd("ZADD").arg(format!("{PREFIX}1:fib:top")).arg(late).arg("mark").exec(&mut redis.connection()).unwrap();
         let fresh = Service::start(&redis.url());
         assert!(!fresh.fib_cached(9_400), "it vouches for nothing");
-        eventually("the ladder is written anew", || fresh.metric("phipi_cache_queue_bytes") == 0);
+        eventually("the ladder is written anew", || fresh.metric("phipi_cache_write_queue_bytes") == 0);
         let fresh = Service::start(&redis.url());
         assert!(fresh.fib_cached(9_300) && !fresh.fib_cached(9_600));
         assert_eq!(lost_rungs(&redis.url()), [0; 0]);
@@ -135,7 +135,9 @@ fn no_emptying_leaves_a_hole(cache: &str, mut empty: impl FnMut() + Send, lost_r
             });
             burst(&services, round);
         });
-        eventually("nothing waits", || services.iter().all(|service| service.metric("phipi_cache_queue_bytes") == 0));
+        eventually("nothing waits", || {
+            services.iter().all(|service| service.metric("phipi_cache_write_queue_bytes") == 0)
+        });
         assert_eq!(lost_rungs(), Vec::<u32>::new(), "in round {round}");
     }
 }

@@ -68,7 +68,7 @@ impl Service {
         let (events, answered) = (Arc::clone(&log), Arc::clone(&requests));
         let logging = thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
-                if line.contains("INFO answered ") || line.contains(r#""message":"answered""#) {
+                if line.contains("INFO request answered ") || line.contains(r#""message":"request answered""#) {
                     answered.lock().unwrap().push(line);
                 } else {
                     *events.lock().unwrap() += &(line + "\n");
@@ -253,7 +253,7 @@ impl Service {
         let is_over = self.process.try_wait().unwrap().is_some();
         let metrics = (!is_over).then(|| client().get(self.admin_url("/metrics")).call().ok()).flatten();
         let text = metrics.and_then(|mut metrics| metrics.body_mut().read_to_string().ok());
-        text.is_some_and(|text| metric(&text, "phipi_cache_budget_exceeded_total") > Some(0))
+        text.is_some_and(|text| metric(&text, "phipi_cache_wait_timeouts_total") > Some(0))
     }
 
     /// Stops as an operator does.

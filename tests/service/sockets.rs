@@ -209,7 +209,7 @@ fn hostile_sockets_are_closed_with_their_codes_and_leave_nothing() {
     say(&mut socket, &subscribe("bomb", &format!("{{ ...f0 }} {bomb} fragment f28 on Query {{ __typename }}")));
     assert_eq!(hear(&mut socket)["payload"][0]["extensions"]["code"], "QUERY_TOO_COMPLEX");
     drop((socket, early, other));
-    eventually("no socket is open", || service.metric("phipi_http_sockets") == 0);
+    eventually("no socket is open", || service.metric("phipi_http_websockets") == 0);
     eventually("the memory is given back", || service.memory_mb() <= before_mb + 50);
 }
 

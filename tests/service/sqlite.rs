@@ -180,7 +180,7 @@ fn a_mistyped_path_is_refused_or_told_and_makes_no_folder() {
             assert!(listing(folder.path()) == before, "{told}: nothing is made");
         }
     }
-    let new = format!("cache: {} is new", path.display());
+    let new = format!("cache: the file {} was created", path.display());
     let first = Service::start(&url(&path));
     first.logs(&new);
     first.stop();
@@ -233,7 +233,7 @@ fn a_named_file_that_becomes_garbage_is_told_and_left_until_it_is_removed() {
     assert!(!beside(&path, ".aside-1").exists());
     fs::remove_file(&path).unwrap();
     service.logs("the store is read again");
-    eventually("what was answered meanwhile is stored", || service.metric("phipi_cache_queue_bytes") == 0);
+    eventually("what was answered meanwhile is stored", || service.metric("phipi_cache_write_queue_bytes") == 0);
     eventually("it is used again", || {
         n += 1;
         service.fib(n);
@@ -271,7 +271,7 @@ fn goes_on_without(lost: &[&str]) {
             let (status, readiness) = get(&service.admin_url("/readyz"));
             status == 200 && readiness.contains(r#""reads":"ok""#) && readiness.contains(r#""writes":"ok""#)
         });
-        eventually("nothing waits", || service.metric("phipi_cache_queue_bytes") == 0);
+        eventually("nothing waits", || service.metric("phipi_cache_write_queue_bytes") == 0);
         service.stop();
     }
     assert_eq!(listing(folder.path()).len(), 1, "{lost:?}");
@@ -316,13 +316,13 @@ fn a_process_that_starts_after_the_log_was_deleted_waits_until_the_others_have_s
     let (_folder, path) = place();
     let idle = Service::start(&url(&path)).expecting_warnings();
     idle.fib(100_001);
-    eventually("it is stored", || idle.metric("phipi_cache_queue_bytes") == 0);
+    eventually("it is stored", || idle.metric("phipi_cache_write_queue_bytes") == 0);
     fs::remove_file(beside(&path, "-wal")).unwrap();
     let late = Service::start(&url(&path)).expecting_warnings();
     late.fib(100_002);
     // Nobody asks it anything.
     idle.logs("its log is saved");
-    eventually("what is new is stored", || late.metric("phipi_cache_queue_bytes") == 0);
+    eventually("what is new is stored", || late.metric("phipi_cache_write_queue_bytes") == 0);
     for service in [late, idle] {
         service.stop();
     }
@@ -403,7 +403,7 @@ fn a_file_or_folder_that_was_read_only_at_the_start_is_written_once_it_may_be() 
             let log = service.log();
             assert!(log.contains("ERROR") && log.contains("right to"), "only an operator can mend it: {log}");
             fs::set_permissions(&target, Permissions::from_mode(unlocked)).unwrap();
-            eventually("nothing waits", || service.metric("phipi_cache_queue_bytes") == 0);
+            eventually("nothing waits", || service.metric("phipi_cache_write_queue_bytes") == 0);
             service.stop();
             assert!(Service::start(&url(&path)).fib_cached(2_000), "{locked:?} is written");
         }

@@ -228,7 +228,7 @@ fn is_ready(service: &Service, fault: &Fault) {
     assert!(status == 200 && readiness.contains(r#""status":"ready""#), "{readiness}");
     if fault.is_silent {
         assert!(readiness.contains("degraded"), "{readiness}");
-        assert!(service.metric(r#"phipi_cache_breaker_open{operation="read"}"#) > 0, "the breaker is open");
+        assert!(service.metric(r#"phipi_cache_circuit_breaker_open{operation="read"}"#) > 0, "the breaker is open");
     }
 }
 
@@ -305,7 +305,7 @@ fn weather(fault: &Fault, truth: &Truth) -> Row {
     let (times, records) = while_asked(&services, truth, || direct(fault, &mut store, &services));
     let mut is_told_again = false;
     for service in &services {
-        eventually("all that had to wait is written", || service.metric("phipi_cache_queue_bytes") == 0);
+        eventually("all that had to wait is written", || service.metric("phipi_cache_write_queue_bytes") == 0);
         let is_told = failures_told(service) > 2 && fault.is_silent;
         if is_told {
             eprintln!("the log:\n{}", service.log());

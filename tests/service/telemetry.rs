@@ -52,7 +52,12 @@ const REQUESTS: [(&str, &str, &str, [&str; 5]); 16] = [
     ("POST", "/graphql", "{ secret: fib(n: 1234567) { cached } }", ["POST", "/graphql", "fib", "200", "false"]),
     ("POST", "/graphql", "{ secret: fib(n: 1234567) { cached } }", ["POST", "/graphql", "fib", "200", "true"]),
     ("POST", "/graphql", "{ secret: fib(n: 1234567) { cached } }", ["POST", "/graphql", "fib", "200", "true"]),
-    ("POST", "/graphql", "{ secret: fib(n: 1234567) { cached } }", ["POST", "/graphql", "kept", "200", "true"]),
+    (
+        "POST",
+        "/graphql",
+        "{ secret: fib(n: 1234567) { cached } }",
+        ["POST", "/graphql", "response_cache", "200", "true"],
+    ),
     (
         "POST",
         "/graphql",
@@ -103,10 +108,10 @@ fn each_request_is_a_line_in_text() {
         for (line, (_, _, _, told)) in lines.iter().zip(REQUESTS) {
             let [method, path, operation, status, cached] = told;
             let beginning =
-                format!("  INFO answered method={method} path={path} operation={operation} status={status} ");
+                format!("  INFO request answered method={method} route={path} operation={operation} status={status} ");
             let (time, rest) = line.split_at("2000-02-29T00:00:00.000042Z".len());
             assert!(time.ends_with('Z') && rest.starts_with(&beginning), "{line}");
-            assert!(rest.contains(" ms=") && rest.ends_with(&format!(" cached={cached}")), "{line}");
+            assert!(rest.contains(" duration_ms=") && rest.ends_with(&format!(" cached={cached}")), "{line}");
         }
         assert_tells_nothing(&(service.log() + &lines.concat()));
     });
@@ -120,13 +125,13 @@ fn each_request_is_a_line_in_json() {
         let lines = lines(&mut service, REQUESTS.len());
         for (line, (_, _, _, told)) in lines.iter().zip(REQUESTS) {
             let line: Value = serde_json::from_str(line).unwrap();
-            assert_eq!((&line["level"], &line["message"]), (&json!("INFO"), &json!("answered")));
+            assert_eq!((&line["level"], &line["message"]), (&json!("INFO"), &json!("request answered")));
             let field = |name: &str| match &line[name] {
                 Value::String(text) => text.clone(),
                 other => other.to_string(),
             };
-            assert_eq!(["method", "path", "operation", "status", "cached"].map(field), told, "{line}");
-            assert!(line["ms"].is_f64() && line["bytes"].is_u64(), "{line}");
+            assert_eq!(["method", "route", "operation", "status", "cached"].map(field), told, "{line}");
+            assert!(line["duration_ms"].is_f64() && line["response_bytes"].is_u64(), "{line}");
         }
         assert!(
             service.log().lines().all(|line| serde_json::from_str::<Value>(line).is_ok()),
@@ -213,14 +218,13 @@ fn the_spans_of_a_request_are_below_its_callers() {
     assert_eq!(collector.services()[0], "phipi");
 
     (0..3).for_each(|_| _ = ask());
-    eventually("what is kept has a span too", || {
-        collector
-            .trace(TRACE)
-            .iter()
-            .any(|span| span.name == "POST /graphql" && attribute(&span.attributes, "phipi.operation") == "kept")
+    eventually("a response from the response cache has a span too", || {
+        collector.trace(TRACE).iter().any(|span| {
+            span.name == "POST /graphql" && attribute(&span.attributes, "phipi.operation") == "response_cache"
+        })
     });
     let lines = lines(&mut service, 4);
-    assert!(lines.iter().all(|line| line.ends_with(&format!(" trace={TRACE}"))), "{lines:#?}");
+    assert!(lines.iter().all(|line| line.ends_with(&format!(" trace_id={TRACE}"))), "{lines:#?}");
     assert!(!collector.text().contains("1234567"), "no values");
 }
 
@@ -295,7 +299,8 @@ fn clients_are_told_what_took_how_long() {
         let text = answer.headers()["server-timing"].to_str().unwrap().to_owned();
         let entries = text.split(", ").map(|entry| {
             // An answer that is sent again has no duration of its own.
-            let (name, duration) = if entry == "kept" { (entry, "0") } else { entry.split_once(";dur=").unwrap() };
+            let (name, duration) =
+                if entry == "response-cache" { (entry, "0") } else { entry.split_once(";dur=").unwrap() };
             assert!(duration.parse::<f64>().unwrap() >= 0.0, "{text}");
             name.to_owned()
         });
@@ -307,7 +312,7 @@ fn clients_are_told_what_took_how_long() {
     let post = || client().post(service.url("/graphql")).send_json(json!({"query": "{fib(n:10){n}}"})).unwrap();
     assert_eq!(timing(post()), ("total cache".into(), 200));
     assert_eq!(timing(post()), ("total cache".into(), 200));
-    assert_eq!(timing(post()), ("total kept".into(), 200));
+    assert_eq!(timing(post()), ("total response-cache".into(), 200));
 }
 
 #[test]
@@ -330,15 +335,25 @@ fn what_a_cache_may_keep_tells_of_no_request() {
 #[test]
 fn requests_are_measured_by_kind() {
     let service = Service::start("memory:");
-    let count = |kind: &str| service.metric(&format!(r#"phipi_http_request_seconds_count{{operation="{kind}"}}"#));
-    for kind in
-        ["fib", "pi", "fib_and_pi", "introspection", "kept", "subscription", "rest_fib", "rest_pi", "page", "refused"]
-    {
+    let count =
+        |kind: &str| service.metric(&format!(r#"phipi_http_request_duration_seconds_count{{operation="{kind}"}}"#));
+    for kind in [
+        "fib",
+        "pi",
+        "fib_and_pi",
+        "introspection",
+        "response_cache",
+        "subscription",
+        "rest_fib",
+        "rest_pi",
+        "page",
+        "refused",
+    ] {
         assert_eq!(count(kind), 0, "{kind} is there before its first request");
         assert!(REFERENCE.contains(&format!("`{kind}`")), "{kind}");
     }
     send_all(&service);
-    for (kind, requests) in [("fib", 5), ("kept", 1), ("rest_fib", 1), ("page", 1), ("refused", 4)] {
+    for (kind, requests) in [("fib", 5), ("response_cache", 1), ("rest_fib", 1), ("page", 1), ("refused", 4)] {
         assert_eq!(count(kind), requests, "{kind}");
     }
 }
@@ -364,11 +379,11 @@ fn prometheus_finds_nothing_wrong_with_the_metrics() {
 fn the_line_in_the_reference_is_that_of_the_program() {
     let mut service = Service::start("memory:");
     service.query("{ fib(n: 213) { cached } pi(terms: 1000) { cached } }");
-    let shown = REFERENCE.lines().find(|line| line.contains("answered method=")).unwrap();
+    let shown = REFERENCE.lines().find(|line| line.contains("request answered method=")).unwrap();
     let line = &lines(&mut service, 1)[0];
     let form = |line: &str| -> Vec<String> {
         let fixed = |word: &str| match word.split_once('=') {
-            Some((name @ ("ms" | "bytes"), _)) => name.to_owned(),
+            Some((name @ ("duration_ms" | "response_bytes"), _)) => name.to_owned(),
             _ => word.to_owned(),
         };
         line.split_whitespace().skip(1).map(fixed).collect()

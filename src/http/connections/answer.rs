@@ -1,4 +1,4 @@
-//! The body of an answer, whose request stays open until its last byte is written.
+//! The body of a response, whose request stays open until the last byte is written.
 
 use std::{
     io::IoSlice,
@@ -17,15 +17,15 @@ use bytes::Buf;
 use hyper::body::{Body as _, Frame, SizeHint};
 
 use super::{
+    activity::OpenRequest,
     progress::{Progress, Watch},
-    pulse::OpenRequest,
 };
 use crate::http::held::Held;
 
-/// The largest piece that is handed to a connection at once: between two pieces a stream of HTTP/2 can be reset.
+/// The largest piece that is handed to a connection at once. An HTTP/2 stream can be reset between two pieces.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// A body that gives its bytes in pieces, each of which keeps the permit until it is written.
+/// A body in pieces, each of which holds the permit until it is written.
 pub(super) struct Answer {
     body: Body,
     /// The rest of a frame of the body.
@@ -34,7 +34,7 @@ pub(super) struct Answer {
     is_http2: bool,
 }
 
-/// Held by an answer until its last byte is written.
+/// The state that is held until the last byte of a response is written.
 #[derive(Debug)]
 struct Sending {
     progress: Arc<Progress>,
@@ -42,13 +42,13 @@ struct Sending {
     _request: OpenRequest,
 }
 
-/// Bytes on their way to a client.
+/// A piece of a body that is being written.
 pub(super) struct Piece {
     bytes: Bytes,
     sending: Arc<Sending>,
 }
 
-/// Turns the response to a request into one whose bytes are followed until they are written.
+/// Wraps the body of a response, so that its progress is known until the last byte is written.
 pub(super) fn followed(
     mut response: Response,
     version: Version,
@@ -68,7 +68,7 @@ impl Answer {
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, axum::Error>>> {
         while self.rest.is_empty() {
             match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-                // Answers have no trailers.
+                // Responses have no trailers.
                 Some(Ok(frame)) => self.rest = frame.into_data().unwrap_or_default(),
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => return Poll::Ready(None),
@@ -85,7 +85,7 @@ impl hyper::body::Body for Answer {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Piece>, axum::Error>>> {
         let Some(bytes) = ready!(self.poll_bytes(cx)).transpose()? else {
             if self.is_http2 {
-                // As long as the stream has not ended it can be reset, and its buffer be freed.
+                // Only a stream that has not ended can be reset, which frees its buffer.
                 ready!(self.sending.progress.poll_taken(cx));
             }
             return Poll::Ready(None);

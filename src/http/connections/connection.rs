@@ -1,4 +1,4 @@
-//! One connection, from being accepted to its end.
+//! The task of one connection: it serves requests, and enforces timeouts and the drain.
 
 use std::{convert::Infallible, pin::pin, sync::Arc};
 
@@ -13,10 +13,10 @@ use tokio::{
 };
 
 use super::{
+    activity::{Activity, Check},
     answer::followed,
     in_place::InPlace,
     progress::Watch,
-    pulse::{Pulse, Verdict},
     slot::Slot,
     stream::Stream,
 };
@@ -25,60 +25,61 @@ use crate::{
     telemetry,
 };
 
-/// Serves a connection until its client is done with it, a limit has passed, or a drain has no more use for it.
+/// Serves a connection until its client closes it, a timeout passes, or a drain closes it.
 pub(super) async fn run(socket: TcpStream, site: Arc<impl Answers>, slot: Slot) {
-    // Answers are small and whole: nothing is gained by holding them back. A socket that refuses is gone.
+    // A response is written at once, so that nothing is gained by delaying it (Nagle). A socket that fails here is
+    // gone.
     let _ = socket.set_nodelay(true);
-    let (door, pulse) = (Arc::clone(&slot.door), Arc::new(Pulse::new()));
-    let client = Client::new(&door.gate);
-    let stall = door.limits.stall;
+    let (shared, activity) = (Arc::clone(&slot.shared), Arc::new(Activity::new()));
+    let client = Client::new(&shared.gate);
+    let stall = shared.limits.stall;
     let answer = service_fn(|request: Request<hyper::body::Incoming>| {
-        let (open, site) = (pulse.begin(), Arc::clone(&site));
-        let (pulse, client, version) = (Arc::clone(&pulse), Arc::clone(&client), request.version());
+        let (open, site) = (activity.begin(), Arc::clone(&site));
+        let (activity, client, version) = (Arc::clone(&activity), Arc::clone(&client), request.version());
         async move {
             let response = panics::caught(&*site, request.map(Body::new), &client).await;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                pulse.upgrade();
+                activity.upgrade();
             }
             let of_stream = Watch::of_stream();
-            let watch = of_stream.as_deref().unwrap_or(&pulse.answer);
+            let watch = of_stream.as_deref().unwrap_or(&activity.answer);
             Ok::<_, Infallible>(followed(response, version, open, watch, stall))
         }
     });
-    let stream = Stream::new(socket, Arc::clone(&pulse), Arc::clone(&client), slot);
-    let connection = pin!(door.protocols.serve_connection_with_upgrades(stream, answer));
+    let stream = Stream::new(socket, Arc::clone(&activity), Arc::clone(&client), slot);
+    let connection = pin!(shared.protocols.serve_connection_with_upgrades(stream, answer));
     let mut connection = InPlace::new(connection);
-    let mut look = pin!(sleep_until(Instant::now() + door.limits.head.min(door.limits.idle)));
-    // One of its own, since a shared one would be contended whenever a connection is woken.
-    let draining = door.draining.child_token();
+    let mut look = pin!(sleep_until(Instant::now() + shared.limits.head.min(shared.limits.idle)));
+    // A child token, since a shared one would be contended whenever a connection is woken.
+    let draining = shared.draining.child_token();
     let mut is_leaving = false;
     loop {
         tokio::select! {
             biased;
-            // An error is between the client and its network.
+            // Errors of a connection are those of its client or the network.
             _ = &mut connection => return,
             () = look.as_mut() => if is_leaving {
                 connection.get_mut().as_mut().graceful_shutdown();
-                if pulse.is_quiet(door.limits.grace) {
+                if activity.is_quiet(shared.limits.grace) {
                     return;
                 }
-                look.as_mut().reset(Instant::now() + door.limits.grace);
+                look.as_mut().reset(Instant::now() + shared.limits.grace);
             } else {
-                match pulse.verdict(&door.limits) {
-                    Verdict::Fine(next) => look.as_mut().reset(next.into()),
-                    Verdict::Over(cause) => {
-                        telemetry::connection_cut(door.listener, cause);
+                match activity.check(&shared.limits) {
+                    Check::Next(next) => look.as_mut().reset(next.into()),
+                    Check::TimedOut(cause) => {
+                        telemetry::connection_timed_out(shared.listener, cause);
                         return;
                     }
                 }
             },
             () = draining.cancelled(), if !is_leaving => {
                 is_leaving = true;
-                // A request may be on its way to a connection of HTTP/1.1 that is idle, and would be lost if it was closed now.
-                if pulse.is_open() || pulse.speaks_http2() {
+                // A request may be in flight to an idle HTTP/1.1 connection, and would be lost if it was closed now.
+                if activity.is_open() || activity.speaks_http2() {
                     connection.get_mut().as_mut().graceful_shutdown();
                 }
-                look.as_mut().reset(Instant::now() + door.limits.grace);
+                look.as_mut().reset(Instant::now() + shared.limits.grace);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Goes on where a connection wakes itself.
+//! Polls a connection again at once when it wakes itself.
 
 use std::{
     pin::Pin,
@@ -14,8 +14,8 @@ use std::{
 
 use futures_util::task::AtomicWaker;
 
-/// The polls in a row that a future may have before others have their turn.
-const TURNS: usize = 8;
+/// The polls in a row of one future, before it yields to other tasks.
+const POLLS: usize = 8;
 
 /// A future that, woken while it is polled, is polled again at once.
 ///
@@ -33,8 +33,8 @@ struct Bell {
     task: AtomicWaker,
 }
 
-/// The states of a [`Bell`]: nobody polls; somebody polls; somebody polls, and has to do so again.
-const QUIET: u8 = 0;
+/// The states of a [`Bell`]: the future is not being polled, is being polled, or was woken while it was polled.
+const IDLE: u8 = 0;
 const POLLED: u8 = 1;
 const WOKEN: u8 = 2;
 
@@ -44,7 +44,7 @@ impl Wake for Bell {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let is_polled = |state| (state != QUIET).then_some(WOKEN);
+        let is_polled = |state| (state != IDLE).then_some(WOKEN);
         if self.state.fetch_update(AcqRel, Acquire, is_polled).is_err() {
             self.task.wake();
         }
@@ -53,7 +53,7 @@ impl Wake for Bell {
 
 impl<F: Future + Unpin> InPlace<F> {
     pub(super) fn new(future: F) -> Self {
-        let bell = Arc::new(Bell { state: AtomicU8::new(QUIET), task: AtomicWaker::new() });
+        let bell = Arc::new(Bell { state: AtomicU8::new(IDLE), task: AtomicWaker::new() });
         Self { future, waker: Waker::from(Arc::clone(&bell)), bell }
     }
 
@@ -69,10 +69,10 @@ impl<F: Future + Unpin> Future for InPlace<F> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = &mut *self;
         this.bell.task.register(cx.waker());
-        for _ in 0..TURNS {
+        for _ in 0..POLLS {
             this.bell.state.store(POLLED, Release);
             let polled = Pin::new(&mut this.future).poll(&mut Context::from_waker(&this.waker));
-            let was_woken = this.bell.state.swap(QUIET, AcqRel) == WOKEN;
+            let was_woken = this.bell.state.swap(IDLE, AcqRel) == WOKEN;
             if polled.is_ready() || !was_woken {
                 return polled;
             }
@@ -110,13 +110,13 @@ mod tests {
             Pin::new(&mut future).poll(&mut Context::from_waker(Waker::noop()))
         };
         assert_eq!(poll_once(0), Poll::Ready(1));
-        assert_eq!(poll_once(TURNS - 1), Poll::Ready(TURNS));
-        assert_eq!(poll_once(TURNS), Poll::Pending, "others have their turn");
+        assert_eq!(poll_once(POLLS - 1), Poll::Ready(POLLS));
+        assert_eq!(poll_once(POLLS), Poll::Pending, "others have their turn");
     }
 
     #[tokio::test]
     async fn no_waking_is_lost_whoever_wakes() {
-        assert_eq!(InPlace::new(Box::pin(counting(10 * TURNS))).await, 10 * TURNS + 1);
+        assert_eq!(InPlace::new(Box::pin(counting(10 * POLLS))).await, 10 * POLLS + 1);
         for _ in 0..1_000 {
             let (tell, mut told) = tokio::sync::oneshot::channel();
             let waking = thread::spawn(move || tell.send(7));

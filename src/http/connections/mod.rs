@@ -1,17 +1,17 @@
-//! Connections: their number, the idle time of each, and their end.
+//! Connections: accepting them, their timeouts, and graceful shutdown.
 //!
-//! A client that is slow, silent or gone costs a slot for a bounded time. All that it makes the process hold beside the
-//! buffers of its connection has a permit of the [`gate`](super::gate): a head from its ninth kilobyte on, an answer
-//! until its last byte is written. One watch over each connection holds it against its [`Limits`]; its handler bounds a
+//! A client that is slow, silent or gone holds a connection slot for a bounded time. All memory that it takes beside
+//! the buffers of its connection has a permit of the [`gate`](super::gate): a head from its ninth kilobyte on, a
+//! response until its last byte is written. The task of a connection enforces its [`Limits`]; the handler bounds the
 //! request itself, its body and its evaluation.
 
+mod activity;
 mod answer;
 mod connection;
 mod http2;
 mod in_place;
 mod limits;
 mod progress;
-mod pulse;
 mod slot;
 mod stream;
 
@@ -36,26 +36,26 @@ pub(super) use self::limits::{CONNECTION_BYTES, Limits, STREAM_BYTES};
 use self::{
     http2::Streams,
     limits::BUFFER_BYTES,
-    slot::{Door, Slot},
+    slot::{ListenerState, Slot},
 };
 use super::{answers::Answers, gate::Gate};
 use crate::telemetry::{self, Listener};
 
-/// The bytes that a connection of HTTP/2 may send ahead of its handlers, over all streams: the least that the
-/// specification allows. Handlers read bodies as they come, each byte with a permit.
+/// The flow-control window of HTTP/2, for a stream and for a connection: the least that the specification allows.
+/// Handlers read bodies as they arrive, each byte with a permit.
 const WINDOW_BYTES: u32 = 64 * 1024;
 
-/// Concurrent requests on one connection of HTTP/2: the least that its specification recommends.
+/// The concurrent streams of one HTTP/2 connection: the least that the specification recommends.
 const STREAMS: u32 = 100;
 
-/// The pause of accepting when the process has no file left, unless a connection ends sooner.
-const REST: Duration = Duration::from_millis(100);
+/// The pause before accepting is retried, when the process has no file left, unless a connection ends sooner.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// After accepting went well for this long, its next trouble is logged again.
-const CALM: Duration = Duration::from_secs(10);
+/// After this long without a failure to accept, the next one is logged again.
+const LOG_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
 /// Serves until `draining`, then refuses new connections, answers open requests, and returns when all connections have
-/// ended. To drop it cuts them.
+/// ended. Dropping the future cuts them.
 pub(super) async fn serve(
     listener: Listener,
     socket: TcpListener,
@@ -68,20 +68,20 @@ pub(super) async fn serve(
     let protocols = protocols(Streams::new(listener, &limits));
     let http2 = Arc::new(Semaphore::new(limits.http2_connections));
     let (site, ended) = (Arc::new(site), Notify::new());
-    let door = Arc::new(Door { listener, limits, gate, http2, protocols, draining: draining.clone(), ended });
+    let shared =
+        Arc::new(ListenerState { listener, limits, gate, http2, protocols, draining: draining.clone(), ended });
     let mut connections = JoinSet::new();
-    draining.run_until_cancelled(accept(&socket, &site, &door, &slots, &mut connections)).await;
-    for stream in waiting(socket) {
+    draining.run_until_cancelled(accept(&socket, &site, &shared, &slots, &mut connections)).await;
+    for stream in backlog(socket) {
         let Ok(permit) = Arc::clone(&slots).try_acquire_owned() else { break };
-        connections.spawn(connection::run(stream, Arc::clone(&site), Slot::new(permit, Arc::clone(&door))));
+        connections.spawn(connection::run(stream, Arc::clone(&site), Slot::new(permit, Arc::clone(&shared))));
     }
     while connections.join_next().await.is_some() {}
 }
 
-/// The connections that the system has taken in already: they have clients, whose requests would be lost with the
-/// listener.
-fn waiting(socket: TcpListener) -> impl Iterator<Item = TcpStream> {
-    // Without the runtime, which may not know yet of the latest.
+/// The connections in the backlog of the listener, whose requests would be lost with it.
+fn backlog(socket: TcpListener) -> impl Iterator<Item = TcpStream> {
+    // It bypasses the runtime, which may not know the latest ones yet.
     let socket = socket.into_std().ok();
     let accept = move || {
         let (stream, _) = socket.as_ref()?.accept().ok()?;
@@ -94,7 +94,7 @@ fn waiting(socket: TcpListener) -> impl Iterator<Item = TcpStream> {
 async fn accept(
     socket: &TcpListener,
     site: &Arc<impl Answers>,
-    door: &Arc<Door>,
+    shared: &Arc<ListenerState>,
     slots: &Arc<Semaphore>,
     connections: &mut JoinSet<()>,
 ) -> Infallible {
@@ -103,25 +103,25 @@ async fn accept(
         let permit = Arc::clone(slots).acquire_owned().await.expect("the slots are never closed");
         match socket.accept().await {
             Ok((stream, _)) => {
-                let slot = Slot::new(permit, Arc::clone(door));
+                let slot = Slot::new(permit, Arc::clone(shared));
                 connections.spawn(connection::run(stream, Arc::clone(site), slot));
-                // Ended connections leave the set.
+                // Connections that have ended leave the set.
                 while connections.try_join_next().is_some() {}
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
-                if trouble.replace(Instant::now()).is_none_or(|last| last.elapsed() > CALM) {
-                    telemetry::accepting_rests(door.listener, &error);
+                if trouble.replace(Instant::now()).is_none_or(|last| last.elapsed() > LOG_AGAIN_AFTER) {
+                    telemetry::accept_failed(shared.listener, &error);
                 }
-                // The next attempt shows whether a file is free by now.
-                let _ = timeout(REST, door.ended.notified()).await;
+                // The next attempt shows whether a file is free.
+                let _ = timeout(ACCEPT_PAUSE, shared.ended.notified()).await;
             }
         }
     }
 }
 
-/// Whether only the connection that was to be accepted is lost. All other errors, such as no file being left, would
-/// meet the next one as well.
+/// Whether an error concerns only the connection that was accepted. Any other one, such as a process without files,
+/// would fail the next accept too.
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -134,7 +134,8 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// HTTP/1.1, and HTTP/2 for clients that begin with it. Neither keeps time: the watch over the connection does.
+/// The protocols: HTTP/1.1, and HTTP/2 with prior knowledge. Their own timeouts are off, since the connection task has
+/// them.
 fn protocols(streams: Streams) -> auto::Builder<Streams> {
     let mut protocols = auto::Builder::new(streams);
     protocols.http1().header_read_timeout(None).max_buf_size(BUFFER_BYTES as usize);

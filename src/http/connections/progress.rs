@@ -1,4 +1,4 @@
-//! The progress of a client in taking an answer, so that an answer that nobody takes is given up.
+//! The progress of a client in reading a response, so that a stalled response is aborted.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
@@ -8,29 +8,29 @@ use std::{
 
 use futures_util::task::AtomicWaker;
 
-/// The pace that a client has to keep with each answer, in bytes a second, which leaves room for several side by side on
-/// a slow network. Without it, an answer of two million digits could be held for a day by taking some bytes now and then.
+/// The least throughput of a response in bytes a second, which leaves room for several on a slow network. Without it, a
+/// client could hold a response of two million digits for a day by reading some bytes from time to time.
 const PACE: u32 = 4 * 1024;
 
-/// An answer of which nothing waits is looked at no sooner.
-const LEAST_LOOK: Duration = Duration::from_millis(100);
+/// The least interval of checks while no byte of a response waits.
+const LEAST_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The bytes of one answer that its client has not taken.
+/// The bytes of one response that its client has not read, and the time that is left to it.
 ///
-/// A client has the stall limit to take something. Each byte that it takes gives back the time of a byte at [`PACE`],
-/// and so does time in which nothing waits, up to the whole limit. Only the bytes of this answer count, and time runs
-/// only while some wait for the client.
+/// A client has the stall timeout to read something. Each byte that it reads gives back the time of a byte at [`PACE`],
+/// and so does time in which no byte waits, up to the whole timeout. Only the bytes of this response count, and time
+/// runs only while some wait for the client.
 #[derive(Debug)]
 pub(super) struct Progress {
     state: Mutex<State>,
-    /// Woken when nothing waits any more.
+    /// Woken when no byte waits any more.
     taken: AtomicWaker,
     stall: Duration,
 }
 
 #[derive(Debug)]
 struct State {
-    /// Bytes that wait for the client.
+    /// The bytes that wait for the client.
     waiting: usize,
     /// The time that was left to the client at `since`.
     left: Duration,
@@ -40,13 +40,13 @@ struct State {
 }
 
 impl Progress {
-    /// An answer of which nothing is sent yet. It may stand still for `stall`.
+    /// Starts a response that may stall for `stall`.
     pub(super) fn new(stall: Duration) -> Self {
         let state = State { waiting: 0, left: stall, since: Instant::now(), is_begun: false };
         Self { state: Mutex::new(state), taken: AtomicWaker::new(), stall }
     }
 
-    /// Bytes of the answer begin to wait for the client.
+    /// Notes bytes of the response that wait for the client from now on.
     pub(super) fn wait(&self, bytes: usize) {
         let mut state = self.state();
         if state.waiting == 0 {
@@ -58,7 +58,7 @@ impl Progress {
         state.is_begun = true;
     }
 
-    /// The client took bytes.
+    /// Notes bytes that the client has read.
     pub(super) fn take(&self, bytes: usize) {
         let mut state = self.state();
         let now = Instant::now();
@@ -71,7 +71,7 @@ impl Progress {
         }
     }
 
-    /// Waits until the client has taken all that was sent so far.
+    /// Waits until the client has read all that was sent so far.
     pub(super) fn poll_taken(&self, cx: &Context<'_>) -> Poll<()> {
         self.taken.register(cx.waker());
         if self.state().waiting == 0 { Poll::Ready(()) } else { Poll::Pending }
@@ -82,54 +82,54 @@ impl Progress {
         !self.state().is_begun
     }
 
-    /// When the client has run out of time if it takes nothing; `None` when it has.
+    /// The time at which the response has stalled if the client reads nothing; `None` when it has stalled.
     fn next_look(&self) -> Option<Instant> {
         let (state, now) = (self.state(), Instant::now());
         if state.waiting == 0 {
-            return Some(now + state.left.max(LEAST_LOOK));
+            return Some(now + state.left.max(LEAST_INTERVAL));
         }
         Some(state.since + state.left).filter(|&end| end > now)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Whole between any two of its changes.
+        // A panic leaves no inconsistent state, since none occurs between two assignments.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Watches the answer that is sent at present: on a connection of HTTP/1.1, or on a stream of HTTP/2.
+/// Watches the response that is sent at present, on an HTTP/1.1 connection or an HTTP/2 stream.
 #[derive(Debug, Default)]
 pub(super) struct Watch(Mutex<Weak<Progress>>);
 
 tokio::task_local! {
-    /// The watch over the stream of HTTP/2 that is being polled.
+    /// The watch of the HTTP/2 stream that is being polled.
     static STREAM: Arc<Watch>;
 }
 
 impl Watch {
-    /// The watch over the stream that is being polled, if it is one of HTTP/2.
+    /// The watch of the stream that is being polled, if it is one of HTTP/2.
     pub(super) fn of_stream() -> Option<Arc<Self>> {
         STREAM.try_with(Arc::clone).ok()
     }
 
-    /// Polls a stream of HTTP/2 as the one that this watches.
+    /// Polls an HTTP/2 stream as the one that this watches.
     pub(super) fn over<F: Future>(self: Arc<Self>, stream: F) -> impl Future<Output = F::Output> {
         STREAM.scope(self, stream)
     }
 
-    /// Watches this answer from now on.
+    /// Watches this response from now on.
     pub(super) fn begin(&self, answer: &Arc<Progress>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(answer);
     }
 
-    /// When the answer may have stalled, at the earliest, given that answers may stand still for `stall`; `None` when it
-    /// has.
+    /// The earliest time at which the response may have stalled, given that responses may stall for `stall`; `None`
+    /// when it has.
     pub(super) fn next_look(&self, stall: Duration) -> Option<Instant> {
         let answer = self.0.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
         answer.map_or_else(|| Some(Instant::now() + stall), |answer| answer.next_look())
     }
 
-    /// Resolves when the answer has stalled.
+    /// Resolves when the response has stalled.
     pub(super) async fn stalled(&self, stall: Duration) {
         while let Some(next) = self.next_look(stall) {
             tokio::time::sleep_until(next.into()).await;

@@ -1,4 +1,4 @@
-//! Each connection has a slot, as long as it is open, and all of a listener share a door.
+//! The slot of an open connection, and the state that all connections of a listener share.
 
 use std::sync::Arc;
 
@@ -12,35 +12,35 @@ use crate::{
     telemetry::{self, Listener},
 };
 
-/// Shared by the connections of a listener.
-pub(super) struct Door {
+/// The state that the connections of a listener share.
+pub(super) struct ListenerState {
     pub(super) listener: Listener,
     pub(super) limits: Limits,
     pub(super) gate: Arc<Gate>,
-    /// The places of connections of HTTP/2.
+    /// The permits of HTTP/2 connections.
     pub(super) http2: Arc<Semaphore>,
     pub(super) protocols: auto::Builder<Streams>,
     pub(super) draining: CancellationToken,
-    /// Woken when a connection has ended, and its file is free.
+    /// Notified when a connection has ended, and its file is free.
     pub(super) ended: Notify,
 }
 
-/// A connection's place among those that may be open; free again when it is dropped.
+/// The permit of an open connection; dropping it lets another one be accepted.
 pub(super) struct Slot {
     _permit: OwnedSemaphorePermit,
-    pub(super) door: Arc<Door>,
+    pub(super) shared: Arc<ListenerState>,
 }
 
 impl Slot {
-    pub(super) fn new(permit: OwnedSemaphorePermit, door: Arc<Door>) -> Self {
-        telemetry::connection_opened(door.listener);
-        Self { _permit: permit, door }
+    pub(super) fn new(permit: OwnedSemaphorePermit, shared: Arc<ListenerState>) -> Self {
+        telemetry::connection_opened(shared.listener);
+        Self { _permit: permit, shared }
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        telemetry::connection_closed(self.door.listener);
-        self.door.ended.notify_one();
+        telemetry::connection_closed(self.shared.listener);
+        self.shared.ended.notify_one();
     }
 }

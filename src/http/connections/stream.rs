@@ -1,4 +1,4 @@
-//! The stream of a connection, whose heads are counted while they are read.
+//! The byte stream of a connection, which takes permits for long heads while they are read.
 
 use std::{
     io::{self, IoSlice},
@@ -12,61 +12,61 @@ use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, sync::OwnedSemaphorePermit, task::yield_now};
 
-use super::{limits::BUFFER_BYTES, pulse::Pulse, slot::Slot};
+use super::{activity::Activity, limits::BUFFER_BYTES, slot::Slot};
 use crate::http::gate::{Client, Permit};
 
-/// The most that is read at once, and the part of a head without a permit: the smallest buffer of a connection, which
-/// is part of its cost.
+/// The bytes that are read at once, and the part of a head that needs no permit: the smallest buffer of a connection,
+/// which is part of its memory.
 const READ_BYTES: usize = 8 * 1024;
 
-/// The beginning of every connection of HTTP/2, and of no request of HTTP/1.1.
+/// The first bytes of every HTTP/2 connection, and of no HTTP/1.1 request.
 const PREFACE: &[u8] = b"PRI";
 
-/// The answer to a head for which there is no room.
+/// The response to a long head when the budget is full.
 const BUSY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
-/// The answer to a request line that fills the buffer of a head (RFC 9112, section 3).
+/// The response to a request line that fills the buffer of a head (RFC 9112, section 3).
 const URI_TOO_LONG: &[u8] = b"HTTP/1.1 414 URI Too Long\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
-/// The answer to one connection of HTTP/2 too many: its settings, and GOAWAY with the code `ENHANCE_YOUR_CALM`.
-const CALM: &[u8] = b"\0\0\0\x04\0\0\0\0\0\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\x0b";
+/// The response to an HTTP/2 connection beyond the limit: settings, and GOAWAY with the code `ENHANCE_YOUR_CALM`.
+const ENHANCE_YOUR_CALM: &[u8] = b"\0\0\0\x04\0\0\0\0\0\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\x0b";
 
-/// A stream that takes a permit for a long head before it reads on. It keeps its slot as long as the socket is open,
-/// whoever holds the stream.
+/// A stream that takes a permit for a long head before it reads on. It holds the slot of its connection as long as the
+/// socket is open, after an upgrade too.
 pub(super) struct Stream {
-    // First, so that the file is closed before the slot is free.
+    // The first field, so that the file is closed before the slot is free.
     socket: TokioIo<TcpStream>,
-    pulse: Arc<Pulse>,
+    activity: Arc<Activity>,
     client: Arc<Client>,
     protocol: Protocol,
     head: Head,
-    /// Whether the last read took all that one may: there may be more, for which it is not this connection's turn.
+    /// Whether the last read filled its buffer: the connection yields before it reads more.
     took_all: bool,
     slot: Slot,
 }
 
 /// The protocol of a connection, by its first bytes.
 enum Protocol {
-    /// As many bytes of the preface of HTTP/2 have come, and nothing else.
+    /// So far, this number of bytes of the HTTP/2 preface has arrived.
     Open(usize),
     Http1,
-    /// With its place among the connections of HTTP/2.
+    /// HTTP/2, with the permit for such a connection.
     Http2 {
         _place: OwnedSemaphorePermit,
     },
-    /// It was refused. The rest of the client's bytes is read and discarded: the system would take the answer back from
-    /// the client of a socket that is closed with bytes unread.
+    /// The connection was refused. The rest of its bytes is read and discarded: closing a socket with unread bytes
+    /// resets it, and the client would lose the response.
     Refused,
 }
 
-/// The answer to a connection that is refused before a handler sees it.
+/// The response to a connection that is refused before a handler sees it.
 struct Refusal(&'static [u8]);
 
-/// The bytes of a head that were read.
+/// The part of a head that was read.
 #[derive(Default)]
 struct Head {
-    /// The number of requests before it.
+    /// The number of requests before this one.
     after: u64,
     bytes: usize,
     /// Whether a line has ended.
@@ -75,18 +75,18 @@ struct Head {
 }
 
 impl Stream {
-    pub(super) fn new(socket: TcpStream, pulse: Arc<Pulse>, client: Arc<Client>, slot: Slot) -> Self {
+    pub(super) fn new(socket: TcpStream, activity: Arc<Activity>, client: Arc<Client>, slot: Slot) -> Self {
         let (protocol, head) = (Protocol::Open(0), Head::default());
-        Self { socket: TokioIo::new(socket), pulse, client, protocol, head, took_all: false, slot }
+        Self { socket: TokioIo::new(socket), activity, client, protocol, head, took_all: false, slot }
     }
 
-    /// Takes note of bytes that were read, before anybody gets them.
+    /// Checks bytes that were read, before they are handed on.
     fn received(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
         if let Protocol::Open(matched) = self.protocol {
             self.recognize(matched, bytes)?;
         }
         let is_http1 = !matches!(self.protocol, Protocol::Http2 { .. } | Protocol::Refused);
-        if !is_http1 || !self.pulse.reads_head() || self.client.is_discarding() {
+        if !is_http1 || !self.activity.reads_head() || self.client.is_discarding() {
             return Ok(());
         }
         self.head.bytes += bytes.len();
@@ -101,7 +101,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Tells HTTP/2 from HTTP/1.1 by the first bytes, of which `matched` were those of the preface.
+    /// Recognizes HTTP/2 by its preface, of which `matched` bytes have arrived before.
     fn recognize(&mut self, matched: usize, bytes: &[u8]) -> Result<(), Refusal> {
         let (expected, length) = (&PREFACE[matched..], bytes.len().min(PREFACE.len() - matched));
         self.protocol = if bytes[..length] != expected[..length] {
@@ -109,16 +109,17 @@ impl Stream {
         } else if length < expected.len() {
             Protocol::Open(matched + length)
         } else {
-            let place = Arc::clone(&self.slot.door.http2).try_acquire_owned().map_err(|_| Refusal(CALM))?;
-            // Its heads are bounded apart, by the size of their lists.
+            let place =
+                Arc::clone(&self.slot.shared.http2).try_acquire_owned().map_err(|_| Refusal(ENHANCE_YOUR_CALM))?;
+            // Heads of HTTP/2 are bounded by the size of their header lists.
             self.head = Head::default();
-            self.pulse.speak_http2();
+            self.activity.speak_http2();
             Protocol::Http2 { _place: place }
         };
         Ok(())
     }
 
-    /// Answers in place of the handlers, as far as the system takes that at once, and says nothing more.
+    /// Responds in place of the handlers, as far as the system takes that at once, and sends nothing more.
     fn refuse(&mut self, Refusal(answer): &Refusal, cx: &mut Context<'_>) {
         let _ = self.socket.inner().try_write(answer);
         let _ = Pin::new(&mut self.socket).poll_shutdown(cx);
@@ -127,25 +128,24 @@ impl Stream {
 
     /// Forgets the head whose request has begun.
     fn settle(&mut self) {
-        let begun = self.pulse.begun();
+        let begun = self.activity.begun();
         if self.head.after != begun {
             self.head = Head { after: begun, ..Head::default() };
         }
     }
 }
 
-/// Has the task go on when those that are ready have had their turn. (A task that wakes itself would go
-/// [on at once](super::in_place).)
+/// Yields to all tasks that are ready. (A task that wakes itself would be [polled at once](super::in_place).)
 fn after_others<T>(cx: &mut Context<'_>) -> Poll<T> {
-    // Its first poll has the runtime wake the task later.
+    // The first poll makes the runtime wake the task later.
     let _ = pin!(yield_now()).poll(cx);
     Poll::Pending
 }
 
 impl Read for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, mut out: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        // A thousand clients that send megabytes would otherwise be read a hundred kilobytes each before a small request
-        // has its turn.
+        // Fairness: a thousand clients that send megabytes would otherwise be read a hundred kilobytes each before a
+        // small request is.
         if mem::take(&mut self.took_all) {
             return after_others(cx);
         }
@@ -158,7 +158,7 @@ impl Read for Stream {
             self.refuse(&refusal, cx);
         }
         if matches!(self.protocol, Protocol::Refused) && !read.filled().is_empty() {
-            // Requests that are served have their turn before the rest of a refused one.
+            // Requests that are served go before the rest of a refused one.
             return after_others(cx);
         }
         out.put_slice(read.filled());

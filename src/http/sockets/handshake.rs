@@ -13,7 +13,7 @@ use axum::{
     },
     response::Response,
 };
-use http_body::Body as _;
+use hyper::body::Body as _;
 use hyper::upgrade::OnUpgrade;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 

@@ -1,4 +1,4 @@
-//! The log of this process, on stderr: events as `tracing` writes them, and requests, a line each, between them.
+//! The log of this process on stderr: events as `tracing` writes them, and between them a line for each request.
 
 mod line;
 mod outlet;
@@ -7,7 +7,7 @@ mod settings;
 use std::{
     io::{self, IsTerminal, Write},
     sync::OnceLock,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use tracing::{Level, Metadata, Subscriber, level_filters::LevelFilter};
@@ -22,12 +22,12 @@ use self::outlet::Outlet;
 pub use self::settings::{LogFormat, LogSettings};
 use super::{account::Request, metrics};
 
-/// The time that the process waits at its end for a slow log reader.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// The timeout of the last write, at the end of the process.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 static OUTLET: Outlet = Outlet::new();
 
-/// The format of the lines of requests; none is written before it is set, or when the log has none.
+/// The format of the lines of requests. None is written before it is set, or when the level leaves them out.
 static FORMAT_OF_REQUESTS: OnceLock<LogFormat> = OnceLock::new();
 
 /// The log. Its buffer is written when this is dropped.
@@ -36,14 +36,14 @@ pub struct Log(());
 
 impl Drop for Log {
     fn drop(&mut self) {
-        OUTLET.flush(FAREWELL);
+        OUTLET.flush(FLUSH_TIMEOUT);
     }
 }
 
-/// Begins the log.
+/// Starts the log.
 ///
 /// # Errors
-/// When the system starts no thread for it.
+/// When the system can't start a thread for it.
 pub(super) fn open(settings: LogSettings) -> io::Result<Log> {
     OUTLET.start(io::stderr())?;
     if settings.level >= Level::INFO {
@@ -52,7 +52,7 @@ pub(super) fn open(settings: LogSettings) -> io::Result<Log> {
     Ok(Log(()))
 }
 
-/// Writes events, and leaves spans alone.
+/// The layer that writes events; it ignores spans.
 pub(super) fn events<S>(settings: LogSettings) -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -71,7 +71,7 @@ where
     )
 }
 
-/// The message of an event on one line, and nothing of the fields that repeat what it says.
+/// Writes the message of an event on one line, without its fields, since the message says the same.
 fn message() -> impl for<'writer> FormatFields<'writer> + Send + Sync + 'static {
     debug_fn(|writer, field, value| match field.name() {
         "message" => writer.write_str(&in_one_line(&format!("{value:?}"))),
@@ -79,29 +79,29 @@ fn message() -> impl for<'writer> FormatFields<'writer> + Send + Sync + 'static 
     })
 }
 
-/// A text without line breaks and other control characters: it may quote another program, or a panic.
+/// Replaces line breaks and other control characters: a message may quote another program, or a panic.
 fn in_one_line(text: &str) -> String {
     text.replace(char::is_control, " ")
 }
 
-/// Whether the log has an event.
+/// Whether the log takes an event.
 fn has(level: Level, metadata: &Metadata<'_>) -> bool {
     let (target, of_event) = (metadata.target(), *metadata.level());
     let is_ours = target.starts_with(env!("CARGO_PKG_NAME"));
-    // Libraries log input of clients in events below INFO; that of HTTP/2 in a warning for each of some frames too.
+    // Libraries log input of clients in events below INFO. The one for HTTP/2 also logs a warning for some frames.
     let is_of_clients = !is_ours && (of_event > Level::INFO || target.starts_with("h2::"));
     metadata.is_event() && of_event <= level && !is_of_clients
 }
 
 /// Writes the line of a request.
-pub(super) fn answered(request: &Request) {
+pub(super) fn request_answered(request: &Request) {
     let Some(&format) = FORMAT_OF_REQUESTS.get() else { return };
-    if !OUTLET.put(&line::of(format, SystemTime::now(), request)) {
-        metrics::line_dropped();
+    if !OUTLET.put(line::of(format, request).as_bytes()) {
+        metrics::log_line_dropped();
     }
 }
 
-/// Takes events, each in one piece.
+/// Takes events, each of which comes in one write.
 struct Events;
 
 impl MakeWriter<'_> for Events {
@@ -115,7 +115,7 @@ impl MakeWriter<'_> for Events {
 impl Write for Events {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if !OUTLET.put_event(line) {
-            metrics::line_dropped();
+            metrics::log_line_dropped();
         }
         Ok(line.len())
     }

@@ -1,6 +1,6 @@
-//! The way to stderr: lines are gathered in memory, and a thread of its own writes them.
+//! The buffer before stderr: lines are batched in memory, and a thread of its own writes them.
 //!
-//! A slow log reader never blocks a thread that logs, and a thousand lines cost one call of the system.
+//! A slow log reader never blocks a thread that logs, and a thousand lines cost one system call.
 
 use std::{
     io::{self, Write},
@@ -9,36 +9,36 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The buffer's capacity. Lines of requests that come when it is full are dropped.
+/// The capacity of the buffer. Lines of requests are dropped while it is full.
 const FULL_BYTES: usize = 1024 * 1024;
 
-/// Beyond it there is room for events, which are few and matter more.
+/// The capacity beyond it for events, which are few and matter more.
 const EVENT_BYTES: usize = 64 * 1024;
 
-/// A buffer of this size is written at once, long before it is full.
+/// A buffer of this size is written at once.
 const MANY_BYTES: usize = 64 * 1024;
 
-/// The longest wait of a line for others.
-const GATHERING: Duration = Duration::from_millis(100);
+/// The longest time that a line waits for others in its batch.
+const BATCH_TIME: Duration = Duration::from_millis(100);
 
 /// The buffer of lines for stderr.
 pub(super) struct Outlet {
     waiting: Mutex<Waiting>,
-    /// Wakes the writer.
+    /// Wakes the thread that writes.
     came: Condvar,
-    /// Wakes threads that wait until all is written.
+    /// Wakes threads that wait in `flush`.
     wrote: Condvar,
 }
 
 struct Waiting {
     lines: Vec<u8>,
-    /// Whether they are to be written at once.
+    /// Whether they are written at once, without waiting for others.
     is_urgent: bool,
     is_writing: bool,
 }
 
 impl Outlet {
-    /// Nothing is on its way yet, and nobody writes.
+    /// Creates an empty buffer, which nobody writes yet.
     pub(super) const fn new() -> Self {
         let waiting = Waiting { lines: Vec::new(), is_urgent: false, is_writing: false };
         Self { waiting: Mutex::new(waiting), came: Condvar::new(), wrote: Condvar::new() }
@@ -47,13 +47,13 @@ impl Outlet {
     /// Starts the thread that writes to `output`.
     ///
     /// # Errors
-    /// When the system starts no thread.
+    /// When the system can't start it.
     pub(super) fn start(&'static self, mut output: impl Write + Send + 'static) -> io::Result<()> {
         let writing = move || {
             let mut lines = Vec::new();
             loop {
                 self.take(&mut lines);
-                // The reader is gone, or its disk is full: there is nobody to tell.
+                // The reader is gone, or its disk is full: there is nowhere to report that.
                 let _ = output.write_all(&lines);
                 lines.clear();
             }
@@ -61,7 +61,7 @@ impl Outlet {
         thread::Builder::new().name("log".into()).spawn(writing).map(drop)
     }
 
-    /// Takes the line of a request, which is written soon. False when there is no room for it.
+    /// Takes the line of a request, to be written within [`BATCH_TIME`]. False when the buffer is full.
     pub(super) fn put(&self, line: &[u8]) -> bool {
         let mut waiting = self.waiting();
         let before = waiting.lines.len();
@@ -78,7 +78,7 @@ impl Outlet {
         true
     }
 
-    /// Takes an event, which is written at once. False when there is no room for it.
+    /// Takes an event, to be written at once. False when the buffer is full.
     pub(super) fn put_event(&self, line: &[u8]) -> bool {
         let mut waiting = self.waiting();
         if waiting.lines.len() + line.len() > FULL_BYTES + EVENT_BYTES {
@@ -90,7 +90,7 @@ impl Outlet {
         true
     }
 
-    /// Waits until all is written, no longer than `limit`.
+    /// Waits until everything is written, for `limit` at most.
     pub(super) fn flush(&self, limit: Duration) {
         let mut waiting = self.waiting();
         waiting.is_urgent = true;
@@ -105,7 +105,7 @@ impl Outlet {
         waiting.is_writing = false;
         self.wrote.notify_all();
         waiting = recovered(self.came.wait_while(waiting, |waiting| waiting.lines.is_empty()));
-        let until = Instant::now() + GATHERING;
+        let until = Instant::now() + BATCH_TIME;
         while !waiting.is_urgent
             && let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
         {

@@ -1,4 +1,4 @@
-//! The settings say which lines the log has, and what they look like.
+//! The settings of the log: its level and its format.
 
 use tracing::Level;
 
@@ -11,18 +11,18 @@ pub enum LogFormat {
     Json,
 }
 
-/// The format and the content of the log.
+/// The settings of the log.
 #[derive(Clone, Copy, Debug)]
 pub struct LogSettings {
     /// The format of a line.
     pub format: LogFormat,
-    /// The least important lines that it has.
+    /// The least important level that is logged.
     pub level: Level,
-    /// Whether lines may have colours, if stderr is a terminal.
+    /// Whether lines have colours if stderr is a terminal.
     pub is_colourful: bool,
 }
 
 impl LogSettings {
-    /// Messages for people, without requests.
+    /// The settings of commands that serve no requests.
     pub const MESSAGES: Self = Self { format: LogFormat::Text, level: Level::INFO, is_colourful: false };
 }

@@ -1,40 +1,36 @@
 //! The collector that spans are sent to: OTLP in protobuf over plain HTTP.
 //!
-//! Nothing waits for it. Spans are gathered by a thread of the SDK's, which drops them when more come than are taken.
+//! Nothing waits for it. A thread of the SDK batches spans, and drops them when more come than the collector takes.
 
 use std::{
+    error::Error,
     fmt::Display,
+    iter,
     str::FromStr,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     time::Duration,
 };
 
 use async_trait::async_trait;
-use axum::http::{HeaderValue, Uri, header::HOST, uri::Scheme};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
+use axum::http::{HeaderValue, Uri, header::CONNECTION, uri::Scheme};
+use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response, hyper::HyperClient};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
 use thiserror::Error;
-use tokio::{net::TcpStream, runtime::Handle, time::timeout};
+use tokio::runtime::Handle;
 
 use crate::telemetry::events;
 
-/// The timeout of a collector for one export, which is up to 512 spans.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// The longest answer of a collector that is read.
-const ANSWER_BYTES: usize = 64 * 1024;
+/// The timeout of one export, which is up to 512 spans.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why spans can't be sent.
 #[derive(Debug, Error)]
 pub enum CollectorError {
-    /// It is not the URL of a collector.
+    /// The variable is not the URL of a collector.
     #[error("OTEL_EXPORTER_OTLP_ENDPOINT is not the URL of a collector: write one like http://127.0.0.1:4318")]
     NoUrl,
-    /// It asks for TLS, which is not supported.
+    /// The URL asks for TLS, which is not supported.
     #[error(
         "OTEL_EXPORTER_OTLP_ENDPOINT asks for TLS: spans are sent over plain HTTP alone; name a collector beside phipi, \
          like http://127.0.0.1:4318, which sends them on"
@@ -45,13 +41,11 @@ pub enum CollectorError {
     Settings(String),
 }
 
-/// Where spans are sent, and in whose name.
+/// The address of a collector, and the name of the service that sends spans to it.
 #[derive(Clone, Debug)]
 pub struct Collector {
     /// Where it takes traces.
     traces: Uri,
-    host: String,
-    port: u16,
     service: String,
 }
 
@@ -64,99 +58,86 @@ impl FromStr for Collector {
         if base.scheme() == Some(&Scheme::HTTPS) {
             return Err(CollectorError::Tls);
         }
-        let authority = base.authority().filter(|authority| !authority.as_str().contains('@'));
-        let host = authority.map(|authority| authority.host().trim_matches(['[', ']']).to_owned());
-        if base.scheme() != Some(&Scheme::HTTP) || base.query().is_some() {
+        let has_login = base.authority().is_some_and(|authority| authority.as_str().contains('@'));
+        if base.scheme() != Some(&Scheme::HTTP) || base.query().is_some() || has_login {
             return Err(CollectorError::NoUrl);
         }
         let traces = format!("{}/v1/traces", url.trim_end_matches('/'));
-        Ok(Self {
-            traces: traces.parse().map_err(|_| CollectorError::NoUrl)?,
-            host: host.filter(|host| !host.is_empty()).ok_or(CollectorError::NoUrl)?,
-            port: base.port_u16().unwrap_or(80),
-            service: "phipi".into(),
-        })
+        Ok(Self { traces: traces.parse().map_err(|_| CollectorError::NoUrl)?, service: "phipi".into() })
     }
 }
 
 impl Collector {
-    /// With spans in the name of this service.
+    /// Sends spans in the name of this service.
     #[must_use]
     pub fn named(self, service: String) -> Self {
         Self { service, ..self }
     }
 
-    /// Begins to gather and to send.
+    /// Starts to batch and to send spans.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
     pub(super) fn open(self) -> Result<SdkTracerProvider, CollectorError> {
-        let resource = Resource::builder().with_service_name(self.service.clone()).build();
+        let resource = Resource::builder().with_service_name(self.service).build();
         let exporter = SpanExporter::builder()
             .with_http()
             .with_endpoint(self.traces.to_string())
-            .with_http_client(Courier { collector: self, runtime: Handle::current(), is_away: AtomicBool::new(false) })
+            .with_http_client(Exporter {
+                client: HyperClient::with_default_connector(EXPORT_TIMEOUT, None),
+                runtime: Handle::current(),
+                traces: self.traces,
+                is_failing: AtomicBool::new(false),
+            })
             .build()
             .map_err(|error| CollectorError::Settings(error.to_string()))?;
         Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
     }
-
-    /// Sends a request over a connection of its own: there is one every few seconds.
-    async fn send(self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let stream = TcpStream::connect((self.host, self.port)).await?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        // It ends with the answer; an error shows there.
-        tokio::spawn(connection);
-        let (mut head, body) = request.into_parts();
-        let (host, path) = (head.uri.authority().map(ToString::to_string), head.uri.path_and_query().cloned());
-        head.headers.insert(HOST, HeaderValue::try_from(host.unwrap_or_default())?);
-        head.uri = path.map(Uri::from).unwrap_or_default();
-        let response = sender.send_request(Request::from_parts(head, Full::new(body))).await?;
-        let (head, body) = response.into_parts();
-        Ok(Response::from_parts(head, Limited::new(body, ANSWER_BYTES).collect().await?.to_bytes()))
-    }
 }
 
-/// Takes spans to the collector on the runtime, and reports when that fails.
+/// Sends spans on the runtime, since the SDK's thread has none, and logs once when that fails.
 #[derive(Debug)]
-struct Courier {
-    collector: Collector,
+struct Exporter {
+    client: HyperClient,
     runtime: Handle,
-    is_away: AtomicBool,
+    traces: Uri,
+    is_failing: AtomicBool,
 }
 
 #[async_trait]
-impl HttpClient for Courier {
-    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let collector = self.collector.clone();
-        let sent = self.runtime.spawn(async move { timeout(PATIENCE, collector.send(request)).await });
-        let answer = match sent.await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(late)) => Err(late.into()),
-            // The process ends.
-            Err(ended) => return Err(ended.into()),
-        };
+impl HttpClient for Exporter {
+    async fn send_bytes(&self, mut request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        // There is one every few seconds: a connection that was kept for it might be closed by then.
+        request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        let client = self.client.clone();
+        // It ends early only with the process.
+        let answer = self.runtime.spawn(async move { client.send_bytes(request).await }).await?;
         match &answer {
-            Ok(answer) if answer.status().is_success() => self.is_taken(),
-            Ok(answer) => self.is_not_taken(&answer.status()),
-            Err(error) => self.is_not_taken(error),
+            Ok(answer) if answer.status().is_success() => self.succeeded(),
+            Ok(answer) => self.failed(&answer.status()),
+            Err(error) => self.failed(&root_cause(&**error)),
         }
         answer
     }
 }
 
-impl Courier {
-    fn is_taken(&self) {
-        if self.is_away.swap(false, Relaxed) {
+impl Exporter {
+    fn succeeded(&self) {
+        if self.is_failing.swap(false, Relaxed) {
             events::spans_taken_again();
         }
     }
 
-    fn is_not_taken(&self, cause: &impl Display) {
-        if !self.is_away.swap(true, Relaxed) {
-            events::spans_not_taken(&self.collector.traces, cause);
+    fn failed(&self, cause: &impl Display) {
+        if !self.is_failing.swap(true, Relaxed) {
+            events::spans_not_taken(&self.traces, cause);
         }
     }
+}
+
+/// The error that others wrap: the client's own says only in which phase it failed.
+fn root_cause<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    iter::successors(Some(error), |&error| error.source()).last().unwrap_or(error)
 }
 
 #[cfg(test)]
@@ -166,13 +147,12 @@ mod tests {
     #[test]
     fn traces_have_a_path_below_the_url() {
         let rows = [
-            ("http://127.0.0.1:4318", "http://127.0.0.1:4318/v1/traces", "127.0.0.1", 4318),
-            ("http://collector/", "http://collector/v1/traces", "collector", 80),
-            ("http://[::1]:4318/otlp", "http://[::1]:4318/otlp/v1/traces", "::1", 4318),
+            ("http://127.0.0.1:4318", "http://127.0.0.1:4318/v1/traces"),
+            ("http://collector/", "http://collector/v1/traces"),
+            ("http://[::1]:4318/otlp", "http://[::1]:4318/otlp/v1/traces"),
         ];
-        for (url, traces, host, port) in rows {
-            let collector: Collector = url.parse().unwrap();
-            assert_eq!((&*collector.traces.to_string(), &*collector.host, collector.port), (traces, host, port));
+        for (url, traces) in rows {
+            assert_eq!(url.parse::<Collector>().unwrap().traces.to_string(), traces);
         }
     }
 

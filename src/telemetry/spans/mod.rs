@@ -1,12 +1,14 @@
-//! Spans: the steps of a request, down to the store. There are none unless a collector takes them.
+//! Spans of the steps of a request, down to the store. They exist only if a collector takes them.
 
 mod collector;
-mod trace_parent;
 
-use std::sync::OnceLock;
+use std::{collections::HashMap, sync::OnceLock};
 
-use opentelemetry::trace::{TraceContextExt, TracerProvider};
-use opentelemetry_sdk::trace::SdkTracerProvider;
+use opentelemetry::{
+    propagation::TextMapPropagator,
+    trace::{TraceContextExt, TracerProvider},
+};
+use opentelemetry_sdk::{propagation::TraceContextPropagator, trace::SdkTracerProvider};
 use tracing::{
     Instrument, Metadata, Span, Subscriber, field::Empty, info_span, instrument::Instrumented,
     level_filters::LevelFilter,
@@ -21,10 +23,16 @@ use tracing_subscriber::{
 pub use self::collector::{Collector, CollectorError};
 use super::account::Account;
 
+/// The header that names a span between services (W3C Trace Context).
+const TRACE_PARENT: &str = "traceparent";
+
+/// The length of that header in version 00. Later versions are no shorter.
+const TRACE_PARENT_LENGTH: usize = 55;
+
 /// The exporter of spans to the collector, if there is one.
 static PROVIDER: OnceLock<SdkTracerProvider> = OnceLock::new();
 
-/// Hands the spans of this crate to a collector.
+/// The layer that sends the spans of this crate to a collector.
 pub(super) fn exported<S>(collector: Collector) -> Result<impl Layer<S>, CollectorError>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -37,7 +45,7 @@ where
     Ok(layer.with_location(false).with_threads(false).with_target(false).with_filter(ours))
 }
 
-/// Sends the spans that wait, and waits for that. Call it where waiting is allowed.
+/// Sends the spans that are not sent yet, and blocks until that is done.
 pub fn flush_spans() {
     if let Some(provider) = PROVIDER.get() {
         // The exporter reports its own failures.
@@ -48,33 +56,33 @@ pub fn flush_spans() {
 /// A step of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// GraphQL: from the documents to their answers.
+    /// A GraphQL request is executed, from its documents to their answers.
     Execute,
     /// All questions of a request are answered.
     Answer,
-    /// The tiers of the cache are asked.
+    /// The tiers of the cache are looked up.
     Lookup,
-    /// The memory of this process is asked.
+    /// The local tier is read.
     ReadLocal,
-    /// The store is asked.
+    /// The store is read.
     ReadShared,
-    /// Missing values are evaluated, and kept.
+    /// Missing values are evaluated and stored, once for all requests that ask for them (single-flight).
     Fly,
     /// Values are evaluated and proven.
     Evaluate,
-    /// The tiers are given the new entries.
+    /// New entries are given to the tiers.
     Keep,
-    /// The store acknowledges it.
+    /// The store acknowledges new entries.
     WriteShared,
 }
 
-/// A future as a step of the request that polls it, below the step that this is called in. A large one is better pinned
-/// where it is, and not moved.
+/// Runs a future as a step of its request, below the step that this is called in. Pass a large future pinned, so that
+/// it is not moved.
 pub fn within<F: Future>(step: Step, future: F) -> Instrumented<F> {
     future.instrument(span(step))
 }
 
-/// Work as a step of its request.
+/// Does work as a step of its request.
 pub fn done_within<T>(step: Step, work: impl FnOnce() -> T) -> T {
     span(step).in_scope(work)
 }
@@ -93,12 +101,12 @@ fn span(step: Step) -> Span {
     }
 }
 
-/// The span of a request, which all of its steps are below.
+/// The span of a request, the parent of its steps.
 #[derive(Debug)]
 pub struct RequestSpan(Span);
 
 impl RequestSpan {
-    /// Begins it, below the span of the caller that `traceparent` names (W3C Trace Context), if there is one.
+    /// Begins it, below the span of the caller that `traceparent` names (W3C Trace Context), if it does.
     pub fn begin<'a>(method: &str, route: &str, traceparent: impl FnOnce() -> Option<&'a str>) -> Self {
         let span = info_span!(
             "request",
@@ -112,10 +120,11 @@ impl RequestSpan {
             phipi.cached = Empty,
         );
         if !span.is_disabled()
-            && let Some(parent) = traceparent().and_then(trace_parent::read)
+            && let Some(caller) = traceparent().filter(|header| is_whole(header))
         {
+            let carrier = HashMap::from([(TRACE_PARENT.to_owned(), caller.to_owned())]);
             // It can fail only once the span has begun.
-            let _ = span.set_parent(opentelemetry::Context::new().with_remote_span_context(parent));
+            let _ = span.set_parent(TraceContextPropagator::new().extract(&carrier));
         }
         Self(span)
     }
@@ -126,7 +135,7 @@ impl RequestSpan {
     }
 
     /// Records the answer to the request.
-    pub fn tell(&self, account: &Account, status: u16) {
+    pub fn record(&self, account: &Account, status: u16) {
         self.0.record("http.response.status_code", status);
         self.0.record("phipi.operation", account.kind.label());
         self.0.record("phipi.cached", account.cached);
@@ -135,15 +144,46 @@ impl RequestSpan {
         }
     }
 
-    /// The trace that it is part of, and how `traceresponse` names it there; `None` when spans are not exported.
+    /// The id of its trace, and its name for `traceresponse`; `None` when spans are not exported.
     #[must_use]
     pub fn names(&self) -> Option<(Box<str>, String)> {
         if self.0.is_disabled() {
             return None;
         }
-        let context = self.0.context();
-        let span = context.span();
-        let ids = span.span_context();
-        ids.is_valid().then(|| (ids.trace_id().to_string().into(), trace_parent::write(ids)))
+        let (context, mut carrier) = (self.0.context(), HashMap::new());
+        TraceContextPropagator::new().inject_context(&context, &mut carrier);
+        Some((context.span().span_context().trace_id().to_string().into(), carrier.remove(TRACE_PARENT)?))
+    }
+}
+
+/// Whether a `traceparent` has ids of full length, without signs: the propagator would take shorter ones.
+fn is_whole(header: &str) -> bool {
+    header.len() >= TRACE_PARENT_LENGTH && !header.contains('+')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_caller_is_named_by_full_ids_alone() {
+        let read = |header: &str| {
+            let carrier = HashMap::from([(TRACE_PARENT.to_owned(), header.to_owned())]);
+            let context = TraceContextPropagator::new().extract(&carrier);
+            is_whole(header) && context.span().span_context().is_valid()
+        };
+        assert!(read("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"));
+        assert!(read("01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03-more"), "of a later version");
+        for header in [
+            "",
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
+            "00-1-b7ad6b7169203331-01",
+            "00-+af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more",
+            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        ] {
+            assert!(!read(header), "{header}");
+        }
     }
 }

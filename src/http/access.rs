@@ -1,5 +1,5 @@
-//! A request from its head to the head of its answer, and its report there: to the log, to the metrics, to the
-//! collector of spans, and to the client.
+//! Access logging: a request is reported when the head of its response is made, to the log, the metrics, the collector
+//! of spans, and the client.
 
 use std::{
     thread,
@@ -14,7 +14,7 @@ use axum::{
     },
     response::Response,
 };
-use http_body::Body as _;
+use hyper::body::Body as _;
 
 use super::{
     caching::NO_STORE,
@@ -23,37 +23,37 @@ use super::{
 };
 use crate::telemetry::{self, Account, RequestSpan};
 
-/// The time of each part of an answer, for the tools of a browser.
+/// The header with the duration of each part of a request, for the developer tools of a browser.
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
-/// The span of the sender of a request (W3C Trace Context).
+/// The header with the span of the caller (W3C Trace Context).
 const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// The span of a request, for its sender (W3C Trace Context, level 2).
+/// The header with the span of the request, for the caller (W3C Trace Context, level 2).
 const TRACE_RESPONSE: HeaderName = HeaderName::from_static("traceresponse");
 
 /// A request that is being answered.
-pub(super) struct Visit {
+pub(super) struct Access {
     began: Instant,
     method: &'static str,
     route: &'static str,
     span: RequestSpan,
 }
 
-impl Visit {
-    /// Begins with the head of a request.
+impl Access {
+    /// Starts the clock and the span of a request.
     pub(super) fn begin(request: &Request) -> Self {
         let (method, route) = (method_of(request.method()), route_of(request.uri().path()));
         let span = RequestSpan::begin(method, route, || only(request.headers(), &TRACE_PARENT)?.to_str().ok());
         Self { began: Instant::now(), method, route, span }
     }
 
-    /// Runs `answer` in the span.
+    /// Runs `answer` within the span.
     pub(super) fn within<F: Future + Unpin>(&self, answer: F) -> impl Future<Output = F::Output> {
         self.span.within(answer)
     }
 
-    /// Ends with the head of its answer.
+    /// Reports the request, and adds headers with its report to the response.
     pub(super) fn end(&self, response: &mut Response) {
         let status = response.status();
         let account = response.extensions_mut().remove().unwrap_or_else(|| without_account(status));
@@ -62,38 +62,45 @@ impl Visit {
         let (trace, name) = self.span.names().unzip();
         let name = name.and_then(|name| HeaderValue::try_from(name).ok());
         let head = response.headers_mut();
-        // A cache would send them again to clients whose requests they are not about.
+        // An HTTP cache would send these headers with other requests.
         if head.get(CACHE_CONTROL).is_none_or(|cache| *cache == NO_STORE) {
             head.extend(timing.map(|timing| (SERVER_TIMING, timing)));
             head.extend(name.map(|name| (TRACE_RESPONSE, name)));
         }
         let bytes = response.body().size_hint().exact().or_else(|| announced(response.headers()));
-        self.tell(account, status, took, bytes, trace);
+        self.report(account, status, took, bytes, trace);
     }
 
-    fn tell(&self, account: Account, status: StatusCode, took: Duration, bytes: Option<u64>, trace: Option<Box<str>>) {
+    fn report(
+        &self,
+        account: Account,
+        status: StatusCode,
+        took: Duration,
+        bytes: Option<u64>,
+        trace: Option<Box<str>>,
+    ) {
         let (method, route, status) = (self.method, self.route, status.as_u16());
-        self.span.tell(&account, status);
-        telemetry::answered(&telemetry::Request { method, route, account, status, took, bytes, trace });
+        self.span.record(&account, status);
+        telemetry::request_answered(&telemetry::Request { method, route, account, status, took, bytes, trace });
     }
 }
 
-/// A panic is answered further out, and reported here.
-impl Drop for Visit {
+/// Reports a request whose handler panics; its response is made further out.
+impl Drop for Access {
     fn drop(&mut self) {
         if thread::panicking() {
             let trace = self.span.names().map(|(trace, _)| trace);
-            self.tell(Account::REFUSED, StatusCode::INTERNAL_SERVER_ERROR, self.began.elapsed(), None, trace);
+            self.report(Account::REFUSED, StatusCode::INTERNAL_SERVER_ERROR, self.began.elapsed(), None, trace);
         }
     }
 }
 
-/// The account of an answer that asked for nothing, or of a refusal.
+/// The account of a response whose handler gave none: a page, or a refusal.
 fn without_account(status: StatusCode) -> Account {
     if status.is_client_error() || status.is_server_error() { Account::REFUSED } else { Account::default() }
 }
 
-/// The length of a streamed body, if its head says so.
+/// The length of a streamed body, if its head has it.
 fn announced(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
@@ -109,14 +116,14 @@ mod tests {
     #[test]
     fn what_panics_counts_as_a_failure() {
         let has_failed = |times: usize| {
-            let row = format!("phipi_http_answers_total{{status=\"5xx\"}} {times}\n");
+            let row = format!("phipi_http_responses_total{{status=\"5xx\"}} {times}\n");
             telemetry::exposition().unwrap().contains(&row)
         };
         assert!(has_failed(0));
-        drop(Visit::begin(&Request::new(Body::empty())));
+        drop(Access::begin(&Request::new(Body::empty())));
         assert!(has_failed(0), "a client that goes away is no failure");
         let handler = || {
-            let _visit = Visit::begin(&Request::new(Body::empty()));
+            let _access = Access::begin(&Request::new(Body::empty()));
             panic!("as the test wants it");
         };
         catch_unwind(AssertUnwindSafe(handler)).unwrap_err();

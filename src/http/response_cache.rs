@@ -1,0 +1,131 @@
+//! The response cache: the bytes of immutable responses, which are sent again to an equal request without parsing it.
+
+use std::{
+    hash::{BuildHasher, Hash, Hasher, RandomState},
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+use axum::body::Bytes;
+use moka::sync::Cache;
+
+use super::reply::{Form, Lifetime, Reply};
+use crate::telemetry::Account;
+
+/// The capacity of the response cache, in bytes.
+pub(super) const CAPACITY_BYTES: usize = 64 * 1024 * 1024;
+
+/// The largest entry. Beyond it a hit saves little beside sending the response, and one entry would evict thousands.
+const ENTRY_BYTES: usize = 1024 * 1024;
+
+/// The approximate overhead of an entry beside the bytes of its response and its request.
+const OVERHEAD_BYTES: usize = 300;
+
+/// The key of an entry: everything in a request that decides the bytes of its response.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub(super) form: Form,
+    /// The query of the URL, or the body.
+    pub(super) text: Bytes,
+    /// Whether the text is a body.
+    pub(super) is_post: bool,
+}
+
+/// Only the text is hashed, since few requests differ in nothing else.
+impl Hash for Asked {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+
+/// The time to live of an entry. The store does not see requests that are answered from here, so that one which evicts
+/// the least recently used entry would lose the most popular ones. So they are looked up from time to time.
+const TIME_TO_LIVE: Duration = Duration::from_secs(10);
+
+/// The number of hashes of recent requests, which take 128 KiB.
+const RECENT: usize = 16 * 1024;
+
+/// Responses by their requests.
+pub(super) struct ResponseCache {
+    responses: Cache<Asked, Reply>,
+    /// The hash of the last request in each slot. Most requests never come again: a response is inserted when its
+    /// request has had an immutable response before.
+    recent: Box<[AtomicU64]>,
+    hasher: RandomState,
+}
+
+impl ResponseCache {
+    /// Creates an empty cache.
+    pub(super) fn new() -> Self {
+        let weight = |asked: &Asked, reply: &Reply| u32::try_from(bytes(asked, reply)).unwrap_or(u32::MAX);
+        let responses =
+            Cache::builder().max_capacity(CAPACITY_BYTES as u64).weigher(weight).time_to_live(TIME_TO_LIVE).build();
+        Self { responses, recent: (0..RECENT).map(|_| AtomicU64::new(0)).collect(), hasher: RandomState::new() }
+    }
+
+    /// The response to an equal request.
+    pub(super) fn get(&self, asked: &Asked) -> Option<Reply> {
+        self.responses.get(asked)
+    }
+
+    /// Inserts a response, if it is immutable, not too large, and its request came before. Other entries are evicted
+    /// before this returns, so that the bound holds at all times.
+    pub(super) fn insert(&self, asked: &Asked, reply: &Reply) {
+        let may_stay = reply.lifetime == Lifetime::Immutable && bytes(asked, reply) <= ENTRY_BYTES;
+        if may_stay && self.is_repeated(asked) {
+            // A body may be a slice of a buffer that is much larger.
+            let text = Bytes::copy_from_slice(&asked.text);
+            let reply = Reply { account: Account::RESPONSE_CACHE, ..reply.clone() };
+            self.responses.insert(Asked { text, ..*asked }, reply);
+            self.responses.run_pending_tasks();
+        }
+    }
+
+    /// Remembers a request, and returns whether it came before. One that has its slot by now makes it new again.
+    fn is_repeated(&self, asked: &Asked) -> bool {
+        let hash = self.hasher.hash_one(asked);
+        let slot = usize::try_from(hash % RECENT as u64).unwrap_or(0);
+        self.recent[slot].swap(hash, Relaxed) == hash
+    }
+}
+
+/// The size of an entry.
+fn bytes(asked: &Asked, reply: &Reply) -> usize {
+    asked.text.len() + reply.bytes() + OVERHEAD_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+
+    use super::*;
+    use crate::http::{
+        negotiation::{Coding, Media},
+        reply::Content,
+    };
+
+    #[test]
+    fn the_bound_holds_after_each_answer_and_none_is_too_large() {
+        let cache = ResponseCache::new();
+        let form = Form { media: Media::Json, coding: Coding::Identity, tells_cost: false };
+        let is_kept_after_inserting = |number: usize, bytes: usize| {
+            let content = Content::new(vec![vec![0; bytes].into()]);
+            let reply = Reply {
+                status: StatusCode::OK,
+                form,
+                lifetime: Lifetime::Immutable,
+                account: Account::RESPONSE_CACHE,
+                content,
+            };
+            let asked = Asked { form, text: format!("{number:09}").into(), is_post: true };
+            (0..2).for_each(|_| cache.insert(&asked, &reply));
+            cache.get(&asked).is_some()
+        };
+        let largest = ENTRY_BYTES - OVERHEAD_BYTES - 9;
+        assert!(!is_kept_after_inserting(0, largest + 1));
+        for number in 1..100 {
+            assert_eq!(is_kept_after_inserting(number, largest), number <= 64, "{number}");
+            assert!(cache.responses.iter().count() <= 64, "after {number}");
+        }
+    }
+}
