@@ -48,8 +48,14 @@ impl Access {
         Self { began: Instant::now(), method, route, span }
     }
 
+    /// Starts the clock and the span of an operation on a WebSocket. `SUBSCRIBE` is the message that asks for one.
+    pub(super) fn begin_operation() -> Self {
+        let (method, route) = ("SUBSCRIBE", "/graphql");
+        Self { began: Instant::now(), method, route, span: RequestSpan::begin(method, route, || None) }
+    }
+
     /// Runs `answer` within the span.
-    pub(super) fn within<F: Future + Unpin>(&self, answer: F) -> impl Future<Output = F::Output> {
+    pub(super) fn within<F: Future + Unpin>(&self, answer: F) -> impl Future<Output = F::Output> + use<F> {
         self.span.within(answer)
     }
 
@@ -71,6 +77,12 @@ impl Access {
         self.report(account, status, took, bytes, trace);
     }
 
+    /// Reports an operation on a WebSocket, with the status that its first response would have over HTTP.
+    pub(super) fn end_operation(&self, account: Account, status: StatusCode) {
+        let trace = self.span.names().map(|(trace, _)| trace);
+        self.report(account, status, self.began.elapsed(), None, trace);
+    }
+
     fn report(
         &self,
         account: Account,
@@ -89,8 +101,7 @@ impl Access {
 impl Drop for Access {
     fn drop(&mut self) {
         if thread::panicking() {
-            let trace = self.span.names().map(|(trace, _)| trace);
-            self.report(Account::REFUSED, StatusCode::INTERNAL_SERVER_ERROR, self.began.elapsed(), None, trace);
+            self.end_operation(Account::REFUSED, StatusCode::INTERNAL_SERVER_ERROR);
         }
     }
 }

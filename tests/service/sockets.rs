@@ -117,6 +117,28 @@ fn a_subscription_has_its_approximations_and_an_end() {
 }
 
 #[test]
+fn operations_are_reported_as_requests_are() {
+    let service = Service::start("memory:");
+    let count = |service: &Service, kind: &str| {
+        service.metric(&format!(r#"phipi_http_request_duration_seconds_count{{operation="{kind}"}}"#))
+    };
+    let responses =
+        |service: &Service, class: &str| service.metric(&format!(r#"phipi_http_responses_total{{status="{class}"}}"#));
+    let mut socket = greeted(&service);
+    for (id, document, last) in
+        [("a", "{ fib(n: 10) { n } }", "complete"), ("b", CONVERGENCE, "complete"), ("c", "{ no }", "error")]
+    {
+        say(&mut socket, &subscribe(id, document));
+        while hear(&mut socket)["type"] != last {}
+    }
+    // The handshake is a subscription too.
+    for (kind, operations) in [("fib", 1), ("subscription", 2), ("refused", 1)] {
+        assert_eq!(count(&service, kind), operations, "{kind}");
+    }
+    assert_eq!((responses(&service, "2xx"), responses(&service, "4xx")), (3, 1));
+}
+
+#[test]
 fn many_operations_share_a_socket_and_one_may_be_given_up() {
     let service = Service::start("memory:");
     let mut socket = greeted(&service);

@@ -11,8 +11,11 @@ mod wire;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use axum::{extract::Request, http::StatusCode, response::Response};
-use futures_util::{StreamExt, stream};
+use axum::{extract::Request, http::StatusCode, response};
+use futures_util::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, Interval, interval_at, sleep_until};
@@ -26,14 +29,15 @@ use self::{
     transport::{End, Transport},
 };
 use super::{
+    access::Access,
     cors::Origins,
     gate::{Client, Full, Permit},
     negotiation::Media,
-    refusal::Refusal,
+    refusal::{Refusal, status},
     service::{BODY_TIME, Service},
 };
 use crate::{
-    graphql::{Code, Fault, Prepared, Request as Operation, Size},
+    graphql::{Code, Execution, Fault, Prepared, Request as Operation, Response, Size},
     telemetry::{self, Account},
 };
 
@@ -61,7 +65,7 @@ pub(super) async fn upgrade(
     client: &Arc<Client>,
     origins: &Origins,
     mut request: Request,
-) -> Response {
+) -> response::Response {
     if !origins.admit(request.headers()) {
         let message = "pages of this origin may not call; the operator names those that may";
         return Refusal::new(StatusCode::FORBIDDEN, message).into_errors(Media::Json);
@@ -203,21 +207,18 @@ impl Socket {
 
     /// Begins an operation, or sends the error of one that there is no room for.
     async fn subscribe(&mut self, id: String, request: Operation) -> Result<(), End> {
+        let access = Access::begin_operation();
         if self.operations.len() == OPERATIONS {
             let message = format!("a socket has {OPERATIONS} operations at most: complete one first");
-            return self.refuse(&id, &Fault::new(Code::Overloaded, message)).await;
+            return self.refuse(&id, &Fault::new(Code::Overloaded, message), &access).await;
         }
         let prepared = self.service.api.prepare(vec![request], false).await;
         match self.permit(&id, &prepared) {
             Ok(permit) => {
-                let service = Arc::clone(&self.service);
-                let responses = stream::once(async move { service.api.subscribe(prepared).await }).flatten();
-                // Held until the last response is sent.
-                let responses = responses.inspect(move |_| _ = &permit);
-                self.operations.add(id, responses.boxed());
+                self.operations.add(id, responses(Arc::clone(&self.service), prepared, access, permit));
                 Ok(())
             }
-            Err(full) => self.refuse(&id, &full.into()).await,
+            Err(full) => self.refuse(&id, &full.into(), &access).await,
         }
     }
 
@@ -227,11 +228,35 @@ impl Socket {
         self.client.send(execution + TEXT_COPIES * (text + id.len()) + OPERATION_BYTES)
     }
 
-    async fn refuse(&mut self, id: &str, fault: &Fault) -> Result<(), End> {
+    async fn refuse(&mut self, id: &str, fault: &Fault, access: &Access) -> Result<(), End> {
+        access.end_operation(Account::REFUSED, StatusCode::SERVICE_UNAVAILABLE);
         self.refusals += 1;
         if self.refusals > REFUSALS {
             return Err(Close::Flood.into());
         }
         self.transport.send(message::refused(id, fault)).await
     }
+}
+
+/// The responses of an operation, which hold its permit to the last. The first of them is reported.
+fn responses(
+    service: Arc<Service>,
+    prepared: Prepared,
+    access: Access,
+    permit: Permit,
+) -> BoxStream<'static, Execution> {
+    let first = access.within(Box::pin(async move { service.api.subscribe(prepared).await }));
+    let mut unreported = Some(access);
+    let report = move |execution: &Execution| {
+        // Held with this closure.
+        let _ = &permit;
+        if let Some(access) = unreported.take() {
+            let refusal = execution.responses.first().and_then(Response::refusal);
+            access.end_operation(
+                execution.account,
+                refusal.map_or(StatusCode::OK, |code| status(code, Media::GraphqlResponse)),
+            );
+        }
+    };
+    stream::once(first).flatten().inspect(report).boxed()
 }

@@ -73,12 +73,13 @@ impl Metrics {
     fn new() -> prometheus::Result<Self> {
         let responses = register_int_counter_vec!(
             "phipi_http_responses_total",
-            "Responses to requests of clients, by the class of the status.",
+            "Responses to requests and to operations on WebSockets, by the class of the status.",
             &["status"]
         )?;
         let durations = register_histogram_vec!(
             "phipi_http_request_duration_seconds",
-            "Seconds from the head of a request to the head of its response, by kind of operation.",
+            "Seconds from the head of a request to the head of its response, or from an operation on a WebSocket to its first \
+             response, by kind of operation.",
             &["operation"],
             BOUNDS.to_vec()
         )?;
