@@ -85,7 +85,6 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "visits 10^9 indices: scripts/prove runs it"]
     fn no_length_is_in_doubt() {
         let fraction = (1_u128 << 96) - 1;
         let nearest = (LAST_OF_TWO_LIMBS + 1..=Index::MAX.0)
