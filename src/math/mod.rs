@@ -16,7 +16,8 @@
 //! - [`rung`]: pairs of neighbours (F(128r), F(128r+1)), from which any F(m) near by follows in linear time;
 //! - [`residue`]: the proof of a value modulo a secret prime;
 //! - [`double_double`]: 106-bit floating point;
-//! - [`pi`]: √(6·Σ 1/i²), correctly rounded.
+//! - [`pi`]: √(6·Σ 1/i²), correctly rounded;
+//! - [`pi_digits`]: the decimal digits of π, by Chudnovsky's series.
 
 pub mod decimal;
 mod digits;
@@ -30,6 +31,7 @@ mod multiply;
 mod ntt;
 mod parallel;
 pub mod pi;
+pub mod pi_digits;
 mod products;
 pub mod residue;
 mod root;
