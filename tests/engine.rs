@@ -8,6 +8,7 @@ use phipi::math::{
     Kernel,
     decimal::Decimal,
     fib::{Index, digit_count, evaluate, limb_count, proven},
+    pi_digits::{self, Count},
     residue::Prime,
 };
 use proptest::prelude::*;
@@ -62,10 +63,51 @@ fn agrees_with_known_hashes() {
             for (n, digits, hash) in rows {
                 let text = in_pool(threads, || text(&with(kernel, n)));
                 assert_eq!(text.len(), digits, "F({n}), {kernel}, {threads} threads");
-                let hashed = Sha256::digest(&text);
-                let found = hashed.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
-                assert_eq!(found, hash, "F({n}), {kernel}, {threads} threads");
+                assert_eq!(hashed(&text), hash, "F({n}), {kernel}, {threads} threads");
             }
+        }
+    }
+}
+
+/// The SHA-256 of a text.
+fn hashed(text: &[u8]) -> String {
+    Sha256::digest(text).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+/// The first digits of π, the 3 counted, as text.
+fn pi_text(digits: usize, kernel: Kernel) -> Vec<u8> {
+    let pi = pi_digits::evaluate(Count::new(digits).unwrap(), kernel, &mut |_| ());
+    let mut text = Vec::new();
+    pi.write(0..digits, &mut text);
+    text
+}
+
+#[test]
+fn the_digits_of_pi_agree_with_known_hashes() {
+    let rows = [
+        (1_000, "2f77ba99f311974f0d188c0b19710260c11c70d6f4d96d78570d4a59c3b0dbe0"),
+        (10_000, "2a32257c1b63c17b152835a29b8f832c1beb4d04d1594e18632104cf29243309"),
+        (100_000, "ad86ad5fd8620210bcb5785ed727acb572ed55b6089c65b9cc31960f728db38a"),
+        (1_000_000, "387877db67fdddbde761c053c4376e0b411b10fd2b126fd8b1249963cb628877"),
+    ];
+    for (digits, hash) in rows {
+        for kernel in kernels() {
+            for threads in [1, 2] {
+                let text = in_pool(threads, || pi_text(digits, kernel));
+                assert_eq!(hashed(&text), hash, "{digits} digits, {kernel}, {threads} threads");
+            }
+        }
+    }
+}
+
+#[test]
+#[ignore = "takes a minute: scripts/prove runs it"]
+fn ten_million_digits_of_pi_agree_with_a_known_hash() {
+    for kernel in kernels() {
+        for threads in [1, 2] {
+            let text = in_pool(threads, || pi_text(10_000_000, kernel));
+            let hash = "b9ab87d543b32442904b37922ef2145d112590db238d181a6cf81b9ea8d1dc59";
+            assert_eq!(hashed(&text), hash, "{kernel}, {threads} threads");
         }
     }
 }

@@ -6,6 +6,8 @@
 
 #![expect(clippy::inline_always, reason = "only what is inlined into a loop is compiled for its kernel")]
 
+use std::ops::Range;
+
 use super::{
     limb::LIMB_DIGITS,
     ntt::{Kernel, PlainLoop},
@@ -40,6 +42,26 @@ pub(super) fn write(limbs: &[u64], places: &mut [Place], threads: Parallel) {
             *place = eighteen(limb);
         }
     }
+}
+
+/// Appends a range of the digits of the limbs, the last limb first, eighteen each. Inside of a rayon pool its threads share
+/// it.
+pub(super) fn write_part(limbs: &[u64], range: Range<usize>, text: &mut Vec<u8>) {
+    let first = range.start / LIMB_DIGITS;
+    let end = range.end.div_ceil(LIMB_DIGITS).max(first);
+    let limbs = &limbs[limbs.len() - end..limbs.len() - first];
+    let (start, length) = (text.len(), limbs.len() * LIMB_DIGITS);
+    if text.capacity() == 0 {
+        // Zeroed memory comes from the system without being touched.
+        *text = vec![0; length];
+    } else {
+        text.resize(start + length, 0);
+    }
+    write(limbs, text[start..].as_chunks_mut().0, Parallel::in_this_pool());
+    // The digits of the first limb before the range, and those of the last one behind it.
+    let before = range.start - first * LIMB_DIGITS;
+    text.copy_within(start + before.., start);
+    text.truncate(start + range.len());
 }
 
 /// The digits of whole blocks, the last block first: [`eighteen`], lane by lane.

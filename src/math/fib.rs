@@ -6,6 +6,7 @@ use super::{
     index::{LAST_OF_TWO_LIMBS, TWO_LIMBS},
     multiply::{ShortPair, add_to},
     ntt::{self, Kernel, Multiplier},
+    parallel::Parallel,
     residue::Prime,
 };
 
@@ -39,7 +40,7 @@ pub fn evaluate(n: Index, kernel: Kernel, progress: &mut dyn FnMut(f64)) -> Deci
     let value = if short.is_short() {
         if is_even { short.even() } else { short.odd() }
     } else {
-        let mut multiplier = ntt::multiplier(kernel, limb_count(n) + 1);
+        let mut multiplier = ntt::multiplier(kernel, limb_count(n) + 1, Parallel::in_this_pool());
         let [a, b] = double_long(&short, half, doublings, &mut *multiplier, &mut |part| progress(PAIR_WORK * part));
         let last = &mut |part: f64| progress(PAIR_WORK + (1.0 - PAIR_WORK) * part);
         if is_even { multiplier.even(&a, &b, last) } else { multiplier.odd(&a, &b, last) }
@@ -75,7 +76,7 @@ pub(super) fn pair(k: u32) -> [Decimal; 2] {
     let pair = if doublings == 0 {
         short.limbs().map(<[u64]>::to_vec)
     } else {
-        let mut multiplier = ntt::multiplier(Kernel::best(), limb_count(Index(k)) + 1);
+        let mut multiplier = ntt::multiplier(Kernel::best(), limb_count(Index(k)) + 1, Parallel::in_this_pool());
         double_long(&short, k, doublings, &mut *multiplier, &mut |_| ())
     };
     pair.map(Decimal::from_limbs)

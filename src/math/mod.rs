@@ -3,27 +3,39 @@
 //! - [`limb`]: the digits in base 10^18;
 //! - [`decimal`]: integers of any size in base 10^18, so that nothing is ever converted from binary;
 //! - [`digits`]: their decimal digits, as text;
-//! - [`multiply`]: their products, short and long;
+//! - [`multiply`]: their sums, and the doubling of short pairs;
+//! - [`linear`]: their differences, and what else takes linear time;
+//! - [`schoolbook`]: short products and quotients, as by hand;
 //! - [`ntt`]: products by number-theoretic transforms, with kernels for the processor's vectors;
 //! - [`parallel`]: the threads of the pool that the caller runs in;
+//! - [`products`]: products of any lengths;
+//! - [`division`]: reciprocals and quotients of long numbers;
+//! - [`root`]: reciprocal square roots of words;
 //! - [`index`]: the bounded n of F(n), and the length of F(n) before it is known;
 //! - [`fib`]: F(n) by fast doubling;
 //! - [`rung`]: pairs of neighbours (F(128r), F(128r+1)), from which any F(m) near by follows in linear time;
 //! - [`residue`]: the proof of a value modulo a secret prime;
 //! - [`double_double`]: 106-bit floating point;
-//! - [`pi`]: √(6·Σ 1/i²), correctly rounded.
+//! - [`pi`]: √(6·Σ 1/i²), correctly rounded;
+//! - [`pi_digits`]: the decimal digits of π, by Chudnovsky's series.
 
 pub mod decimal;
 mod digits;
+mod division;
 mod double_double;
 pub mod fib;
 mod index;
 mod limb;
+mod linear;
 mod multiply;
 mod ntt;
 mod parallel;
 pub mod pi;
+pub mod pi_digits;
+mod products;
 pub mod residue;
+mod root;
 pub mod rung;
+mod schoolbook;
 
 pub use ntt::Kernel;

@@ -170,8 +170,8 @@ pub(super) fn add_to(to: &mut Vec<u64>, limbs: &[u64]) {
     }
 }
 
-/// `to += limbs`, where the sum fits.
-fn add_in_place(to: &mut [u64], limbs: &[u64]) {
+/// `to += limbs`, which are no more. Returns whether the sum had a limb too many, which is lost: a 1.
+pub(super) fn add_in_place(to: &mut [u64], limbs: &[u64]) -> bool {
     let (low, high) = to.split_at_mut(limbs.len());
     let mut carry = 0;
     let mut add = |to: &mut u64, limb| {
@@ -185,7 +185,7 @@ fn add_in_place(to: &mut [u64], limbs: &[u64]) {
     for to in high {
         add(to, 0);
     }
-    debug_assert_eq!(carry, 0);
+    carry == 1
 }
 
 /// x divided by B = 10^18, and the remainder, for x < 2^123.
@@ -205,7 +205,7 @@ pub(super) const fn quotient_by_base(x: u128) -> (u64, u64) {
 /// x divided by B = 10^18, and the remainder, for any x: with x = h·2^64 + l and 2^64 = 18·B + r it is
 /// 18·h + (h·r + l)/B, where h·r + l < 2^64·(r + 1) < 2^123.
 #[inline]
-fn column_by_base(x: u128) -> (u128, u64) {
+pub(super) fn column_by_base(x: u128) -> (u128, u64) {
     let (high, low) = (low_word(x >> 64), low_word(x));
     let (quotient, remainder) = quotient_by_base(wide(high, WORD_REMAINDER) + u128::from(low));
     (wide(high, WORD_QUOTIENT) + u128::from(quotient), remainder)

@@ -13,6 +13,11 @@ impl Parallel {
         Self { enabled: rayon::current_thread_index().is_some() && rayon::current_num_threads() > 1 }
     }
 
+    /// Everything stays on the caller's thread.
+    pub(super) fn none() -> Self {
+        Self { enabled: false }
+    }
+
     /// Whether there are threads to share work with.
     pub(super) fn is_enabled(self) -> bool {
         self.enabled

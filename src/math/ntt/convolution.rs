@@ -1,10 +1,11 @@
 //! Products modulo one prime: down the tree of rings, a few multiplications, and up again.
 //!
-//! [`Ring::combine`] takes two factors to one or two results that are polynomials in them, as a [`Rule`] says, modulo
+//! [`Ring::combine`] takes factors to one or two results that are polynomials in them, as a [`Rule`] says, modulo
 //! xᴺ-like polynomials of the [`super::plan`]. It does not transform whole vectors one after the other. The recursion
-//! goes depth first, with both factors side by side, and at each leaf down, through the rule, and up without leaving
+//! goes depth first, with all factors side by side, and at each leaf down, through the rule, and up without leaving
 //! the registers: a block larger than a cache is read and written only once on the way down and once on the way up per
-//! level, and the values of the transform are never stored at all.
+//! level, and the values of the transform are never stored at all. A factor that occurs in several products of a rule
+//! is transformed once, and a sum of products is transformed back once.
 
 use std::marker::PhantomData;
 
@@ -50,128 +51,131 @@ impl<F: Field> Ring<F> {
         self.field
     }
 
-    /// The coefficients of the rule's results, from the limbs of both factors, in `x` and `y`.
+    /// The coefficients of the rule's results, from the limbs of its factors, in the first of the `blocks`.
     ///
     /// They are multiplied by the length of the main part and divided by the field's product divisor, and at most
-    /// 11.8 p in magnitude. `x` and `y` have the length; `y` is scratch when there is no second result.
+    /// 11.8 p in magnitude. The blocks have the length, and the factors have at most as many limbs as its main part has
+    /// points; blocks without a result are scratch.
     ///
     /// `progress` advances by the points of the length.
-    pub(super) fn combine<R: Rule>(
+    pub(super) fn combine<R: Rule<FACTORS>, const FACTORS: usize>(
         &self,
         length: Length,
-        factors: [PaddedLimbs<'_>; 2],
-        [x, y]: [&mut Packs<F>; 2],
+        factors: [PaddedLimbs<'_>; FACTORS],
+        blocks: [&mut Packs<F>; FACTORS],
         progress: &mut Progress<'_>,
     ) {
-        let (main_x, tail_x) = x.split_at_mut(length.main() / LANES);
-        let (main_y, tail_y) = y.split_at_mut(length.main() / LANES);
-        self.combine_main::<R>(factors, main_x, main_y, progress);
+        let [mut main, mut tails] = each_split(blocks, length.main() / LANES);
+        self.combine_main::<R, FACTORS>(factors, reborrow(&mut main), progress);
         if let Some(shift) = length.tail_shift() {
             let tail = Tail::new(self.field, shift);
-            self.fold(&tail, factors[0], tail_x);
-            self.fold(&tail, factors[1], tail_y);
-            self.combine_in_pieces::<R>(tail_x, tail_y, tail.node(), progress);
-            self.join_tail(&tail, main_x, tail_x);
-            progress.advance(0);
-            if R::SECOND {
-                self.join_tail(&tail, main_y, tail_y);
+            for (limbs, block) in factors.into_iter().zip(&mut tails) {
+                self.fold(&tail, limbs, block);
+            }
+            self.combine_in_pieces::<R, FACTORS>(reborrow(&mut tails), tail.node(), progress);
+            for (main, tail_block) in main.into_iter().zip(tails).take(R::RESULTS) {
+                self.join_tail(&tail, main, tail_block);
+                progress.advance(0);
             }
         }
     }
 
     /// The results modulo xᴸ − 1.
-    fn combine_main<R: Rule>(
+    fn combine_main<R: Rule<FACTORS>, const FACTORS: usize>(
         &self,
-        [a, b]: [PaddedLimbs<'_>; 2],
-        x: &mut Packs<F>,
-        y: &mut Packs<F>,
+        factors: [PaddedLimbs<'_>; FACTORS],
+        mut blocks: [&mut Packs<F>; FACTORS],
         progress: &mut Progress<'_>,
     ) {
-        self.load_root(a, x);
-        progress.advance(0);
-        self.load_root(b, y);
-        progress.advance(0);
-        if x.len() * LANES <= PIECE {
-            self.each_quarter::<R>(x, y, 0);
-            progress.advance(x.len() * LANES);
+        for (limbs, block) in factors.into_iter().zip(&mut blocks) {
+            self.load_root(limbs, block);
+            progress.advance(0);
+        }
+        let points = blocks[0].len() * LANES;
+        if points <= PIECE {
+            self.each_quarter::<R, FACTORS>(reborrow(&mut blocks), 0);
+            progress.advance(points);
         } else {
-            for (node, (x, y)) in quarters(x).into_iter().zip(quarters(y)).enumerate() {
-                self.combine_in_pieces::<R>(x, y, node, progress);
+            for (node, quarter) in each_quarters(reborrow(&mut blocks)).into_iter().enumerate() {
+                self.combine_in_pieces::<R, FACTORS>(quarter, node, progress);
             }
         }
-        self.unroot(x);
-        progress.advance(0);
-        if R::SECOND {
-            self.unroot(y);
+        for block in blocks.into_iter().take(R::RESULTS) {
+            self.unroot(block);
             progress.advance(0);
         }
     }
 
     /// [`Self::combine_block`], piece by piece.
-    fn combine_in_pieces<R: Rule>(&self, x: &mut Packs<F>, y: &mut Packs<F>, node: usize, progress: &mut Progress<'_>) {
-        if x.len() * LANES <= PIECE {
-            self.combine_block::<R>(x, y, node);
-            return progress.advance(x.len() * LANES);
+    fn combine_in_pieces<R: Rule<FACTORS>, const FACTORS: usize>(
+        &self,
+        mut blocks: [&mut Packs<F>; FACTORS],
+        node: usize,
+        progress: &mut Progress<'_>,
+    ) {
+        let points = blocks[0].len() * LANES;
+        if points <= PIECE {
+            self.combine_block::<R, FACTORS>(blocks, node);
+            return progress.advance(points);
         }
-        self.split4(x, node);
-        self.split4(y, node);
-        for (i, (x, y)) in quarters(x).into_iter().zip(quarters(y)).enumerate() {
-            self.combine_in_pieces::<R>(x, y, 4 * node + i, progress);
+        for block in &mut blocks {
+            self.split4(block, node);
         }
-        self.merge4(x, node);
-        if R::SECOND {
-            self.merge4(y, node);
+        for (i, quarter) in each_quarters(reborrow(&mut blocks)).into_iter().enumerate() {
+            self.combine_in_pieces::<R, FACTORS>(quarter, 4 * node + i, progress);
+        }
+        for block in blocks.into_iter().take(R::RESULTS) {
+            self.merge4(block, node);
         }
         progress.advance(0);
     }
 
-    /// The block of a node: its coefficients become those of the results.
-    fn combine_block<R: Rule>(&self, x: &mut Packs<F>, y: &mut Packs<F>, node: usize) {
-        match x.len() / LEAF_VECTORS {
-            1 => self.combine_leaves::<R>(x, y, node),
+    /// The blocks of a node: the coefficients of the factors become those of the results.
+    fn combine_block<R: Rule<FACTORS>, const FACTORS: usize>(&self, mut blocks: [&mut Packs<F>; FACTORS], node: usize) {
+        match blocks[0].len() / LEAF_VECTORS {
+            1 => self.combine_leaves::<R, FACTORS>(blocks, node),
             2 => {
-                self.split2(x, node);
-                self.split2(y, node);
-                self.combine_leaves::<R>(x, y, 2 * node);
-                self.merge2(x, node);
-                if R::SECOND {
-                    self.merge2(y, node);
+                for block in &mut blocks {
+                    self.split2(block, node);
+                }
+                self.combine_leaves::<R, FACTORS>(reborrow(&mut blocks), 2 * node);
+                for block in blocks.into_iter().take(R::RESULTS) {
+                    self.merge2(block, node);
                 }
             }
             _ => {
-                self.split4(x, node);
-                self.split4(y, node);
-                self.each_quarter::<R>(x, y, 4 * node);
-                self.merge4(x, node);
-                if R::SECOND {
-                    self.merge4(y, node);
+                for block in &mut blocks {
+                    self.split4(block, node);
+                }
+                self.each_quarter::<R, FACTORS>(reborrow(&mut blocks), 4 * node);
+                for block in blocks.into_iter().take(R::RESULTS) {
+                    self.merge4(block, node);
                 }
             }
         }
     }
 
     /// The four blocks below a node, the first of which is `first`.
-    fn each_quarter<R: Rule>(&self, x: &mut Packs<F>, y: &mut Packs<F>, first: usize) {
-        if x.len() == 4 * LEAF_VECTORS {
-            return self.combine_leaves::<R>(x, y, first);
+    fn each_quarter<R: Rule<FACTORS>, const FACTORS: usize>(&self, blocks: [&mut Packs<F>; FACTORS], first: usize) {
+        if blocks[0].len() == 4 * LEAF_VECTORS {
+            return self.combine_leaves::<R, FACTORS>(blocks, first);
         }
-        let worthwhile = x.len() * LANES >= PARALLEL_POINTS;
-        let [x0, x1, x2, x3] = quarters(x);
-        let [y0, y1, y2, y3] = quarters(y);
-        let two = |node, [x0, x1]: [&mut Packs<F>; 2], [y0, y1]: [&mut Packs<F>; 2]| {
+        let worthwhile = blocks[0].len() * LANES >= PARALLEL_POINTS;
+        let [q0, q1, q2, q3] = each_quarters(blocks);
+        let two = |node, a, b| {
             self.threads.join(
                 worthwhile,
-                || self.combine_block::<R>(x0, y0, node),
-                || self.combine_block::<R>(x1, y1, node + 1),
+                || self.combine_block::<R, FACTORS>(a, node),
+                || self.combine_block::<R, FACTORS>(b, node + 1),
             );
         };
-        self.threads.join(worthwhile, || two(first, [x0, x1], [y0, y1]), || two(first + 2, [x2, x3], [y2, y3]));
+        self.threads.join(worthwhile, || two(first, q0, q1), || two(first + 2, q2, q3));
     }
 
     /// Down, through the rule and up again, for one leaf after the other.
-    fn combine_leaves<R: Rule>(&self, x: &mut Packs<F>, y: &mut Packs<F>, first: usize) {
+    fn combine_leaves<R: Rule<FACTORS>, const FACTORS: usize>(&self, blocks: [&mut Packs<F>; FACTORS], first: usize) {
         let roots = [&self.forward, &self.inverse];
-        self.field.run(Leaves::<F, R> { roots, x, y, first, rule: PhantomData });
+        self.field.run(Leaves::<F, R, FACTORS> { roots, blocks, first, rule: PhantomData });
     }
 
     /// The first pass, from limbs.
@@ -240,42 +244,71 @@ fn quarters<T>(block: &mut [T]) -> [&mut [T]; 4] {
     [q0, q1, q2, q3]
 }
 
-/// The leaves from `first` on, in both factors.
-struct Leaves<'a, F: Field, R> {
+/// The first `middle` elements of each block, and the rest of each.
+fn each_split<T, const BLOCKS: usize>(blocks: [&mut [T]; BLOCKS], middle: usize) -> [[&mut [T]; BLOCKS]; 2] {
+    let mut high = [const { None }; BLOCKS];
+    let mut rests = high.iter_mut();
+    let low = blocks.map(|block| {
+        let (low, rest) = block.split_at_mut(middle);
+        if let Some(to) = rests.next() {
+            *to = Some(rest);
+        }
+        low
+    });
+    [low, high.map(Option::unwrap_or_default)]
+}
+
+/// The first quarters of all blocks, the second ones, and so on.
+fn each_quarters<T, const BLOCKS: usize>(blocks: [&mut [T]; BLOCKS]) -> [[&mut [T]; BLOCKS]; 4] {
+    let half = blocks[0].len() / 2;
+    let [q01, q23] = each_split(blocks, half);
+    let ([q0, q1], [q2, q3]) = (each_split(q01, half / 2), each_split(q23, half / 2));
+    [q0, q1, q2, q3]
+}
+
+/// The blocks, for a while.
+fn reborrow<'a, T, const BLOCKS: usize>(blocks: &'a mut [&mut [T]; BLOCKS]) -> [&'a mut [T]; BLOCKS] {
+    blocks.each_mut().map(|block| &mut **block)
+}
+
+/// The leaves from `first` on, in all factors.
+struct Leaves<'a, F: Field, R, const FACTORS: usize> {
     /// Forward and inverse.
     roots: [&'a Roots<F>; 2],
-    x: &'a mut Packs<F>,
-    y: &'a mut Packs<F>,
+    blocks: [&'a mut Packs<F>; FACTORS],
     first: usize,
     rule: PhantomData<R>,
 }
 
-impl<F: Field, R: Rule> Task<F> for Leaves<'_, F, R> {
+impl<F: Field, R: Rule<FACTORS>, const FACTORS: usize> Task<F> for Leaves<'_, F, R, FACTORS> {
     type Output = ();
 
     #[inline(always)]
     fn run(self, field: F) {
         let [forward, inverse] = self.roots;
-        let (leaves_x, _) = self.x.as_chunks_mut::<LEAF_VECTORS>();
-        let (leaves_y, _) = self.y.as_chunks_mut::<LEAF_VECTORS>();
-        for (i, (x, y)) in leaves_x.iter_mut().zip(leaves_y).enumerate() {
+        let mut blocks = self.blocks.map(|block| block.as_chunks_mut::<LEAF_VECTORS>().0);
+        for i in 0..blocks[0].len() {
             let node = self.first + i;
             let rows = forward.leaf_rows(field, node);
             let lanes = forward.leaf_lanes(field, node);
-            let mut a = leaf_forward(field, x, &rows, &lanes);
-            let mut b = leaf_forward(field, y, &rows, &lanes);
-            for (a, b) in a.iter_mut().zip(&mut b) {
-                let (u, v) = (field.reduce(*a), field.reduce(*b));
-                *a = R::first(field, u, v);
-                if R::SECOND {
-                    *b = R::second(field, u, v);
+            let mut values = [[field.splat(F::Word::default()); LANES]; FACTORS];
+            for (values, block) in values.iter_mut().zip(&blocks) {
+                *values = leaf_forward(field, &block[i], &rows, &lanes);
+            }
+            for lane in 0..LANES {
+                let mut factors = [field.splat(F::Word::default()); FACTORS];
+                for (factor, values) in factors.iter_mut().zip(&values) {
+                    *factor = field.reduce(values[lane]);
+                }
+                let results = R::results(field, factors);
+                for (result, values) in results.iter().zip(&mut values).take(R::RESULTS) {
+                    values[lane] = *result;
                 }
             }
             let rows = inverse.leaf_rows(field, node);
             let lanes = inverse.leaf_lanes(field, node);
-            leaf_inverse(field, a, x, &rows, &lanes);
-            if R::SECOND {
-                leaf_inverse(field, b, y, &rows, &lanes);
+            for (values, block) in values.iter().zip(&mut blocks).take(R::RESULTS) {
+                leaf_inverse(field, *values, &mut block[i], &rows, &lanes);
             }
         }
     }

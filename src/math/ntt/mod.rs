@@ -13,7 +13,7 @@
 //! | [`roots`] | the tree of rings and the roots that go with it |
 //! | [`transform`] | butterflies and passes, and their bounds |
 //! | [`plan`] | the lengths, and the largest coefficient |
-//! | [`rule`] | the doubling formulas, at the points |
+//! | [`rule`] | the formulas of products, at the points |
 //! | [`tail`] | the second part of a length |
 //! | [`convolution`] | products modulo one prime |
 //! | [`remainder`] | from three remainders to one number |
@@ -60,7 +60,7 @@ use plan::{Length, MAX_OPERAND_LIMBS};
 use prime::PRIMES;
 use progress::Progress;
 use remainder::Garner;
-use rule::{Doubling, Even, Odd, Rule};
+use rule::{Doubling, Even, Odd, Product, Rule, Square, Sum};
 
 use super::parallel::Parallel;
 
@@ -129,9 +129,9 @@ impl fmt::Display for Kernel {
 
 /// Products of limbs with one kernel. Roots and buffers are kept from product to product.
 ///
-/// The limbs of both factors are least significant first, and each below 10¹⁸; the results have no leading zeros.
-/// `progress` is called with the part of the product that is done, by [`Progress`].
-pub(super) trait Multiplier {
+/// The limbs of all factors are least significant first, and each below 10¹⁸; no factor is empty. The results have no
+/// leading zeros. `progress` is called with the part of the product that is done, by [`Progress`].
+pub(super) trait Multiplier: Send {
     /// a·(a + 2b) and a² + b².
     fn doubling(&mut self, a: &[u64], b: &[u64], progress: &mut dyn FnMut(f64)) -> [Vec<u64>; 2];
 
@@ -140,72 +140,86 @@ pub(super) trait Multiplier {
 
     /// a² + b².
     fn odd(&mut self, a: &[u64], b: &[u64], progress: &mut dyn FnMut(f64)) -> Vec<u64>;
+
+    /// a·b, neither more than twice as long as the other.
+    fn product(&mut self, a: &[u64], b: &[u64], progress: &mut dyn FnMut(f64)) -> Vec<u64>;
+
+    /// a².
+    fn square(&mut self, a: &[u64], progress: &mut dyn FnMut(f64)) -> Vec<u64>;
+
+    /// q₁·q₂ and q₂·t₁ + p₁·t₂ of the factors q₁, q₂, t₁, p₁, t₂, from one transform of each. No factor is longer than two
+    /// thirds of the longest of the three products.
+    fn sum(&mut self, factors: [&[u64]; 5], progress: &mut dyn FnMut(f64)) -> [Vec<u64>; 2];
 }
 
-/// A multiplier for factors that have up to `limbs` limbs together, both not empty.
+/// A multiplier for factors that have up to `limbs` limbs together, both not empty, with these threads.
 ///
 /// It holds 6·N words of buffers and 4/3·N of roots, where N, the length of the transform, exceeds `limbs` by at most a
-/// third (and is 256 at least).
+/// third (and is 256 at least); and 3·N more from the first sum on, by the length of the longest one.
 ///
 /// # Panics
 ///
 /// If the processor does not have the kernel; if `limbs` are more than F(10⁹) has.
-pub(super) fn multiplier(kernel: Kernel, limbs: usize) -> Box<dyn Multiplier> {
+pub(super) fn multiplier(kernel: Kernel, limbs: usize, threads: Parallel) -> Box<dyn Multiplier> {
     assert!(limbs <= 2 * MAX_OPERAND_LIMBS, "{limbs} limbs are more than those of F(10⁹)");
     match kernel {
         #[cfg(target_arch = "x86_64")]
-        Kernel::Avx512 => Box::new(Transforms::new(kernel.fields(avx512::Avx512::new), limbs)),
+        Kernel::Avx512 => Box::new(Transforms::new(kernel.fields(avx512::Avx512::new), limbs, threads)),
         #[cfg(target_arch = "x86_64")]
-        Kernel::Avx2 => Box::new(Transforms::new(kernel.fields(avx2::Avx2::new), limbs)),
+        Kernel::Avx2 => Box::new(Transforms::new(kernel.fields(avx2::Avx2::new), limbs, threads)),
         #[cfg(not(target_arch = "x86_64"))]
         Kernel::Avx512 | Kernel::Avx2 => panic!("this processor has no {kernel}"),
-        Kernel::Portable => Box::new(Transforms::new(PRIMES.each_ref().map(portable::Portable::new), limbs)),
+        Kernel::Portable => Box::new(Transforms::new(PRIMES.each_ref().map(portable::Portable::new), limbs, threads)),
     }
+}
+
+/// The points of the transform for products of up to `limbs` limbs.
+pub(super) fn points(limbs: usize) -> usize {
+    Length::for_points(limbs).points()
 }
 
 /// The rings modulo the three primes, and two buffers for each.
 struct Transforms<F: Field> {
     rings: [Ring<F>; 3],
     buffers: [[Buffer<F>; 2]; 3],
+    /// For the factors beyond two, modulo one prime after the other.
+    further: [Buffer<F>; 3],
     threads: Parallel,
 }
 
 impl<F: Field> Transforms<F> {
     /// For factors that have up to `limbs` limbs together.
-    fn new(fields: [F; 3], limbs: usize) -> Self {
-        let threads = Parallel::in_this_pool();
+    fn new(fields: [F; 3], limbs: usize, threads: Parallel) -> Self {
         let longest = Length::for_points(limbs);
         Self {
             rings: fields.map(|field| Ring::new(field, longest, threads)),
             buffers: fields.map(|_| [(); 2].map(|()| Buffer::new(longest.points()))),
+            further: [(); 3].map(|()| Buffer::new(0)),
             threads,
         }
     }
 
-    /// The first result of the rule, and the second if there is one.
-    fn combine<R: Rule>(&mut self, a: &[u64], b: &[u64], progress: &mut dyn FnMut(f64)) -> [Vec<u64>; 2] {
-        // The square of the longer factor has the most coefficients.
-        let count = 2 * a.len().max(b.len()) - 1;
+    /// The first result of the rule, of up to `count` coefficients, and the second if there is one.
+    fn combine<R: Rule<FACTORS>, const FACTORS: usize>(
+        &mut self,
+        factors: [&[u64]; FACTORS],
+        count: usize,
+        progress: &mut dyn FnMut(f64),
+    ) -> [Vec<u64>; 2] {
         let length = Length::for_points(count);
-        let factors = [a, b].map(PaddedLimbs::new);
-        let [of1, of2, of3] = &mut self.buffers;
-        let [ring1, ring2, ring3] = &self.rings;
-        let prime = |ring: &Ring<F>, buffers: &mut [Buffer<F>; 2], progress: &mut Progress<'_>| {
-            let [x, y] = buffers.each_mut().map(|buffer| buffer.packs_mut(length));
-            ring.combine::<R>(length, factors, [x, y], progress);
-        };
-        let results = if R::SECOND { 2 } else { 1 };
-        let mut progress = Progress::new(PRIMES.len() * length.points() + results * carry::work(count), progress);
-        if PARALLEL_PRIMES.contains(&count) {
-            let alone = |ring: &Ring<F>, buffers: &mut [Buffer<F>; 2]| {
-                prime(ring, buffers, &mut Progress::new(1, &mut |_| ()));
-            };
-            let others = || self.threads.join(true, || alone(ring2, of2), || alone(ring3, of3));
-            self.threads.join(true, || alone(ring1, of1), others);
+        debug_assert!(factors.iter().all(|limbs| length.holds(limbs.len())), "a factor is too long");
+        let mut progress = Progress::new(PRIMES.len() * length.points() + R::RESULTS * carry::work(count), progress);
+        let factors = factors.map(PaddedLimbs::new);
+        if FACTORS <= 2 && PARALLEL_PRIMES.contains(&count) {
+            self.transform_together::<R, FACTORS>(length, factors);
             progress.advance(PRIMES.len() * length.points());
         } else {
-            for (ring, buffers) in [(ring1, of1), (ring2, of2), (ring3, of3)] {
-                prime(ring, buffers, &mut progress);
+            for buffer in self.further.iter_mut().take(FACTORS.saturating_sub(2)) {
+                buffer.grow(length.points());
+            }
+            for (ring, buffers) in self.rings.iter().zip(&mut self.buffers) {
+                let blocks = blocks(buffers.iter_mut().chain(&mut self.further), length);
+                ring.combine::<R, FACTORS>(length, factors, blocks, &mut progress);
             }
         }
         let garner = Garner::new(self.rings.each_ref().map(Ring::field), length.main_log2());
@@ -213,8 +227,32 @@ impl<F: Field> Transforms<F> {
             let remainders = self.buffers.each_ref().map(|pair| pair[i].packs(length));
             carry::limbs(&garner, remainders, count, self.threads, &mut progress)
         };
-        [limbs(0), if R::SECOND { limbs(1) } else { Vec::new() }]
+        [limbs(0), if R::RESULTS == 2 { limbs(1) } else { Vec::new() }]
     }
+
+    /// The transforms modulo all three primes at a time, of up to two factors.
+    fn transform_together<R: Rule<FACTORS>, const FACTORS: usize>(
+        &mut self,
+        length: Length,
+        factors: [PaddedLimbs<'_>; FACTORS],
+    ) {
+        let [of1, of2, of3] = &mut self.buffers;
+        let [ring1, ring2, ring3] = &self.rings;
+        let alone = |ring: &Ring<F>, buffers: &mut [Buffer<F>; 2]| {
+            let blocks = blocks(buffers.iter_mut(), length);
+            ring.combine::<R, FACTORS>(length, factors, blocks, &mut Progress::new(1, &mut |_| ()));
+        };
+        let others = || self.threads.join(true, || alone(ring2, of2), || alone(ring3, of3));
+        self.threads.join(true, || alone(ring1, of1), others);
+    }
+}
+
+/// The vectors of the first buffers.
+fn blocks<'a, F: Field + 'a, const FACTORS: usize>(
+    mut buffers: impl Iterator<Item = &'a mut Buffer<F>>,
+    length: Length,
+) -> [&'a mut Packs<F>; FACTORS] {
+    std::array::from_fn(|_| buffers.next().expect("a buffer for each factor").packs_mut(length))
 }
 
 /// Coefficients for which the primes are worth a thread each. Two primes at a time would not share the caches: longer
@@ -223,21 +261,47 @@ const PARALLEL_PRIMES: Range<usize> = 1 << 12..1 << 15;
 
 impl<F: Field> Multiplier for Transforms<F> {
     fn doubling(&mut self, a: &[u64], b: &[u64], progress: &mut dyn FnMut(f64)) -> [Vec<u64>; 2] {
-        self.combine::<Doubling>(a, b, progress)
+        self.combine::<Doubling, 2>([a, b], coefficients_of_squares(a, b), progress)
     }
 
     fn even(&mut self, a: &[u64], b: &[u64], progress: &mut dyn FnMut(f64)) -> Vec<u64> {
-        let [result, _] = self.combine::<Even>(a, b, progress);
+        let [result, _] = self.combine::<Even, 2>([a, b], coefficients_of_squares(a, b), progress);
         result
     }
 
     fn odd(&mut self, a: &[u64], b: &[u64], progress: &mut dyn FnMut(f64)) -> Vec<u64> {
-        let [result, _] = self.combine::<Odd>(a, b, progress);
+        let [result, _] = self.combine::<Odd, 2>([a, b], coefficients_of_squares(a, b), progress);
         result
+    }
+
+    fn product(&mut self, a: &[u64], b: &[u64], progress: &mut dyn FnMut(f64)) -> Vec<u64> {
+        let [result, _] = self.combine::<Product, 2>([a, b], coefficients(a, b), progress);
+        result
+    }
+
+    fn square(&mut self, a: &[u64], progress: &mut dyn FnMut(f64)) -> Vec<u64> {
+        let [result, _] = self.combine::<Square, 1>([a], coefficients(a, a), progress);
+        result
+    }
+
+    fn sum(&mut self, factors: [&[u64]; 5], progress: &mut dyn FnMut(f64)) -> [Vec<u64>; 2] {
+        let [q1, q2, t1, p1, t2] = factors;
+        let count = coefficients(q1, q2).max(coefficients(q2, t1)).max(coefficients(p1, t2));
+        self.combine::<Sum, 5>(factors, count, progress)
     }
 }
 
-/// Words for the longest transform, aligned to a cache line: no vector straddles two.
+/// The coefficients of a product.
+fn coefficients(a: &[u64], b: &[u64]) -> usize {
+    a.len() + b.len() - 1
+}
+
+/// The coefficients of the square of the longer factor, which has the most of all products of the two.
+fn coefficients_of_squares(a: &[u64], b: &[u64]) -> usize {
+    coefficients(a, a).max(coefficients(b, b))
+}
+
+/// Words for a transform, aligned to a cache line: no vector straddles two.
 struct Buffer<F: Field> {
     words: Vec<F::Word>,
     /// The first word that is aligned.
@@ -254,6 +318,15 @@ impl<F: Field> Buffer<F> {
         // Misaligned words would be slower, not wrong: should it not be known, start at 0.
         let start = words.as_ptr().align_offset(CACHE_LINE).min(LANES);
         Self { words, start }
+    }
+
+    /// Makes room for `points` words. What the buffer held is lost.
+    fn grow(&mut self, points: usize) {
+        if self.words.len() < points + LANES {
+            // The old words go first.
+            *self = Self::new(0);
+            *self = Self::new(points);
+        }
     }
 
     /// The vectors of a transform of the length.
@@ -300,11 +373,7 @@ mod tests {
 
     /// Compares residues: of the results, and of the formulas.
     fn assert_doubled(multiplier: &mut dyn Multiplier, a: &[u64], b: &[u64], what: &str) {
-        let mut seed = 7;
-        let Ok(prime) = residue::Prime::draw(|| {
-            seed += 0x1234_5678_9abc_def1;
-            Ok::<_, Infallible>(seed)
-        });
+        let prime = secret_prime();
         let residue = |limbs: &[u64]| prime.of_decimal(&Decimal::from_limbs(limbs.to_vec()));
         let [even, odd] = multiplier.doubling(a, b, &mut |_| ());
         let (x, y) = (residue(a), residue(b));
@@ -315,6 +384,38 @@ mod tests {
         }
         assert_eq!(multiplier.even(a, b, &mut |_| ()), even, "{what}");
         assert_eq!(multiplier.odd(a, b, &mut |_| ()), odd, "{what}");
+    }
+
+    /// As [`assert_doubled`], for the products of factors of different lengths: a with all of its limbs, b with the lower
+    /// two thirds of as many.
+    fn assert_multiplied(multiplier: &mut dyn Multiplier, a: &[u64], b: &[u64], what: &str) {
+        let prime = secret_prime();
+        let residue = |limbs: &[u64]| prime.of_decimal(&Decimal::from_limbs(limbs.to_vec()));
+        let mut b = b.to_vec();
+        b.resize(a.len() - a.len() / 3, 0);
+        let b = &b[..];
+        let (x, y) = (residue(a), residue(b));
+        let product = multiplier.product(a, b, &mut |_| ());
+        assert_eq!(residue(&product), prime.of_sum_of_products([(x, y), (0, 0), (0, 0)]), "ab, {what}");
+        let square = multiplier.square(a, &mut |_| ());
+        assert_eq!(residue(&square), prime.of_sum_of_products([(x, x), (0, 0), (0, 0)]), "a², {what}");
+        let [first, sum] = multiplier.sum([a, b, b, a, a], &mut |_| ());
+        assert!(first == product, "ab of a sum, {what}");
+        assert_eq!(residue(&sum), prime.of_sum_of_products([(y, y), (x, x), (0, 0)]), "bb + aa, {what}");
+        let [_, sum] = multiplier.sum([a, b, a, a, b], &mut |_| ());
+        assert_eq!(residue(&sum), prime.of_sum_of_products([(y, x), (x, y), (0, 0)]), "ba + ab, {what}");
+        for limbs in [&product, &square, &sum] {
+            assert!(limbs.last() != Some(&0) && limbs.iter().all(|limb| *limb < BASE), "{what}");
+        }
+    }
+
+    fn secret_prime() -> residue::Prime {
+        let mut seed = 7;
+        let Ok(prime) = residue::Prime::draw(|| {
+            seed += 0x1234_5678_9abc_def1;
+            Ok::<_, Infallible>(seed)
+        });
+        prime
     }
 
     /// Factors on both sides of each change of length, of up to `limit` limbs.
@@ -329,9 +430,10 @@ mod tests {
     fn every_length_is_right_with_every_kernel() {
         for kernel in Kernel::ALL.into_iter().filter(|kernel| kernel.is_available()) {
             for limbs in boundaries(10_000) {
-                let mut multiplier = multiplier(kernel, 2 * limbs);
+                let mut multiplier = multiplier(kernel, 2 * limbs, Parallel::none());
                 for [a, b] in inputs(limbs) {
                     assert_doubled(&mut *multiplier, &a, &b, &format!("{kernel}, {limbs} limbs"));
+                    assert_multiplied(&mut *multiplier, &a, &b, &format!("{kernel}, {limbs} limbs"));
                 }
             }
         }
@@ -343,10 +445,14 @@ mod tests {
         for kernel in Kernel::ALL.into_iter().filter(|kernel| kernel.is_available()) {
             for limbs in [5_000, 33_000, 37_000, 72_000, 90_000] {
                 let [a, b] = [scattered(limbs, 3), vec![NINES; limbs]];
-                let mut multiplier = multiplier(kernel, 2 * limbs);
-                let alone = multiplier.doubling(&a, &b, &mut |_| ());
-                drop(multiplier);
-                let shared = pool.install(|| super::multiplier(kernel, 2 * limbs).doubling(&a, &b, &mut |_| ()));
+                let results = |threads| {
+                    let mut multiplier = multiplier(kernel, 2 * limbs, threads);
+                    let doubled = multiplier.doubling(&a, &b, &mut |_| ());
+                    let simple = [multiplier.product(&a, &b, &mut |_| ()), multiplier.square(&a, &mut |_| ())];
+                    [doubled, simple, multiplier.sum([&a, &b, &a, &a, &a], &mut |_| ())]
+                };
+                let alone = results(Parallel::none());
+                let shared = pool.install(|| results(Parallel::in_this_pool()));
                 assert_eq!(alone, shared, "{kernel}, {limbs} limbs");
             }
         }
@@ -356,9 +462,10 @@ mod tests {
     fn no_bound_is_exceeded() {
         let fields = PRIMES.each_ref().map(Audited::new);
         for limbs in boundaries(1_300) {
-            let mut multiplier = Transforms::new(fields, 2 * limbs);
+            let mut multiplier = Transforms::new(fields, 2 * limbs, Parallel::none());
             for [a, b] in inputs(limbs) {
                 assert_doubled(&mut multiplier, &a, &b, &format!("audited, {limbs} limbs"));
+                assert_multiplied(&mut multiplier, &a, &b, &format!("audited, {limbs} limbs"));
             }
         }
     }
@@ -366,6 +473,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "more than those of F(10⁹)")]
     fn longer_factors_are_refused() {
-        multiplier(Kernel::Portable, 2 * MAX_OPERAND_LIMBS + 1);
+        multiplier(Kernel::Portable, 2 * MAX_OPERAND_LIMBS + 1, Parallel::none());
     }
 }

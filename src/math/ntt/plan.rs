@@ -91,6 +91,15 @@ impl Length {
         }
     }
 
+    /// Whether the first pass takes a factor of `limbs` limbs. It takes L; and where the second part is an eighth of
+    /// the first, six of its parts ([`super::tail`]).
+    pub(super) const fn holds(self, limbs: usize) -> bool {
+        match self.tail_shift {
+            Some(3) => limbs <= self.main() / 4 * 3,
+            _ => limbs <= self.main(),
+        }
+    }
+
     /// The leaves of the transform: nodes 0, 1, … of the level of the leaves.
     pub(super) const fn leaves(self) -> usize {
         self.points() >> LEAF_LOG2
@@ -124,6 +133,13 @@ mod tests {
         ];
         for (points, expected) in cases {
             assert_eq!(Length::for_points(points).points(), expected, "{points} points");
+        }
+    }
+
+    #[test]
+    fn a_factor_of_two_thirds_is_held() {
+        for points in 1..20_000 {
+            assert!(Length::for_points(points).holds((points + 1) * 2 / 3), "{points} points");
         }
     }
 

@@ -1,0 +1,129 @@
+//! Arithmetic on rows of limbs in linear time: differences, and products and quotients by a word.
+//!
+//! Rows are least significant first, and each limb is below [`BASE`]. Sums are in [`super::multiply`].
+
+use super::{
+    limb::BASE,
+    multiply::{quotient_by_base, wide},
+};
+
+/// The row without zeros at its top.
+pub(super) fn trimmed(limbs: &[u64]) -> &[u64] {
+    &limbs[..limbs.iter().rposition(|&limb| limb != 0).map_or(0, |top| top + 1)]
+}
+
+/// The top `count` limbs, or all when there are fewer.
+pub(super) fn top(limbs: &[u64], count: usize) -> &[u64] {
+    &limbs[limbs.len().saturating_sub(count)..]
+}
+
+/// `from -= limbs`, for `limbs` of no greater value and length. Returns whether the difference was negative, and then
+/// B^length was added to it.
+pub(super) fn subtract(from: &mut [u64], limbs: &[u64]) -> bool {
+    let (low, high) = from.split_at_mut(limbs.len());
+    let mut borrow = 0;
+    let mut take = |from: &mut u64, limb| {
+        let (difference, is_negative) = from.overflowing_sub(limb + borrow);
+        borrow = u64::from(is_negative);
+        *from = if is_negative { difference.wrapping_add(BASE) } else { difference };
+    };
+    for (from, &limb) in low.iter_mut().zip(limbs) {
+        take(from, limb);
+    }
+    for from in high {
+        take(from, 0);
+    }
+    borrow == 1
+}
+
+/// B^length − the number, for a number that is not 0.
+pub(super) fn complement(limbs: &mut [u64]) {
+    let mut limbs = limbs.iter_mut().skip_while(|limb| **limb == 0);
+    if let Some(lowest) = limbs.next() {
+        *lowest = BASE - *lowest;
+    }
+    for limb in limbs {
+        *limb = BASE - 1 - *limb;
+    }
+}
+
+/// `limbs *= word`, for a word below B.
+pub(super) fn scale(limbs: &mut Vec<u64>, word: u64) {
+    let mut carry = 0;
+    for limb in &mut *limbs {
+        (carry, *limb) = quotient_by_base(wide(*limb, word) + u128::from(carry));
+    }
+    if carry != 0 {
+        limbs.push(carry);
+    }
+}
+
+/// `limbs /= 2`, rounded down.
+pub(super) fn halve(limbs: &mut [u64]) {
+    let mut carry = 0;
+    for limb in limbs.iter_mut().rev() {
+        let is_odd = *limb % 2;
+        *limb = limb.midpoint(carry * BASE);
+        carry = is_odd;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use num_bigint::BigUint;
+    use proptest::{collection::vec, prelude::*};
+
+    fn big(limbs: &[u64]) -> BigUint {
+        limbs.iter().rev().fold(BigUint::ZERO, |sum, &limb| sum * BASE + limb)
+    }
+
+    fn power(limbs: usize) -> BigUint {
+        (0..limbs).fold(BigUint::from(1_u32), |power, _| power * BASE)
+    }
+
+    fn limbs(length: impl Into<proptest::collection::SizeRange>) -> impl Strategy<Value = Vec<u64>> {
+        // Zeros and nines make the longest runs of carries.
+        vec(prop_oneof![Just(0), Just(BASE - 1), 0..BASE], length)
+    }
+
+    #[test]
+    fn ends_are_cut() {
+        assert_eq!(trimmed(&[0, 1, 0, 0]), [0, 1]);
+        assert_eq!(trimmed(&[0, 0]), [0; 0]);
+        assert_eq!(top(&[1, 2, 3], 2), [2, 3]);
+        assert_eq!(top(&[1, 2], 3), [1, 2]);
+    }
+
+    proptest! {
+        #[test]
+        fn differences_agree_with_another_library(a in limbs(0..20), b in limbs(0..20)) {
+            let (long, short) = if a.len() >= b.len() { (a, b) } else { (b, a) };
+            let mut difference = long.clone();
+            let is_negative = subtract(&mut difference, &short);
+            prop_assert_eq!(is_negative, big(&long) < big(&short));
+            let added = if is_negative { power(long.len()) } else { BigUint::ZERO };
+            prop_assert_eq!(big(&difference) + big(&short), big(&long) + added);
+            prop_assert!(difference.iter().all(|&limb| limb < BASE));
+        }
+
+        #[test]
+        fn complements_add_up_to_the_power(a in limbs(1..20)) {
+            prop_assume!(a.iter().any(|&limb| limb != 0));
+            let mut other = a.clone();
+            complement(&mut other);
+            prop_assert_eq!(big(&a) + big(&other), power(a.len()));
+            prop_assert!(other.iter().all(|&limb| limb < BASE));
+        }
+
+        #[test]
+        fn multiples_and_halves_agree_with_another_library(a in limbs(0..20), word in prop_oneof![0..BASE, Just(BASE - 1)]) {
+            let (mut multiple, mut half) = (a.clone(), a.clone());
+            scale(&mut multiple, word);
+            halve(&mut half);
+            prop_assert_eq!(big(&multiple), big(&a) * word);
+            prop_assert_eq!(big(&half), big(&a) / 2_u32);
+            prop_assert!(multiple.iter().chain(&half).all(|&limb| limb < BASE));
+        }
+    }
+}
