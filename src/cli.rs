@@ -64,6 +64,12 @@ pub enum Command {
         #[arg(allow_negative_numbers = true, value_parser = terms)]
         terms: Terms,
     },
+    /// Print the first COUNT digits of π, cut and not rounded
+    PiDigits {
+        /// The number of digits, the 3 counted: 1 to 100,000,000
+        #[arg(allow_negative_numbers = true, value_parser = digits)]
+        count: usize,
+    },
     /// Print the GraphQL schema
     Schema,
     /// Ask a running phipi whether it is ready, for images without a shell
@@ -482,6 +488,14 @@ fn index(text: &str) -> Result<Index, String> {
 fn terms(text: &str) -> Result<Terms, String> {
     let terms = text.parse().ok().and_then(Terms::new);
     terms.ok_or_else(|| format!("not a whole number from 0 to {}", Terms::MAX.get()))
+}
+
+/// The most digits of π that are printed: those whose proof is part of the program.
+const MOST_DIGITS: usize = 100_000_000;
+
+fn digits(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| (1..=MOST_DIGITS).contains(count));
+    count.ok_or_else(|| format!("not a whole number from 1 to {MOST_DIGITS}"))
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

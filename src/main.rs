@@ -7,6 +7,7 @@ use std::{
     future::pending,
     io::{self, ErrorKind, IsTerminal, Write},
     net::SocketAddr,
+    ops::Range,
     process::ExitCode,
     sync::Arc,
     time::{Duration, Instant},
@@ -20,6 +21,7 @@ use phipi::{
         decimal::Decimal,
         fib::{self, Index},
         pi,
+        pi_digits::Digits,
         residue::Prime,
     },
     telemetry,
@@ -79,6 +81,10 @@ fn run(command: Command) -> Result<ExitCode> {
             print((0..).map_while(|at| value.chunk(at)).chain(["\n".into()]))?;
         }
         Command::Pi { terms } => print([format!("{}\n", pi::approximation(terms))])?,
+        Command::PiDigits { count } => {
+            let digits = pi_digits(count)?;
+            print(pieces(count).map(|piece| with_point(&digits, piece)).chain(["\n".into()]))?;
+        }
         Command::Schema => print([graphql::sdl()])?,
         Command::Health { target } => {
             let readiness = within_runtime(async { Ok(http::health(&target).await?) })?;
@@ -117,13 +123,47 @@ fn fibonacci(n: Index) -> Result<Decimal> {
     let pool = rayon::ThreadPoolBuilder::new().build()?;
     let value = pool.install(|| {
         fib::proven(n, &prime, &mut |part| {
-            let percent = (0..=100).take_while(|&percent| f64::from(percent) <= part * 100.0).last();
-            line.show(format_args!("F({}): {} %", n.get(), percent.unwrap_or(0)));
+            line.show(format_args!("F({}): {} %", n.get(), percent(part)));
         })
     });
     line.clear();
     value
         .ok_or_else(|| format!("the evaluation of F({}) failed its proof: check this machine's memory", n.get()).into())
+}
+
+/// The first `count` digits of π, evaluated by all cores and proven.
+fn pi_digits(count: usize) -> Result<Digits> {
+    let mut line = ProgressLine::on_terminal();
+    let pool = rayon::ThreadPoolBuilder::new().build()?;
+    let digits = pool.install(|| {
+        evaluator::pi_digits(count, &mut |part| {
+            line.show(format_args!("π to {count} digits: {} %", percent(part)));
+        })
+    });
+    line.clear();
+    digits.ok_or_else(|| format!("the evaluation of {count} digits of π failed its proof: check this machine's memory").into())
+}
+
+/// Ranges of digits that are printed at a time, of 64 KiB each.
+fn pieces(count: usize) -> impl Iterator<Item = Range<usize>> {
+    const PIECE: usize = 64 * 1024;
+    (0..count).step_by(PIECE).map(move |start| start..count.min(start + PIECE))
+}
+
+/// A range of digits as text, with a point behind the 3 if there is more.
+fn with_point(digits: &Digits, range: Range<usize>) -> String {
+    let needs_point = range.start == 0 && range.end > 1;
+    let mut text = Vec::with_capacity(range.len() + 1);
+    digits.write(range, &mut text);
+    if needs_point {
+        text.insert(1, b'.');
+    }
+    String::from_utf8(text).expect("digits are ASCII")
+}
+
+/// The whole percent of a part of work from 0 to 1.
+fn percent(part: f64) -> usize {
+    (1..=100_u8).take_while(|&percent| f64::from(percent) <= part * 100.0).count()
 }
 
 async fn warm(n: Index, store: Store) -> Result<()> {

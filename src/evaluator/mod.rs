@@ -10,6 +10,7 @@ mod entry;
 mod evaluation;
 mod flight;
 mod ladder;
+mod pi_digits;
 mod question;
 mod warm;
 
@@ -26,6 +27,7 @@ use tokio_util::task::TaskTracker;
 pub use self::{
     answers::{Answer, Answers},
     check::{Report, check},
+    pi_digits::pi_digits,
     question::{Failure, OutOfRange, Question},
     warm::{WarmError, Warmth},
 };

@@ -6,6 +6,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, geteuid, kill_process};
+use sha2::{Digest, Sha256};
 use tempfile::tempdir;
 
 use crate::{
@@ -42,8 +43,18 @@ fn prints_bare_values() {
 
 #[test]
 fn mistakes_are_told_with_what_is_right() {
+    assert_eq!(printed(&["pi-digits", "1"]), "3\n");
+    assert_eq!(printed(&["pi-digits", "2"]), "3.1\n");
+    assert_eq!(printed(&["pi-digits", "20"]), "3.1415926535897932384\n");
+    let digits = printed(&["pi-digits", "1000000"]).replace(['.', '\n'], "");
+    // Of "31415…", by two methods.
+    let hash: String = Sha256::digest(&digits).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hash, "387877db67fdddbde761c053c4376e0b411b10fd2b126fd8b1249963cb628877");
     assert!(refused(&["fib", "1000000001"]).contains("not a whole number from 0 to 1000000000"));
     assert!(refused(&["fib", "-1"]).contains("not a whole number from 0 to 1000000000"));
+    for count in ["0", "-1", "100000001", "1e6"] {
+        assert!(refused(&["pi-digits", count]).contains("not a whole number from 1 to 100000000"), "{count}");
+    }
     assert!(refused(&["pi", "many"]).contains("not a whole number from 0 to 2147483647"));
     assert!(refused(&["--cache", "postgres://host"]).contains("write sqlite:PATH, memory:, redis://"));
     let taken = Service::start("memory:");

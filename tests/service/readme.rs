@@ -55,6 +55,7 @@ fn the_lines_with_an_answer_have_that_answer() {
     assert_eq!(count, 4);
     let printed = String::from_utf8(program().args(["fib", "1000000"]).output().unwrap().stdout).unwrap();
     assert!(README.contains("-- fib 1000000 ") && README.contains("# its 208,988 digits"));
+    assert!(README.contains("-- pi-digits 1000 ") && README.contains("# 3.14159…, cut and not rounded"));
     assert_eq!(printed.trim_end().len(), 208_988);
 }
 
