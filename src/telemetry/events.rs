@@ -251,12 +251,12 @@ pub fn drain_cut() {
 pub(super) fn spans_not_taken(collector: &impl Display, cause: &impl Display) {
     warn!(
         %collector, %cause,
-        "spans: they are lost because {collector} does not take them: {cause}; check the collector, or unset \
+        "telemetry: spans are lost because {collector} does not take them: {cause}; check the collector, or unset \
          OTEL_EXPORTER_OTLP_ENDPOINT"
     );
 }
 
 /// The collector takes spans again.
 pub(super) fn spans_taken_again() {
-    info!("spans: they are taken again");
+    info!("telemetry: spans are taken again");
 }

@@ -101,9 +101,15 @@ fn the_log_has_what_its_level_asks_for() {
     };
     assert_eq!(logged("warn"), "");
     let info = logged("INFO");
-    assert!(info.contains(" INFO answered") && info.contains(" INFO phipi ") && !info.contains("DEBUG"), "{info}");
+    assert!(
+        info.contains(" INFO request answered") && info.contains(" INFO phipi ") && !info.contains("DEBUG"),
+        "{info}"
+    );
     let debug = logged("debug");
-    assert!(debug.contains(" INFO answered") && debug.contains("DEBUG a connection is open"), "{debug}");
+    assert!(
+        debug.contains(" INFO request answered") && debug.contains("DEBUG http: a connection was accepted"),
+        "{debug}"
+    );
 }
 
 /// With wrong variables a command that has no use for them runs, and one that has blames them by name.

@@ -7,8 +7,6 @@ use prometheus::{
     register_int_gauge, register_int_gauge_vec,
 };
 
-use super::WELL_FORMED;
-
 /// A tier of the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tier {
@@ -63,7 +61,8 @@ struct Metrics {
     single_flight_joins: IntCounter,
 }
 
-static METRICS: LazyLock<Metrics> = LazyLock::new(|| Metrics::new().expect(WELL_FORMED));
+static METRICS: LazyLock<Metrics> =
+    LazyLock::new(|| Metrics::new().expect("each name is registered once, and well-formed"));
 
 impl Metrics {
     fn new() -> prometheus::Result<Self> {

@@ -7,7 +7,6 @@ use prometheus::{
     register_int_gauge, register_int_gauge_vec,
 };
 
-use super::WELL_FORMED;
 use crate::telemetry::account::{Kind, Request};
 
 /// A listener of the process.
@@ -67,7 +66,8 @@ struct Metrics {
 const BOUNDS: [f64; 16] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-static METRICS: LazyLock<Metrics> = LazyLock::new(|| Metrics::new().expect(WELL_FORMED));
+static METRICS: LazyLock<Metrics> =
+    LazyLock::new(|| Metrics::new().expect("each name is registered once, and well-formed"));
 
 impl Metrics {
     fn new() -> prometheus::Result<Self> {

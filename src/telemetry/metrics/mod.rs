@@ -19,7 +19,7 @@ static LOG_LINES_DROPPED: LazyLock<IntCounter> = LazyLock::new(|| {
         "phipi_log_lines_dropped_total",
         "Log lines that were dropped because stderr was not read fast enough."
     )
-    .expect(WELL_FORMED)
+    .expect("the name is registered once, and well-formed")
 });
 
 static BUILD: LazyLock<()> = LazyLock::new(|| {
@@ -28,11 +28,8 @@ static BUILD: LazyLock<()> = LazyLock::new(|| {
         "The build of this program: always 1, with the version as a label.",
         &["version"]
     );
-    build.expect(WELL_FORMED).with_label_values(&[VERSION]).set(1);
+    build.expect("the name is registered once, and well-formed").with_label_values(&[VERSION]).set(1);
 });
-
-/// Why no registration can fail.
-const WELL_FORMED: &str = "each name is registered once, and well-formed";
 
 /// All metrics in the text format of Prometheus, with those of the process that Prometheus gives all programs.
 ///
