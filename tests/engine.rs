@@ -8,7 +8,7 @@ use phipi::math::{
     Kernel,
     decimal::Decimal,
     fib::{Index, digit_count, evaluate, limb_count, proven},
-    pi_digits::{self, Count},
+    pi_digits::{self, BLOCKS, Block, Count, fingerprint},
     residue::Prime,
 };
 use proptest::prelude::*;
@@ -109,6 +109,35 @@ fn ten_million_digits_of_pi_agree_with_a_known_hash() {
             let hash = "b9ab87d543b32442904b37922ef2145d112590db238d181a6cf81b9ea8d1dc59";
             assert_eq!(hashed(&text), hash, "{kernel}, {threads} threads");
         }
+    }
+}
+
+/// Whether a block is the one that its fingerprint was made of.
+fn is_proven(block: &Block, number: usize) -> bool {
+    let mut bytes = Vec::new();
+    block.write_bytes(&mut bytes);
+    fingerprint(number).is_some_and(|print| Sha256::digest(&bytes)[..].starts_with(print))
+}
+
+#[test]
+fn blocks_of_pi_have_their_fingerprints() {
+    for kernel in kernels() {
+        let pi = pi_digits::evaluate(Count::of_blocks(30).unwrap(), kernel, &mut |_| ());
+        for number in 0..30 {
+            let block = pi.block(number).unwrap();
+            assert!(is_proven(&block, number), "block {number}, {kernel}");
+            assert!(!is_proven(&block, number + 1), "block {number} is not the next one");
+        }
+        assert_eq!(pi.block(30), None);
+    }
+}
+
+#[test]
+#[ignore = "takes half a minute and 1.5 GB: scripts/prove runs it"]
+fn all_blocks_of_pi_have_their_fingerprints() {
+    let pi = in_pool(2, || pi_digits::evaluate(Count::MAX, Kernel::best(), &mut |_| ()));
+    for number in 0..BLOCKS {
+        assert!(is_proven(&pi.block(number).unwrap(), number), "block {number}");
     }
 }
 

@@ -4,7 +4,7 @@
 //! that has its limbs behind the point; the reciprocal as the number x̂ = x/Bᵗ next to 1/α, with t limbs behind the point.
 //! Its error is the residual r = 1 − αx̂. From x̂ follows x̂ + x̂r, whose residual is r²: each step doubles the limbs that
 //! are right, and is made with no more than those (R. P. Brent, P. Zimmermann, *Modern Computer Arithmetic*, 2010, 3.4
-//! and 4.2). All of it takes some four times the time of its last product.
+//! and 4.2).
 //!
 //! # The error of a reciprocal
 //!

@@ -25,7 +25,7 @@ pub(super) const MAX_WORD: u64 = 10_000_000_000;
 /// y with 1/√`word` next to y/Bᵗ for t = `limbs`, at least 3, for a word from 1 to [`MAX_WORD`]. See the module for the
 /// error. There may be zeros at the top.
 ///
-/// Needs `products` of 3/2·`limbs` limbs and a few. Time: some 2 products of `limbs` limbs. Memory: some 3·`limbs` besides.
+/// Needs `products` of 3/2·`limbs` limbs and a few. Time: some 1½ products of `limbs` limbs. Memory: some 3·`limbs` besides.
 /// `progress` is called with the part of the work that is done.
 pub(super) fn reciprocal_square_root(
     word: u64,
