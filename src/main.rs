@@ -141,7 +141,9 @@ fn pi_digits(count: usize) -> Result<Digits> {
         })
     });
     line.clear();
-    digits.ok_or_else(|| format!("the evaluation of {count} digits of π failed its proof: check this machine's memory").into())
+    digits.ok_or_else(|| {
+        format!("the evaluation of {count} digits of π failed its proof: check this machine's memory").into()
+    })
 }
 
 /// Ranges of digits that are printed at a time, of 64 KiB each.
