@@ -137,7 +137,13 @@ impl Digits {
 /// If the processor does not have the kernel.
 #[must_use]
 pub fn evaluate(count: Count, kernel: Kernel, progress: &mut dyn FnMut(f64)) -> Digits {
-    let limbs = (GUARD_LIMBS..).find_map(|guard| attempt(count.limbs(), guard, kernel, progress));
+    // What is rounded when shares of shares are added up, and a second round, must not lead back.
+    let mut furthest = 0.0_f64;
+    let forward = &mut |part: f64| {
+        furthest = furthest.max(part.min(1.0));
+        progress(furthest);
+    };
+    let limbs = (GUARD_LIMBS..).find_map(|guard| attempt(count.limbs(), guard, kernel, forward));
     progress(1.0);
     Digits { limbs: limbs.expect("digits that are not all 0 or 9") }
 }
