@@ -50,10 +50,14 @@ pub(super) fn spread_target_defined(document: &ExecutableDocument, errors: &mut 
     }
 }
 
-/// Fragment Spreads Must Not Form Cycles: no fragment spreads itself, not even by another. Time: one pass.
+/// Fragment Spreads Must Not Form Cycles: no fragment spreads itself, not even by another. Time: one pass,
+/// and the time to sort the fragments.
 pub(super) fn spreads_must_not_form_cycles(document: &ExecutableDocument, errors: &mut Errors) {
     let mut states = HashMap::new();
-    document.fragments.keys().for_each(|name| visit(document, name, &mut states, errors));
+    // In the order of the document, so that a cycle has the same error each time.
+    let mut fragments: Vec<_> = document.fragments.iter().collect();
+    fragments.sort_by_key(|(_, fragment)| fragment.pos);
+    fragments.into_iter().for_each(|(name, _)| visit(document, name, &mut states, errors));
 }
 
 /// The progress of the visit to a fragment.

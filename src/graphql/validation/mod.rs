@@ -313,6 +313,14 @@ mod tests {
     }
 
     #[test]
+    fn a_cycle_has_the_same_error_each_time() {
+        let text = "{ ...a } fragment a on Query { ...b } fragment b on Query { ...c } fragment c on Query { ...a }";
+        for _ in 0..32 {
+            assert_eq!(told(text).as_deref(), Some("1:93 the fragment a spreads itself"));
+        }
+    }
+
+    #[test]
     fn a_fragment_of_many_operations_has_few_errors() {
         let uses: String = (0..900).map(|k| format!(" $a{k}")).collect();
         let operations: String = (0..200).map(|k| format!(" query q{k} {{ ...f }}")).collect();
