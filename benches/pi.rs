@@ -128,9 +128,7 @@ fn pool(threads: usize) -> rayon::ThreadPool {
 
 fn fibonacci(n: u32) -> Vec<u8> {
     let value = fib::evaluate(Index::new(n).expect("an index"), Kernel::best(), &mut |_| ());
-    let mut text = Vec::new();
-    value.write_digits(&mut text);
-    text
+    value.digits().into_bytes()
 }
 
 fn pi(digits: usize, kernel: Kernel) -> Vec<u8> {
