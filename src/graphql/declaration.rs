@@ -48,6 +48,18 @@ impl Arguments<'_> {
         let given = self.0.iter().find(|(name, _)| *name == argument.name);
         given.map(|&(_, value)| value).or(argument.default).unwrap_or_default()
     }
+
+    /// The value of an argument that is a number of digits.
+    ///
+    /// # Errors
+    /// When it is negative.
+    pub(super) fn digits(&self, argument: &Argument) -> Result<usize, Fault> {
+        let (name, digits) = (argument.name, self.int(argument));
+        digits.try_into().map_err(|_| {
+            let message = format!("{name} must be a whole number from 0 to {}, but it is {digits}", i32::MAX);
+            Fault::new(Code::BadUserInput, message)
+        })
+    }
 }
 
 /// A type of objects in the schema, whose values are these.
@@ -65,33 +77,66 @@ pub(super) trait Object: Sized + Send + Sync + 'static {
 /// A field of objects of this type. It has no fields below.
 pub(super) struct Field<T: 'static> {
     pub(super) declaration: Declaration,
+    pub(super) answer: Answer<T>,
+}
+
+/// How a field is answered.
+pub(super) enum Answer<T: 'static> {
+    /// By a value that is at hand.
+    Leaf(fn(&T) -> Leaf),
+    /// By the text of a number of up to many million digits.
+    Digits {
+        /// How many digits it renders with these arguments, at most.
+        ///
+        /// # Errors
+        /// When an argument is out of range.
+        count: fn(&Arguments) -> Result<usize, Fault>,
+        number: fn(&T) -> &Arc<Decimal>,
+        /// Prints as many digits of the number.
+        print: fn(&Decimal, usize) -> String,
+    },
+}
+
+impl<T> Field<T> {
+    /// A field without arguments whose value is at hand.
+    pub(super) const fn leaf(
+        name: &'static str,
+        kind: &'static str,
+        description: &'static str,
+        leaf: fn(&T) -> Leaf,
+    ) -> Self {
+        Self { declaration: Declaration { name, description, kind, arguments: &[] }, answer: Answer::Leaf(leaf) }
+    }
+
     /// How many digits it renders with these arguments, at most; 0 when it is no text.
     ///
     /// # Errors
     /// When an argument is out of range.
-    pub(super) digits: fn(&Arguments) -> Result<usize, Fault>,
-    /// Its answer, with this many digits.
-    pub(super) answer: fn(&T, usize) -> Answer,
-}
+    pub(super) fn digits(&self, arguments: &Arguments) -> Result<usize, Fault> {
+        match self.answer {
+            Answer::Leaf(_) => Ok(0),
+            Answer::Digits { count, .. } => count(arguments),
+        }
+    }
 
-impl<T> Field<T> {
-    /// A field without arguments and digits.
-    pub(super) const fn plain(
-        name: &'static str,
-        kind: &'static str,
-        description: &'static str,
-        answer: fn(&T, usize) -> Answer,
-    ) -> Self {
-        Self { declaration: Declaration { name, description, kind, arguments: &[] }, digits: |_| Ok(0), answer }
+    /// Its value for an object, with this many digits.
+    pub(super) fn value(&self, object: &T, digits: usize) -> Value {
+        match self.answer {
+            Answer::Leaf(leaf) => Value::Leaf(leaf(object)),
+            Answer::Digits { number, print, .. } => Value::Digits { number: Arc::clone(number(object)), digits, print },
+        }
     }
 }
 
-/// The answer of a field.
-pub(super) enum Answer {
-    /// It is at hand.
-    Ready(Leaf),
-    /// It is the text of a number of up to many million digits.
-    Printed(Printing),
+/// The value of a field.
+pub(super) enum Value {
+    Leaf(Leaf),
+    /// A number, of which at most `digits` digits are to be printed.
+    Digits {
+        number: Arc<Decimal>,
+        digits: usize,
+        print: fn(&Decimal, usize) -> String,
+    },
 }
 
 /// A value without fields.
@@ -104,37 +149,18 @@ pub(super) enum Leaf {
     Text(Bytes),
 }
 
-/// Prints a number, or at most `digits` digits of it.
-pub(super) struct Printing {
-    pub(super) value: Arc<Decimal>,
-    pub(super) digits: usize,
-    pub(super) print: fn(&Decimal, usize) -> String,
-}
-
-impl Answer {
-    /// The value, for which long text is printed where long work may be done.
+impl Value {
+    /// The value without a number that is to be printed: long text is printed where long work may be done.
     ///
     /// # Errors
     /// When printing fails.
-    pub(super) async fn leaf(self, evaluator: &Evaluator) -> Result<Leaf, Failure> {
+    pub(super) async fn printed(self, evaluator: &Evaluator) -> Result<Leaf, Failure> {
         match self {
-            Self::Ready(leaf) => Ok(leaf),
-            Self::Printed(Printing { value, digits, print }) => {
-                let text = evaluator.text(&value, digits, move |value| print(value, digits)).await?;
+            Self::Leaf(leaf) => Ok(leaf),
+            Self::Digits { number, digits, print } => {
+                let text = evaluator.text(&number, digits, move |number| print(number, digits)).await?;
                 Ok(Leaf::Text(text.into()))
             }
         }
     }
-}
-
-/// A number of digits that a client gives.
-///
-/// # Errors
-/// When it is negative.
-pub(super) fn digits(argument: &Argument, arguments: &Arguments) -> Result<usize, Fault> {
-    let (name, digits) = (argument.name, arguments.int(argument));
-    digits.try_into().map_err(|_| {
-        let message = format!("{name} must be a whole number from 0 to {}, but it is {digits}", i32::MAX);
-        Fault::new(Code::BadUserInput, message)
-    })
 }

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
+use async_graphql::{InputValueError, InputValueResult, OutputType, Scalar, ScalarType, Value};
 
 use super::{
-    declaration::{Answer, Argument, Declaration, Field, Leaf, Object, Printing, digits},
-    root::{Asked, Root},
+    code::Fault,
+    declaration::{Answer, Argument, Arguments, Declaration, Field, Leaf, Object},
+    library::Declared,
+    root::{Root, planned},
 };
 use crate::{
     evaluator::{self, Decimal, Question},
@@ -14,7 +16,7 @@ use crate::{
     telemetry::Kind,
 };
 
-pub(super) const FIB: Root<Fibonacci> = Root {
+pub(super) const FIB: Root = Root {
     declaration: Declaration {
         name: "fib",
         description: "The Fibonacci number F(n), exact to its last digit: F(0) = 0, F(1) = 1, F(n) = F(n−1) + F(n−2).",
@@ -22,10 +24,10 @@ pub(super) const FIB: Root<Fibonacci> = Root {
         arguments: &[N],
     },
     kind: Kind::Fib,
-    ask: |arguments, evaluator| {
+    register: Declared::<Fibonacci>::create_type_info,
+    plan: |arguments, evaluator| {
         let index = evaluator.index(arguments.int(&N))?;
-        let object = move |answers: &evaluator::Answers| Ok(Fibonacci { index, answer: answers.fib(index)? });
-        Ok(Asked { question: Some(Question::Fib(index)), object: Box::new(object) })
+        Ok(planned(Some(Question::Fib(index)), move |answers| Ok(Fibonacci { index, answer: answers.fib(index)? })))
     },
 };
 
@@ -46,9 +48,7 @@ impl Object for Fibonacci {
     const NAME: &'static str = "Fibonacci";
     const DESCRIPTION: &'static str = "A Fibonacci number.";
     const FIELDS: &'static [Field<Self>] = &[
-        Field::plain("n", "Int!", "The index n of F(n).", |fibonacci, _| {
-            Answer::Ready(Leaf::Integer(fibonacci.index.get().into()))
-        }),
+        Field::leaf("n", "Int!", "The index n of F(n).", |fibonacci| Leaf::Integer(fibonacci.index.get().into())),
         Field {
             declaration: Declaration {
                 name: "result",
@@ -57,17 +57,16 @@ impl Object for Fibonacci {
                 kind: "BigInt!",
                 arguments: &[],
             },
-            digits: |_| Ok(usize::MAX),
-            answer: |fibonacci, digits| fibonacci.printed(digits, |value, _| value.digits()),
+            answer: Answer::Digits { count: |_| Ok(usize::MAX), number, print: |value, _| value.digits() },
         },
-        Field::plain(
+        Field::leaf(
             "cached",
             "Boolean!",
             "Whether F(n) was known before this request. Once F(n) was answered, every F(m) with m up to n and 100,000 is.",
-            |fibonacci, _| Answer::Ready(Leaf::Boolean(fibonacci.answer.cached)),
+            |fibonacci| Leaf::Boolean(fibonacci.answer.cached),
         ),
-        Field::plain("digitCount", "Int!", "How many digits F(n) has.", |fibonacci, _| {
-            Answer::Ready(Leaf::Integer(fibonacci.answer.value.digit_count() as u64))
+        Field::leaf("digitCount", "Int!", "How many digits F(n) has.", |fibonacci| {
+            Leaf::Integer(fibonacci.answer.value.digit_count() as u64)
         }),
         Field {
             declaration: Declaration {
@@ -76,8 +75,7 @@ impl Object for Fibonacci {
                 kind: "String!",
                 arguments: &[DIGITS],
             },
-            digits: |arguments| digits(&DIGITS, arguments),
-            answer: |fibonacci, digits| fibonacci.printed(digits, Decimal::leading),
+            answer: Answer::Digits { count, number, print: Decimal::leading },
         },
         Field {
             declaration: Declaration {
@@ -86,16 +84,17 @@ impl Object for Fibonacci {
                 kind: "String!",
                 arguments: &[DIGITS],
             },
-            digits: |arguments| digits(&DIGITS, arguments),
-            answer: |fibonacci, digits| fibonacci.printed(digits, Decimal::trailing),
+            answer: Answer::Digits { count, number, print: Decimal::trailing },
         },
     ];
 }
 
-impl Fibonacci {
-    fn printed(&self, digits: usize, print: fn(&Decimal, usize) -> String) -> Answer {
-        Answer::Printed(Printing { value: Arc::clone(&self.answer.value), digits, print })
-    }
+fn number(fibonacci: &Fibonacci) -> &Arc<Decimal> {
+    &fibonacci.answer.value
+}
+
+fn count(arguments: &Arguments) -> Result<usize, Fault> {
+    arguments.digits(&DIGITS)
 }
 
 /// The scalar of `result`, for the schema: no argument has it, and answers are written as they are printed.

@@ -44,12 +44,11 @@ impl<T: Object> ContainerType for Declared<T> {
             .iter()
             .filter_map(|(name, value)| Some((name, Positioned::new(value.node.clone().into_const()?, value.pos))))
             .collect();
-        let answer = async {
-            let digits = (field.digits)(&arguments)?;
-            let answer = (field.answer)(&self.0, digits);
-            Ok(answer.leaf(context.data_unchecked::<Arc<Evaluator>>()).await?)
+        let leaf = async {
+            let value = field.value(&self.0, field.digits(&arguments)?);
+            Ok(value.printed(context.data_unchecked::<Arc<Evaluator>>()).await?)
         };
-        let leaf = answer
+        let leaf = leaf
             .await
             .map_err(|fault: Fault| context.set_error_path(fault.into_error().into_server_error(context.item.pos)))?;
         Ok(Some(leaf.into()))

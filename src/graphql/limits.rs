@@ -1,16 +1,19 @@
 //! `limits`: what a server admits.
 
+use async_graphql::OutputType;
+
 use super::{
     cost::digits_per_request,
-    declaration::{Answer, Declaration, Field, Leaf, Object},
-    root::{Asked, Root},
+    declaration::{Declaration, Field, Leaf, Object},
+    library::Declared,
+    root::{Root, planned},
 };
 use crate::{
     math::{fib::Index, pi::Terms},
     telemetry::Kind,
 };
 
-pub(super) const LIMITS: Root<Limits> = Root {
+pub(super) const LIMITS: Root = Root {
     declaration: Declaration {
         name: "limits",
         description: "What this server admits, so that a client can say so before it asks.",
@@ -18,9 +21,10 @@ pub(super) const LIMITS: Root<Limits> = Root {
         arguments: &[],
     },
     kind: Kind::Introspection,
-    ask: |_, evaluator| {
+    register: Declared::<Limits>::create_type_info,
+    plan: |_, evaluator| {
         let max_n = evaluator.max_n();
-        Ok(Asked { question: None, object: Box::new(move |_| Ok(Limits { max_n })) })
+        Ok(planned(None, move |_| Ok(Limits { max_n })))
     },
 };
 
@@ -33,19 +37,15 @@ impl Object for Limits {
     const DESCRIPTION: &'static str =
         "What this server admits. Operators set the limits, so that they may differ from server to server.";
     const FIELDS: &'static [Field<Self>] = &[
-        Field::plain("maxN", "Int!", "The largest n of `fib`.", |limits, _| integer(limits.max_n.get() as usize)),
-        Field::plain("maxTerms", "Int!", "The largest number of terms of `pi`.", |_, _| {
-            integer(Terms::MAX.get() as usize)
+        Field::leaf("maxN", "Int!", "The largest n of `fib`.", |limits| Leaf::Integer(limits.max_n.get().into())),
+        Field::leaf("maxTerms", "Int!", "The largest number of terms of `pi`.", |_| {
+            Leaf::Integer(Terms::MAX.get().into())
         }),
-        Field::plain(
+        Field::leaf(
             "digitsPerRequest",
             "Int!",
             "How many digits of Fibonacci numbers a request may evaluate, and how many it may render.",
-            |limits, _| integer(digits_per_request(limits.max_n)),
+            |limits| Leaf::Integer(digits_per_request(limits.max_n) as u64),
         ),
     ];
-}
-
-fn integer(value: usize) -> Answer {
-    Answer::Ready(Leaf::Integer(value as u64))
 }

@@ -237,10 +237,10 @@ impl Api {
 
     /// The fields of an object.
     async fn object(&self, planned: &dyn Planned, answers: &Answers) -> Result<Vec<(Name, Data)>, Failure> {
-        let answers = planned.answer(answers)?;
-        let mut fields = Vec::with_capacity(answers.len());
-        for (key, answer) in answers {
-            fields.push((key, Data::Leaf(answer.leaf(&self.evaluator).await?)));
+        let values = planned.answer(answers)?;
+        let mut fields = Vec::with_capacity(values.len());
+        for (key, value) in values {
+            fields.push((key, Data::Leaf(value.printed(&self.evaluator).await?)));
         }
         Ok(fields)
     }

@@ -1,8 +1,11 @@
 //! `pi`: approximations of π.
 
+use async_graphql::OutputType;
+
 use super::{
-    declaration::{Answer, Argument, Declaration, Field, Leaf, Object},
-    root::{Asked, Root},
+    declaration::{Argument, Declaration, Field, Leaf, Object},
+    library::Declared,
+    root::{Root, planned},
 };
 use crate::{
     evaluator::{self, Question},
@@ -10,7 +13,7 @@ use crate::{
     telemetry::Kind,
 };
 
-pub(super) const PI: Root<PiApproximation> = Root {
+pub(super) const PI: Root = Root {
     declaration: Declaration {
         name: "pi",
         description: "π approximated by √(6·(1/1² + 1/2² + … + 1/terms²)), correctly rounded.",
@@ -18,10 +21,10 @@ pub(super) const PI: Root<PiApproximation> = Root {
         arguments: &[TERMS],
     },
     kind: Kind::Pi,
-    ask: |arguments, evaluator| {
+    register: Declared::<PiApproximation>::create_type_info,
+    plan: |arguments, evaluator| {
         let terms = evaluator.terms(arguments.int(&TERMS))?;
-        let object = move |answers: &evaluator::Answers| Ok(PiApproximation { terms, answer: answers.pi(terms)? });
-        Ok(Asked { question: Some(Question::Pi(terms)), object: Box::new(object) })
+        Ok(planned(Some(Question::Pi(terms)), move |answers| Ok(PiApproximation { terms, answer: answers.pi(terms)? })))
     },
 };
 
@@ -40,23 +43,23 @@ impl Object for PiApproximation {
     const NAME: &'static str = "PiApproximation";
     const DESCRIPTION: &'static str = "An approximation of π.";
     const FIELDS: &'static [Field<Self>] = &[
-        Field::plain("terms", "Int!", "How many terms of the series were summed.", |pi, _| {
-            Answer::Ready(Leaf::Integer(pi.terms.get().into()))
+        Field::leaf("terms", "Int!", "How many terms of the series were summed.", |pi| {
+            Leaf::Integer(pi.terms.get().into())
         }),
-        Field::plain(
+        Field::leaf(
             "result",
             "Float!",
             "The correctly rounded value of √(6·(1/1² + 1/2² + … + 1/terms²)).",
-            |pi, _| Answer::Ready(Leaf::Float(pi.answer.value)),
+            |pi| Leaf::Float(pi.answer.value),
         ),
-        Field::plain(
+        Field::leaf(
             "cached",
             "Boolean!",
             "Whether this approximation was known before this request. Each number of terms is known by itself.",
-            |pi, _| Answer::Ready(Leaf::Boolean(pi.answer.cached)),
+            |pi| Leaf::Boolean(pi.answer.cached),
         ),
-        Field::plain("error", "Float!", "π − result, correctly rounded; always positive.", |pi, _| {
-            Answer::Ready(Leaf::Float(pi::error(pi.answer.value)))
+        Field::leaf("error", "Float!", "π − result, correctly rounded; always positive.", |pi| {
+            Leaf::Float(pi::error(pi.answer.value))
         }),
     ];
 }

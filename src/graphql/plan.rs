@@ -20,7 +20,7 @@ use super::{
     normal_form::{Normalization, Shape},
     query,
     reader::Reader,
-    root::{AnyRoot, Planned},
+    root::{Planned, Root},
     selections::below,
 };
 use crate::{
@@ -178,7 +178,7 @@ impl<'a> Planner<'a> {
             return self.reader.at(key, |_| Ok(Step::Typename(kind.unwrap_or_else(|| Name::new("")))));
         }
         if let Some(root) = query::root(name).filter(|_| self.has_declared) {
-            self.kind = self.kind.and(root.kind());
+            self.kind = self.kind.and(root.kind);
             let evaluator = self.evaluator;
             let object = self.reader.at(key, |reader| object(reader, root, same, evaluator))?;
             return Ok(Step::Planned(object, same[0].pos));
@@ -201,13 +201,13 @@ impl<'a> Planner<'a> {
 /// Plans the object of a declared root field, at which the reader is.
 fn object<'a>(
     reader: &mut Reader<'a>,
-    root: &dyn AnyRoot,
+    root: &Root,
     same: &[&'a Positioned<Field>],
     evaluator: &Evaluator,
 ) -> Result<Box<dyn Planned>, ServerError> {
     let Positioned { node: field, pos } = same[0];
     let arguments = reader.arguments(field).collect::<Result<Arguments, _>>()?;
-    let object = root.plan(&arguments, evaluator);
+    let object = (root.plan)(&arguments, evaluator);
     let mut object = object.map_err(|fault| reader.error(*pos, fault.message))?;
     // The first error is that of the object; what comes after it is read all the same, since its size counts.
     let mut outcome = Ok(());

@@ -8,13 +8,13 @@ use async_graphql::{
     registry::{MetaTypeId, Registry},
 };
 
-use super::{fib::FIB, library::object_type, limits::LIMITS, pi::PI, root::AnyRoot};
+use super::{fib::FIB, library::object_type, limits::LIMITS, pi::PI, root::Root};
 
-const ROOTS: [&dyn AnyRoot; 3] = [&FIB, &PI, &LIMITS];
+const ROOTS: [&Root; 3] = [&FIB, &PI, &LIMITS];
 
 /// The root field of this name.
-pub(super) fn root(name: &str) -> Option<&'static dyn AnyRoot> {
-    ROOTS.into_iter().find(|root| root.declaration().name == name)
+pub(super) fn root(name: &str) -> Option<&'static Root> {
+    ROOTS.into_iter().find(|root| root.declaration.name == name)
 }
 
 /// The type of the root fields, for the schema. A [`plan`](super::plan) answers them; of queries, the library sees the
@@ -31,8 +31,10 @@ impl OutputType for Query {
 
     fn create_type_info(registry: &mut Registry) -> String {
         registry.create_output_type::<Self, _>(MetaTypeId::Object, |registry| {
-            ROOTS.iter().for_each(|root| root.register(registry));
-            object_type::<Self>("Query", DESCRIPTION, ROOTS.iter().map(|root| root.declaration()))
+            for root in ROOTS {
+                (root.register)(registry);
+            }
+            object_type::<Self>("Query", DESCRIPTION, ROOTS.iter().map(|root| &root.declaration))
         })
     }
 
