@@ -6,7 +6,7 @@
 //! |---|---|
 //! | [`block`] | the rows of digits that are stored |
 //! | [`series`] | Chudnovsky's series by binary splitting |
-//! | [`fingerprint`] | what proves a block |
+//! | [`mod@fingerprint`] | what proves a block |
 //!
 //! With the series' sum T/Q, π is 426880·√10005·Q/T. All of it is computed in base B = 10¹⁸, so that the digits are there
 //! when the division ends.
@@ -116,7 +116,7 @@ impl Digits {
 }
 
 /// The first digits of π, with the kernel for all that is long. What is computed here is not proven: a block of it is, by
-/// its [`fingerprint`].
+/// its [`fingerprint()`].
 ///
 /// `progress` is called with the part of the work that is done, from 0 to 1, some tens of milliseconds apart, on the caller's
 /// thread. Inside of a rayon pool all of its threads are used where they pay. Time: some 30 times that of a Fibonacci number
