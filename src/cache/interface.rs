@@ -1,7 +1,5 @@
 //! The interface of the cache: its settings, queries and their results, and facts to keep.
 
-use std::sync::Arc;
-
 use futures_util::future::BoxFuture;
 
 use super::{location::Location, memory::Memory, outbox::Base, record::Retention};
@@ -23,6 +21,9 @@ pub type Judging<V> = BoxFuture<'static, Verdict<V>>;
 /// Proves that bytes belong under a key.
 pub type Proof<K, V> = Box<dyn Fn(K, Vec<u8>) -> Judging<V> + Send + Sync>;
 
+/// Gives the stored forms of values, which may take its time on other threads. `None` when that fails.
+pub type Encode<V> = Box<dyn Fn(Vec<V>) -> BoxFuture<'static, Option<Vec<Vec<u8>>>> + Send + Sync>;
+
 /// Makes the rungs from the present mark (if there is one) to a new one, or the first of them up to a number of bytes,
 /// and one at least. Rungs in memory are taken from there. `None` when they can't be made.
 pub type Growth<K, V> =
@@ -31,7 +32,7 @@ pub type Growth<K, V> =
 /// *Rungs*: the entries that a mark vouches for, here those from another mark on. All of them are the *ladder*.
 pub struct Rungs<K, V> {
     /// The entries.
-    pub facts: Vec<Fact<K, V>>,
+    pub entries: Vec<(K, V)>,
     /// The mark that they justify: it may be raised once they are stored.
     pub bear: u32,
 }
@@ -46,6 +47,8 @@ pub struct Settings<K, V> {
     pub mark: &'static str,
     /// The check that an entry has to pass before it is believed.
     pub proof: Proof<K, V>,
+    /// The stored form of values.
+    pub encode: Encode<V>,
     /// The maker of rungs.
     pub growth: Growth<K, V>,
     /// The eviction class of an entry.
@@ -104,17 +107,6 @@ pub struct Sight {
     pub(super) store: Option<Base>,
     /// The time of this process's memory when the lookup began.
     pub(super) began: u64,
-}
-
-/// An entry to keep.
-#[derive(Clone, Debug)]
-pub struct Fact<K, V> {
-    /// The key of the entry.
-    pub key: K,
-    /// Its value.
-    pub value: V,
-    /// The stored form; `None` if it is not to be stored.
-    pub bytes: Option<Arc<[u8]>>,
 }
 
 /// The state of the store.

@@ -42,7 +42,7 @@ use self::{
     store::Store,
 };
 pub use self::{
-    interface::{Condition, Entry, Fact, Found, Growth, Judging, Proof, Rungs, Settings, Sight, Verdict, Want},
+    interface::{Condition, Encode, Entry, Found, Growth, Judging, Proof, Rungs, Settings, Sight, Verdict, Want},
     location::{Location, LocationError},
     memory::Memory,
     record::Retention,
@@ -63,7 +63,7 @@ pub const MEMORY: [(&str, usize); 3] = [
 /// A cache of square roots, which proves what it reads:
 ///
 /// ```
-/// use phipi::cache::{Access, Cache, Entry, Fact, Location, Retention, Settings, Verdict, Want};
+/// use phipi::cache::{Access, Cache, Entry, Location, Retention, Settings, Verdict, Want};
 ///
 /// # #[tokio::main]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -79,6 +79,10 @@ pub const MEMORY: [(&str, usize); 3] = [
 ///         };
 ///         Box::pin(async { verdict })
 ///     }),
+///     encode: Box::new(|roots| {
+///         let bytes = roots.into_iter().map(|root: u32| root.to_le_bytes().to_vec()).collect();
+///         Box::pin(async { Some(bytes) })
+///     }),
 ///     // These entries vouch for themselves, so that there are no rungs.
 ///     growth: Box::new(|_, _, _, _| Box::pin(async { None })),
 ///     retention: |_| Retention::Dear,
@@ -88,8 +92,7 @@ pub const MEMORY: [(&str, usize); 3] = [
 /// let found = cache.find(&wanted).await;
 /// assert!(matches!(found.entries[..], [Entry::Absent]));
 ///
-/// let fact = Fact { key: 144, value: 12, bytes: Some(12_u32.to_le_bytes().to_vec().into()) };
-/// cache.keep(vec![fact], None, found.sight).await;
+/// cache.keep(vec![(144, 12)], None, found.sight).await;
 /// assert!(matches!(cache.find(&wanted).await.entries[..], [Entry::Vouched(12)]));
 /// # Ok(())
 /// # }
@@ -98,10 +101,9 @@ pub struct Cache<K, V> {
     memory: Memory<K, V>,
     store: Option<Tiers>,
     location: String,
-    prefix: String,
     proof: Proof<K, V>,
     growth: Arc<Growth<K, V>>,
-    retention: fn(&K) -> Retention,
+    encoder: Encoder<K, V>,
     /// The mark up to which memory was given the rungs. The lock makes concurrent requests do it once.
     grown: Mutex<Option<u32>>,
 }
@@ -128,20 +130,21 @@ where
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn open(settings: Settings<K, V>) -> io::Result<Self> {
-        let Settings { location, prefix, mark, proof, growth, retention, weight } = settings;
+        let Settings { location, prefix, mark, proof, encode, growth, retention, weight } = settings;
         match location {
             Location::Memory { is_default: true } => telemetry::nothing_is_kept(),
             _ => telemetry::cache_chosen(&location, location.advice()),
         }
         let store = Store::open(&location, format!("{prefix}{mark}"))?;
         let (memory, growth) = (Memory::new(retention, weight), Arc::new(growth));
+        let encoder = Encoder { prefix: prefix.into(), retention, encode: encode.into() };
         let store = store.map(|store| {
             let (shared, watch) = Shared::start(store);
-            let post = Post::start(&shared, records_of(&growth, &memory, &prefix, retention));
+            let post = Post::start(&shared, rungs_of(&growth, &memory, &encoder));
             Tiers { shared, watch, post }
         });
         let location = location.to_string();
-        Ok(Self { memory, store, location, prefix, proof, growth, retention, grown: Mutex::default() })
+        Ok(Self { memory, store, location, proof, growth, encoder, grown: Mutex::default() })
     }
 
     /// Looks up everything that a request wants: in memory, and when that does not answer all of it, in the store by
@@ -183,9 +186,9 @@ where
     fn note_used(&self, wants: &[Want<K>], entries: &[Entry<V>]) {
         if let Some(Tiers { shared, .. }) = &self.store {
             let used = wants.iter().zip(entries).filter(|(want, entry)| {
-                matches!(entry, Entry::Vouched(_)) && (self.retention)(&want.key) == Retention::Dear
+                matches!(entry, Entry::Vouched(_)) && (self.encoder.retention)(&want.key) == Retention::Dear
             });
-            shared.store.note_used(used.map(|(want, _)| name(&self.prefix, &want.key)));
+            shared.store.note_used(used.map(|(want, _)| self.encoder.name(&want.key)));
         }
     }
 
@@ -200,10 +203,10 @@ where
         self.memory.kept_since(key, sight.began)
     }
 
-    /// Keeps facts, and sees to it that the mark reaches `top`: in memory, and in the store as soon as that takes them.
+    /// Keeps new entries, and sees to it that the mark reaches `top`: in memory, and in the store as soon as that takes them.
     /// It waits for the store no longer than the budget for writing, and not at all when the store did not answer the
-    /// lookup: then the facts are written when it is back.
-    pub async fn keep(&self, facts: Vec<Fact<K, V>>, top: Option<u32>, sight: Sight) {
+    /// lookup: then they are written when it is back.
+    pub async fn keep(&self, entries: Vec<(K, V)>, top: Option<u32>, sight: Sight) {
         // A store that did not answer may have lost its mark.
         let mut top = top.filter(|&top| sight.store.is_none() || sight.mark < Some(top));
         if let Some(index) = top
@@ -212,8 +215,7 @@ where
             top = None;
         }
         if let Some(Tiers { post, .. }) = &self.store {
-            let records: Vec<Record> =
-                facts.iter().filter_map(|fact| record(&self.prefix, self.retention, fact)).collect();
+            let records = self.encoder.records(&entries).await.unwrap_or_default();
             let receipt = post.hand_in(records, top.map(|top| Raise { top, base: sight.store }));
             if sight.store.is_some() {
                 within(Step::WriteShared, post.served(receipt)).await;
@@ -221,7 +223,7 @@ where
         }
         // Not before: a client that hears that an entry is cached may rely on it.
         self.memory.raise(top);
-        self.memory.keep(facts.into_iter().map(|fact| (fact.key, fact.value)));
+        self.memory.keep(entries);
     }
 
     /// The state of the store.
@@ -253,8 +255,8 @@ where
             return true;
         }
         let Some(rungs) = (self.growth)(from, top, usize::MAX, self.memory.clone()).await else { return false };
-        for rung in rungs.facts {
-            self.memory.insert(rung.key, rung.value);
+        for (key, value) in rungs.entries {
+            self.memory.insert(key, value);
         }
         *grown = Some(top);
         true
@@ -272,7 +274,7 @@ where
         let raises = post.raises();
         let bytes = wanted.values().sum();
         let keys: Vec<K> = wanted.into_keys().collect();
-        let names = keys.iter().map(|key| name(&self.prefix, key)).collect();
+        let names = keys.iter().map(|key| self.encoder.name(key)).collect();
         let Reading { mark, values } = within(Step::ReadShared, shared.read(names, bytes)).await?;
         let found = keys.into_iter().zip(values).filter_map(|(key, value)| Some((key, value?)));
         let proven: HashMap<K, V> =
@@ -302,36 +304,49 @@ struct Visit<K, V> {
     proven: HashMap<K, V>,
 }
 
-/// The maker of rungs in their stored form, for the couriers.
-fn records_of<K, V>(
-    growth: &Arc<Growth<K, V>>,
-    memory: &Memory<K, V>,
-    prefix: &str,
+/// Makes entries into what the store holds of them.
+#[derive(Clone)]
+struct Encoder<K, V> {
+    prefix: Arc<str>,
     retention: fn(&K) -> Retention,
-) -> courier::Rungs
+    encode: Arc<Encode<V>>,
+}
+
+impl<K: Display, V: Clone> Encoder<K, V> {
+    fn name(&self, key: &K) -> String {
+        format!("{}{key}", self.prefix)
+    }
+
+    /// The records of those entries that are to be stored. `None` when encoding fails.
+    async fn records(&self, entries: &[(K, V)]) -> Option<Vec<Record>> {
+        let (mut heads, mut values) = (Vec::new(), Vec::new());
+        for (key, value) in entries {
+            match (self.retention)(key) {
+                Retention::Local => telemetry::oversize(),
+                retention => {
+                    heads.push((self.name(key), retention));
+                    values.push(value.clone());
+                }
+            }
+        }
+        let bytes = (self.encode)(values).await?;
+        let record = |((name, retention), bytes): (_, Vec<u8>)| Record { name, bytes: bytes.into(), retention };
+        Some(heads.into_iter().zip(bytes).map(record).collect())
+    }
+}
+
+/// The maker of rungs in their stored form, for the couriers.
+fn rungs_of<K, V>(growth: &Arc<Growth<K, V>>, memory: &Memory<K, V>, encoder: &Encoder<K, V>) -> courier::Rungs
 where
     K: Clone + Display + Eq + Hash + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    let (growth, memory, prefix) = (Arc::clone(growth), memory.clone(), Arc::<str>::from(prefix));
+    let (growth, memory, encoder) = (Arc::clone(growth), memory.clone(), encoder.clone());
     Box::new(move |from, top, bytes| {
-        let (rungs, prefix) = (growth(from, top, bytes, memory.clone()), Arc::clone(&prefix));
+        let (rungs, encoder) = (growth(from, top, bytes, memory.clone()), encoder.clone());
         Box::pin(async move {
-            let Rungs { facts, bear } = rungs.await?;
-            Some((facts.iter().map(|fact| record(&prefix, retention, fact)).collect::<Option<_>>()?, bear))
+            let Rungs { entries, bear } = rungs.await?;
+            Some((encoder.records(&entries).await?, bear))
         })
     })
-}
-
-/// The stored form of a fact, if it is to be stored.
-fn record<K: Display, V>(prefix: &str, retention: fn(&K) -> Retention, fact: &Fact<K, V>) -> Option<Record> {
-    let Some(bytes) = &fact.bytes else {
-        telemetry::oversize();
-        return None;
-    };
-    Some(Record { name: name(prefix, &fact.key), bytes: Arc::clone(bytes), retention: retention(&fact.key) })
-}
-
-fn name(prefix: &str, key: &impl Display) -> String {
-    format!("{prefix}{key}")
 }

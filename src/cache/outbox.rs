@@ -210,7 +210,7 @@ struct Row {
 impl Row {
     fn line(&mut self, retention: Retention) -> &mut VecDeque<Parcel> {
         match retention {
-            Retention::Pinned | Retention::Dear => &mut self.dear,
+            Retention::Pinned | Retention::Dear | Retention::Local => &mut self.dear,
             Retention::Cheap => &mut self.cheap,
         }
     }

@@ -16,6 +16,8 @@ pub enum Retention {
     Pinned,
     /// It took long to evaluate. Newer entries of this kind evict it.
     Dear,
+    /// It is too large for the store, and is kept in memory alone.
+    Local,
     /// Its evaluation takes less time than reading it does, and there may be billions of its kind. They evict each
     /// other alone.
     Cheap,

@@ -6,7 +6,7 @@ use std::{ops::Range, sync::Arc};
 
 use super::entry::{Key, Value};
 use crate::{
-    cache::{Fact, Growth, Memory, Rungs},
+    cache::{Growth, Memory, Rungs},
     math::{decimal::LIMB_BYTES, residue::Prime, rung::Rung},
     telemetry,
     workers::{MakeWay, Workers},
@@ -24,7 +24,8 @@ pub(super) fn growth(workers: Arc<Workers>, prime: Prime) -> Growth<Key, Value> 
                 let mut rungs: Vec<Arc<Rung>> = numbers.clone().map_while(|r| remembered(r, &memory)).collect();
                 let first = rungs.last().map_or(numbers.start, |rung| rung.number() + 1);
                 rungs.extend(Rung::ladder(first..numbers.end, &prime)?.into_iter().map(Arc::new));
-                Some(Rungs { facts: rungs.into_iter().map(fact).collect(), bear })
+                let entry = |rung: Arc<Rung>| (Key::Rung(rung.number()), Value::Rung(rung));
+                Some(Rungs { entries: rungs.into_iter().map(entry).collect(), bear })
             };
             let rungs = workers.run(limbs, make).await.ok()?;
             if rungs.is_none() {
@@ -54,11 +55,6 @@ fn remembered(r: u32, memory: &Memory<Key, Value>) -> Option<Arc<Rung>> {
         Value::Rung(rung) => Some(rung),
         Value::Fib(_) | Value::Pi(_) => None,
     }
-}
-
-fn fact(rung: Arc<Rung>) -> Fact<Key, Value> {
-    let key = Key::Rung(rung.number());
-    Value::Rung(rung).fact(key)
 }
 
 #[cfg(test)]

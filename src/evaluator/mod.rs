@@ -14,13 +14,14 @@ mod question;
 mod warm;
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap},
     io,
     pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use futures_util::future::BoxFuture;
 use tokio_util::task::TaskTracker;
 
 pub use self::{
@@ -62,8 +63,8 @@ pub struct Evaluator {
 /// The result of a lookup, for the flight that follows.
 struct Seen {
     sight: Sight,
-    /// Questions whose entry was there, though the mark had not reached it.
-    present: HashSet<Question>,
+    /// Entries that were there, by question, though the mark had not reached them.
+    present: HashMap<Question, Value>,
 }
 
 impl Evaluator {
@@ -79,7 +80,7 @@ impl Evaluator {
         workers: Arc<Workers>,
         prime: Prime,
     ) -> io::Result<Arc<Self>> {
-        let provers = Arc::clone(&workers);
+        let (provers, encoders) = (Arc::clone(&workers), Arc::clone(&workers));
         let proof = move |key: Key, bytes: Vec<u8>| -> cache::Judging<Value> {
             let provers = Arc::clone(&provers);
             Box::pin(async move {
@@ -90,11 +91,19 @@ impl Evaluator {
                 }
             })
         };
+        let encode = move |values: Vec<Value>| -> BoxFuture<'static, Option<Vec<Vec<u8>>>> {
+            let encoders = Arc::clone(&encoders);
+            Box::pin(async move {
+                let limbs = values.iter().map(Value::weight).sum::<usize>() / LIMB_BYTES;
+                encoders.run(limbs, move |_| values.iter().map(Value::to_bytes).collect()).await.ok()
+            })
+        };
         let settings = Settings {
             location,
             prefix,
             mark: LADDER_MARK,
             proof: Box::new(proof),
+            encode: Box::new(encode),
             growth: ladder::growth(Arc::clone(&workers), prime),
             retention: Key::retention,
             weight: Value::weight,
@@ -160,12 +169,12 @@ impl Evaluator {
         let found = within(Step::Lookup, pin!(self.cache.find(&wants))).await;
         let looked_up = began.elapsed();
 
-        let (mut hits, mut misses, mut present) = (Vec::new(), Vec::new(), HashSet::new());
+        let (mut hits, mut misses, mut present) = (Vec::new(), Vec::new(), HashMap::new());
         for (question, entry) in asked.into_iter().zip(found.entries) {
             match entry {
                 Entry::Vouched(value) => hits.push((question, value)),
-                Entry::Present(_) => {
-                    present.insert(question);
+                Entry::Present(value) => {
+                    present.insert(question, value);
                     misses.push(question);
                 }
                 Entry::Absent => misses.push(question),
@@ -252,20 +261,16 @@ impl Evaluator {
     ///
     /// `top` is an index that the ladder has to reach in any case. Returns the time that keeping it took.
     async fn fly(self: Arc<Self>, mut lead: Lead<Question, Outcome>, mut top: Option<u32>, seen: Seen) -> Duration {
-        let (mut facts, mut landing) = (HashMap::new(), Vec::new());
-        let evaluation = pin!(self.evaluate(lead.keys().copied().collect()));
-        for (question, outcome) in within(Step::Evaluate, evaluation).await {
-            let landed = outcome.map(|Evaluated { value, fact }| {
-                top = top.max(question.ladder_index());
-                if !seen.present.contains(&question) {
-                    facts.insert(fact.key, fact);
-                }
-                value
-            });
-            landing.push((question, landed));
+        let (mut entries, mut landing) = (Vec::new(), Vec::new());
+        let evaluation = pin!(self.evaluate(lead.keys().copied().collect(), &seen.present));
+        for Evaluated { answers, new } in within(Step::Evaluate, evaluation).await {
+            let answered = answers.iter().filter(|(_, answer)| answer.is_ok());
+            top = top.max(answered.filter_map(|(question, _)| question.ladder_index()).max());
+            landing.extend(answers);
+            entries.extend(new);
         }
         let evaluated = Instant::now();
-        let keeping = pin!(self.cache.keep(facts.into_values().collect(), top, seen.sight));
+        let keeping = pin!(self.cache.keep(entries, top, seen.sight));
         within(Step::Keep, keeping).await;
         for (question, outcome) in landing {
             lead.land(&question, outcome);
