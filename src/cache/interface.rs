@@ -2,7 +2,7 @@
 
 use futures_util::future::BoxFuture;
 
-use super::{location::Location, memory::Memory, outbox::Base, record::Retention};
+use super::{location::Location, memory::Memory, record::Retention, writes::Seen};
 
 /// The outcome of a proof.
 #[derive(Clone, Debug)]
@@ -15,11 +15,8 @@ pub enum Verdict<V> {
     Open,
 }
 
-/// A proof under way; it may take its time on other threads.
-pub type Judging<V> = BoxFuture<'static, Verdict<V>>;
-
-/// Proves that bytes belong under a key.
-pub type Proof<K, V> = Box<dyn Fn(K, Vec<u8>) -> Judging<V> + Send + Sync>;
+/// Proves that bytes belong under a key, which may take its time on other threads.
+pub type Proof<K, V> = Box<dyn Fn(K, Vec<u8>) -> BoxFuture<'static, Verdict<V>> + Send + Sync>;
 
 /// Gives the stored forms of values, which may take its time on other threads. `None` when that fails.
 pub type Encode<V> = Box<dyn Fn(Vec<V>) -> BoxFuture<'static, Option<Vec<Vec<u8>>>> + Send + Sync>;
@@ -34,10 +31,10 @@ pub struct Rungs<K, V> {
     /// The entries.
     pub entries: Vec<(K, V)>,
     /// The mark that they justify: it may be raised once they are stored.
-    pub bear: u32,
+    pub mark: u32,
 }
 
-/// The location of the cache, and the functions that tell it about entries.
+/// The location of the cache, and the functions by which it knows entries.
 pub struct Settings<K, V> {
     /// The location of the shared tier.
     pub location: Location,
@@ -87,6 +84,10 @@ impl<V> Entry<V> {
             None => Self::Absent,
         }
     }
+
+    pub(super) fn is_vouched(&self) -> bool {
+        matches!(self, Self::Vouched(_))
+    }
 }
 
 /// The result of a lookup.
@@ -94,17 +95,17 @@ impl<V> Entry<V> {
 pub struct Found<V> {
     /// One for each want, in order.
     pub entries: Vec<Entry<V>>,
-    /// The mark as it was.
-    pub sight: Sight,
+    /// The circumstances, for [`Cache::keep`](super::Cache::keep).
+    pub lookup: Lookup,
 }
 
 /// The mark as a lookup saw it, and the time of the lookup.
 #[derive(Clone, Copy, Debug)]
-pub struct Sight {
+pub struct Lookup {
     /// The mark as the store gave it if it answered, else as this process knows it; `None` when there is none yet.
     pub mark: Option<u32>,
-    /// The answer of the store, if it answered.
-    pub(super) store: Option<Base>,
+    /// The mark in the store, if it answered.
+    pub(super) seen: Option<Seen>,
     /// The time of this process's memory when the lookup began.
     pub(super) began: u64,
 }
