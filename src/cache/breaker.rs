@@ -1,4 +1,4 @@
-//! A *breaker* is a circuit breaker: after a while without success no answer waits, until a probe succeeds.
+//! The circuit breaker: after a while without success no answer waits for the store, until a probe succeeds.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -18,7 +18,7 @@ const STRETCH: Duration = Duration::from_millis(400);
 /// cost alone.
 const PROBATION: Duration = Duration::from_secs(5);
 
-/// The circuit breaker of one kind of visit. It logs its opening and its closing, and nothing between.
+/// The circuit breaker of one kind of operation. It logs its opening and its closing, and nothing between.
 pub(super) struct Breaker {
     operation: Operation,
     state: Mutex<State>,
@@ -29,22 +29,22 @@ pub(super) struct Breaker {
 struct State {
     /// The time at which the store failed last, or did less than it should.
     last_failure: Option<Instant>,
-    /// The start of the first visit that failed and that no success has followed.
+    /// The start of the first operation that failed and that no success has followed.
     failing_since: Option<Instant>,
     /// The cause, while it is open.
     cause: Option<Cause>,
-    /// Whether any visit has succeeded.
+    /// Whether any operation has succeeded.
     has_succeeded: bool,
 }
 
 #[derive(Debug)]
 struct Cause {
     trouble: Trouble,
-    told: String,
+    text: String,
     stops_everything: bool,
 }
 
-/// The trouble of a store that no visit has reached yet.
+/// The trouble of a store that no operation has reached yet.
 const NOT_REACHED: &str = "it has not been reached yet";
 
 impl Breaker {
@@ -58,20 +58,20 @@ impl Breaker {
 
     /// The cause, while it is open.
     pub(super) fn cause(&self) -> Option<String> {
-        self.state().cause.as_ref().map(|cause| cause.told.clone())
+        self.state().cause.as_ref().map(|cause| cause.text.clone())
     }
 
-    /// Whether any visit has succeeded.
+    /// Whether any operation has succeeded.
     pub(super) fn has_succeeded(&self) -> bool {
         self.state().has_succeeded
     }
 
-    /// The cause, while it is open, or that no visit has succeeded yet.
+    /// The cause, while it is open, or that no operation has succeeded yet.
     pub(super) fn trouble(&self) -> Option<String> {
         self.cause().or_else(|| (!self.has_succeeded()).then(|| NOT_REACHED.into()))
     }
 
-    /// The same, unless it is about visits of this kind alone.
+    /// [`Self::trouble`], unless it is about operations of this kind alone.
     pub(super) fn trouble_of_all(&self) -> Option<String> {
         let is_of_this_kind = self.state().cause.as_ref().is_some_and(|cause| !cause.stops_everything);
         if is_of_this_kind { None } else { self.trouble() }
@@ -88,7 +88,7 @@ impl Breaker {
         self.state().cause.as_ref().is_some_and(is_refusal)
     }
 
-    /// Whether the last visit failed.
+    /// Whether the last operation failed.
     pub(super) fn is_failing(&self) -> bool {
         self.state().failing_since.is_some()
     }
@@ -103,7 +103,7 @@ impl Breaker {
         self.failed.notified().await;
     }
 
-    /// Notes the outcome of a visit that began at a time.
+    /// Notes the outcome of an operation that began at a time.
     pub(super) fn note<T>(&self, began: Instant, outcome: &Result<T, StoreError>) {
         match outcome {
             Ok(_) => self.succeeded(),
@@ -137,7 +137,7 @@ impl Breaker {
         // A fault that only an operator can mend is no blip.
         if state.cause.is_none() && (now - since >= STRETCH || trouble.needs_operator()) {
             telemetry::breaker_opened(self.operation, trouble, cause);
-            state.cause = Some(Cause { trouble, told: cause.to_string(), stops_everything: cause.stops_everything() });
+            state.cause = Some(Cause { trouble, text: cause.to_string(), stops_everything: cause.stops_everything() });
         }
     }
 

@@ -1,4 +1,4 @@
-//! Time budgets for visits to the store.
+//! Time budgets for operations on the store.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ pub(super) const READ: Duration = Duration::from_millis(50);
 /// The longest wait of an answer for the acknowledgement of a write.
 pub(super) const WRITE: Duration = Duration::from_millis(150);
 
-/// The same for a store that has failed lately: with the budget for reading, no answer is later than 100 ms.
+/// [`WRITE`] for a store that has failed lately: with the budget for reading, no answer is later than 100 ms.
 pub(super) const WRITE_ON_PROBATION: Duration = Duration::from_millis(50);
 
 /// The bytes that are allowed another millisecond: half the pace of a gigabit line.
@@ -26,10 +26,10 @@ pub(super) fn with_allowance(budget: Duration, bytes: usize) -> Duration {
     budget + Duration::from_millis((bytes.min(ALLOWED_BYTES) / BYTES_PER_MS).try_into().unwrap_or(u64::MAX))
 }
 
-/// The outcome of a visit, with a timeout.
+/// The outcome of an operation, with a timeout.
 pub(super) async fn within<T>(
     limit: Duration,
-    visit: impl Future<Output = Result<T, StoreError>>,
+    operation: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
-    timeout(limit, visit).await.unwrap_or(Err(StoreError::Late(limit)))
+    timeout(limit, operation).await.unwrap_or(Err(StoreError::Late(limit)))
 }

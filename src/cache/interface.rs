@@ -1,10 +1,8 @@
 //! The interface of the cache: its settings, queries and their results, and facts to keep.
 
-use std::sync::Arc;
-
 use futures_util::future::BoxFuture;
 
-use super::{location::Location, memory::Memory, outbox::Base, record::Retention};
+use super::{location::Location, memory::Memory, record::Retention, writes::Seen};
 
 /// The outcome of a proof.
 #[derive(Clone, Debug)]
@@ -17,11 +15,11 @@ pub enum Verdict<V> {
     Open,
 }
 
-/// A proof under way; it may take its time on other threads.
-pub type Judging<V> = BoxFuture<'static, Verdict<V>>;
+/// Proves that bytes belong under a key, which may take its time on other threads.
+pub type Proof<K, V> = Box<dyn Fn(K, Vec<u8>) -> BoxFuture<'static, Verdict<V>> + Send + Sync>;
 
-/// Proves that bytes belong under a key.
-pub type Proof<K, V> = Box<dyn Fn(K, Vec<u8>) -> Judging<V> + Send + Sync>;
+/// Gives the stored forms of values, which may take its time on other threads. `None` when that fails.
+pub type Encode<V> = Box<dyn Fn(Vec<V>) -> BoxFuture<'static, Option<Vec<Vec<u8>>>> + Send + Sync>;
 
 /// Makes the rungs from the present mark (if there is one) to a new one, or the first of them up to a number of bytes,
 /// and one at least. Rungs in memory are taken from there. `None` when they can't be made.
@@ -31,12 +29,12 @@ pub type Growth<K, V> =
 /// *Rungs*: the entries that a mark vouches for, here those from another mark on. All of them are the *ladder*.
 pub struct Rungs<K, V> {
     /// The entries.
-    pub facts: Vec<Fact<K, V>>,
+    pub entries: Vec<(K, V)>,
     /// The mark that they justify: it may be raised once they are stored.
-    pub bear: u32,
+    pub mark: u32,
 }
 
-/// The location of the cache, and the functions that tell it about entries.
+/// The location of the cache, and the functions by which it knows entries.
 pub struct Settings<K, V> {
     /// The location of the shared tier.
     pub location: Location,
@@ -46,6 +44,8 @@ pub struct Settings<K, V> {
     pub mark: &'static str,
     /// The check that an entry has to pass before it is believed.
     pub proof: Proof<K, V>,
+    /// The stored form of values.
+    pub encode: Encode<V>,
     /// The maker of rungs.
     pub growth: Growth<K, V>,
     /// The eviction class of an entry.
@@ -84,6 +84,10 @@ impl<V> Entry<V> {
             None => Self::Absent,
         }
     }
+
+    pub(super) fn is_vouched(&self) -> bool {
+        matches!(self, Self::Vouched(_))
+    }
 }
 
 /// The result of a lookup.
@@ -91,30 +95,19 @@ impl<V> Entry<V> {
 pub struct Found<V> {
     /// One for each want, in order.
     pub entries: Vec<Entry<V>>,
-    /// The mark as it was.
-    pub sight: Sight,
+    /// The circumstances, for [`Cache::keep`](super::Cache::keep).
+    pub lookup: Lookup,
 }
 
 /// The mark as a lookup saw it, and the time of the lookup.
 #[derive(Clone, Copy, Debug)]
-pub struct Sight {
+pub struct Lookup {
     /// The mark as the store gave it if it answered, else as this process knows it; `None` when there is none yet.
     pub mark: Option<u32>,
-    /// The answer of the store, if it answered.
-    pub(super) store: Option<Base>,
+    /// The mark in the store, if it answered.
+    pub(super) seen: Option<Seen>,
     /// The time of this process's memory when the lookup began.
     pub(super) began: u64,
-}
-
-/// An entry to keep.
-#[derive(Clone, Debug)]
-pub struct Fact<K, V> {
-    /// The key of the entry.
-    pub key: K,
-    /// Its value.
-    pub value: V,
-    /// The stored form; `None` if it is not to be stored.
-    pub bytes: Option<Arc<[u8]>>,
 }
 
 /// The state of the store.

@@ -104,7 +104,7 @@ where
 
     fn room(&self, key: &K) -> &Mutex<Recent<K, V>> {
         match (self.0.retention)(key) {
-            Retention::Pinned | Retention::Dear => &self.0.dear,
+            Retention::Pinned | Retention::Dear | Retention::Local => &self.0.dear,
             Retention::Cheap => &self.0.cheap,
         }
     }

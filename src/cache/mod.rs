@@ -11,43 +11,41 @@
 //! An answer that finds an entry lost in the store writes it again, whatever this process remembers, and one that finds
 //! the mark too low raises it. So a store is repaired by the process that notices.
 //!
-//! Data goes one way. A lookup asks [`Memory`], then the [`Shared`] tier, which bounds the time that answers wait for
-//! the store, with a circuit [`breaker`]. New entries go into the [`outbox`], a write-behind queue, and a [`courier`]
-//! delivers them as soon as the store takes them: at once as a rule, and otherwise behind the answers.
+//! Data goes one way. A lookup asks [`Memory`], then the store by [`Reads`], which bounds the time that answers wait,
+//! with a circuit [`breaker`]. New entries go into a write-behind queue ([`writes`]), and to the store as soon as that
+//! takes them: at once as a rule, and otherwise behind the answers.
 
 mod breaker;
 mod budget;
-mod courier;
 mod interface;
 mod location;
 mod memory;
-mod outbox;
+mod reads;
 mod record;
 mod redis;
-mod shared;
 mod sqlite;
 mod store;
 mod survey;
+mod writes;
 
 use std::{collections::HashMap, fmt::Display, hash::Hash, io, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use tokio::{sync::Mutex, task::AbortHandle};
 
-use self::{
-    courier::Post,
-    outbox::{Base, Raise},
-    record::{Reading, Record},
-    shared::Shared,
-    store::Store,
-};
 pub use self::{
-    interface::{Condition, Entry, Fact, Found, Growth, Judging, Proof, Rungs, Settings, Sight, Verdict, Want},
+    interface::{Condition, Encode, Entry, Found, Growth, Lookup, Proof, Rungs, Settings, Verdict, Want},
     location::{Location, LocationError},
     memory::Memory,
     record::Retention,
     redis::{Access, AccessError, UrlError},
     survey::{Survey, SurveyError},
+};
+use self::{
+    reads::Reads,
+    record::{Reading, Record},
+    store::Store,
+    writes::{MakeRungs, Raise, Seen, Writes},
 };
 use crate::telemetry::{self, Step, Tier, done_within, within};
 
@@ -55,7 +53,7 @@ use crate::telemetry::{self, Step, Tier, done_within, within};
 pub const MEMORY: [(&str, usize); 3] = [
     ("rungs and values in the local tier", memory::BYTES),
     ("approximations in the local tier", memory::CHEAP_BYTES),
-    ("entries that wait for the store", courier::QUEUE_BYTES),
+    ("entries that wait for the store", writes::QUEUE_BYTES),
 ];
 
 /// The cache. `K` names entries, `V` is what a proven entry becomes; values are cheap to clone.
@@ -63,7 +61,7 @@ pub const MEMORY: [(&str, usize); 3] = [
 /// A cache of square roots, which proves what it reads:
 ///
 /// ```
-/// use phipi::cache::{Access, Cache, Entry, Fact, Location, Retention, Settings, Verdict, Want};
+/// use phipi::cache::{Access, Cache, Entry, Location, Retention, Settings, Verdict, Want};
 ///
 /// # #[tokio::main]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -79,6 +77,10 @@ pub const MEMORY: [(&str, usize); 3] = [
 ///         };
 ///         Box::pin(async { verdict })
 ///     }),
+///     encode: Box::new(|roots| {
+///         let bytes = roots.into_iter().map(|root: u32| root.to_le_bytes().to_vec()).collect();
+///         Box::pin(async { Some(bytes) })
+///     }),
 ///     // These entries vouch for themselves, so that there are no rungs.
 ///     growth: Box::new(|_, _, _, _| Box::pin(async { None })),
 ///     retention: |_| Retention::Dear,
@@ -88,30 +90,28 @@ pub const MEMORY: [(&str, usize); 3] = [
 /// let found = cache.find(&wanted).await;
 /// assert!(matches!(found.entries[..], [Entry::Absent]));
 ///
-/// let fact = Fact { key: 144, value: 12, bytes: Some(12_u32.to_le_bytes().to_vec().into()) };
-/// cache.keep(vec![fact], None, found.sight).await;
+/// cache.keep(vec![(144, 12)], None, found.lookup).await;
 /// assert!(matches!(cache.find(&wanted).await.entries[..], [Entry::Vouched(12)]));
 /// # Ok(())
 /// # }
 /// ```
 pub struct Cache<K, V> {
     memory: Memory<K, V>,
-    store: Option<Tiers>,
+    shared: Option<Shared>,
     location: String,
-    prefix: String,
     proof: Proof<K, V>,
     growth: Arc<Growth<K, V>>,
-    retention: fn(&K) -> Retention,
+    encoder: Encoder<K, V>,
     /// The mark up to which memory was given the rungs. The lock makes concurrent requests do it once.
     grown: Mutex<Option<u32>>,
 }
 
-/// The store as it is read, and as it is written.
-struct Tiers {
-    shared: Arc<Shared>,
-    /// The task that greets the store and probes it.
-    watch: AbortHandle,
-    post: Post,
+/// The shared tier.
+struct Shared {
+    reads: Arc<Reads>,
+    /// The task that probes the store.
+    probing: AbortHandle,
+    writes: Writes,
 }
 
 impl<K, V> Cache<K, V>
@@ -128,20 +128,21 @@ where
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn open(settings: Settings<K, V>) -> io::Result<Self> {
-        let Settings { location, prefix, mark, proof, growth, retention, weight } = settings;
+        let Settings { location, prefix, mark, proof, encode, growth, retention, weight } = settings;
         match location {
             Location::Memory { is_default: true } => telemetry::nothing_is_kept(),
             _ => telemetry::cache_chosen(&location, location.advice()),
         }
         let store = Store::open(&location, format!("{prefix}{mark}"))?;
         let (memory, growth) = (Memory::new(retention, weight), Arc::new(growth));
-        let store = store.map(|store| {
-            let (shared, watch) = Shared::start(store);
-            let post = Post::start(&shared, records_of(&growth, &memory, &prefix, retention));
-            Tiers { shared, watch, post }
+        let encoder = Encoder { prefix: prefix.into(), retention, encode: encode.into() };
+        let shared = store.map(|store| {
+            let (reads, probing) = Reads::start(store);
+            let writes = Writes::start(&reads, make_rungs(&growth, &memory, &encoder));
+            Shared { reads, probing, writes }
         });
         let location = location.to_string();
-        Ok(Self { memory, store, location, prefix, proof, growth, retention, grown: Mutex::default() })
+        Ok(Self { memory, shared, location, proof, growth, encoder, grown: Mutex::default() })
     }
 
     /// Looks up everything that a request wants: in memory, and when that does not answer all of it, in the store by
@@ -150,101 +151,83 @@ where
     /// An entry that the store was asked for and does not have is [`Entry::Absent`], even if it is remembered here: the
     /// answer that noticed has to write it again.
     pub async fn find(&self, wants: &[Want<K>]) -> Found<V> {
-        let began = self.memory.time();
-        let remembered = || wants.iter().map(|want| self.remembered(want)).collect();
-        let local: Vec<Entry<V>> = done_within(Step::ReadLocal, remembered);
-        let missing = local.iter().filter(|entry| !matches!(entry, Entry::Vouched(_))).count();
+        let mut lookup = Lookup { mark: self.memory.mark(), seen: None, began: self.memory.time() };
+        let remembered = |want: &Want<K>| Entry::of(self.memory.get(&want.key), want.mark <= lookup.mark);
+        let mut entries: Vec<Entry<V>> = done_within(Step::ReadLocal, || wants.iter().map(remembered).collect());
+        let missing = missing(&entries);
         telemetry::looked_up(Tier::Local, wants.len() - missing, missing);
-        if missing == 0 {
-            self.note_used(wants, &local);
-            return Found { entries: local, sight: self.own_sight(began) };
+        if let Some(shared) = &self.shared {
+            if missing > 0 {
+                let asked = wants.iter().zip(&entries).filter(|(_, entry)| !entry.is_vouched());
+                // Several wants may share an entry, which is read once.
+                let asked = asked.map(|(want, _)| (want.key.clone(), want.bytes)).collect();
+                if let Some((seen, proven)) = self.read(shared, asked).await {
+                    lookup = Lookup { mark: seen.mark.mark, seen: Some(seen), ..lookup };
+                    for (want, entry) in wants.iter().zip(&mut entries).filter(|(_, entry)| !entry.is_vouched()) {
+                        *entry = Entry::of(proven.get(&want.key).cloned(), want.mark <= lookup.mark);
+                    }
+                }
+                let still_missing = self::missing(&entries);
+                telemetry::looked_up(Tier::Shared, missing - still_missing, still_missing);
+            }
+            // The store does not learn by itself what the memory of this process answers.
+            let is_used = |want: &Want<K>| (self.encoder.retention)(&want.key) == Retention::Dear;
+            let used = wants.iter().zip(&entries).filter(|(want, entry)| entry.is_vouched() && is_used(want));
+            shared.reads.store.note_used(used.map(|(want, _)| self.encoder.name(&want.key)));
         }
-        let asked = wants.iter().zip(&local).filter(|(_, entry)| !matches!(entry, Entry::Vouched(_)));
-        // Several wants may share an entry, which is read once.
-        let bytes: HashMap<K, usize> = asked.map(|(want, _)| (want.key.clone(), want.bytes)).collect();
-        let Some(Visit { seen, proven }) = self.visit(bytes).await else {
-            let in_vain = if self.store.is_some() { missing } else { 0 };
-            telemetry::looked_up(Tier::Shared, 0, in_vain);
-            return Found { entries: local, sight: self.own_sight(began) };
-        };
-        let sight = Sight { mark: seen.mark.mark, store: Some(seen), began };
-        let entries = wants.iter().zip(local).map(|(want, before)| match before {
-            Entry::Vouched(value) => Entry::Vouched(value),
-            Entry::Present(_) | Entry::Absent => Entry::of(proven.get(&want.key).cloned(), want.mark <= sight.mark),
-        });
-        let entries: Vec<Entry<V>> = entries.collect();
-        let still_missing = entries.iter().filter(|entry| !matches!(entry, Entry::Vouched(_))).count();
-        telemetry::looked_up(Tier::Shared, missing - still_missing, still_missing);
-        self.note_used(wants, &entries);
-        Found { entries, sight }
+        Found { entries, lookup }
     }
 
-    /// Tells the store which of its entries were used, of those that it may evict for others.
-    fn note_used(&self, wants: &[Want<K>], entries: &[Entry<V>]) {
-        if let Some(Tiers { shared, .. }) = &self.store {
-            let used = wants.iter().zip(entries).filter(|(want, entry)| {
-                matches!(entry, Entry::Vouched(_)) && (self.retention)(&want.key) == Retention::Dear
-            });
-            shared.store.note_used(used.map(|(want, _)| name(&self.prefix, &want.key)));
-        }
-    }
-
-    /// The entry as this process knows it without asking the store.
-    fn remembered(&self, want: &Want<K>) -> Entry<V> {
-        Entry::of(self.memory.get(&want.key), want.mark <= self.memory.mark())
-    }
-
-    /// The entry, if this process has kept it as a new fact since a lookup: then it need not be evaluated again, though
+    /// The entry, if this process has kept it as a new one since a lookup: then it need not be evaluated again, though
     /// the lookup did not find it.
-    pub fn kept_since(&self, key: &K, sight: &Sight) -> Option<V> {
-        self.memory.kept_since(key, sight.began)
+    pub fn kept_since(&self, key: &K, lookup: &Lookup) -> Option<V> {
+        self.memory.kept_since(key, lookup.began)
     }
 
-    /// Keeps facts, and sees to it that the mark reaches `top`: in memory, and in the store as soon as that takes them.
+    /// Keeps new entries, and sees to it that the mark reaches `top`: in memory, and in the store as soon as that takes them.
     /// It waits for the store no longer than the budget for writing, and not at all when the store did not answer the
-    /// lookup: then the facts are written when it is back.
-    pub async fn keep(&self, facts: Vec<Fact<K, V>>, top: Option<u32>, sight: Sight) {
+    /// lookup: then they are written when it is back.
+    pub async fn keep(&self, entries: Vec<(K, V)>, top: Option<u32>, lookup: Lookup) {
         // A store that did not answer may have lost its mark.
-        let mut top = top.filter(|&top| sight.store.is_none() || sight.mark < Some(top));
+        let mut top = top.filter(|&top| lookup.seen.is_none() || lookup.mark < Some(top));
         if let Some(index) = top
             && !self.grow(index).await
         {
             top = None;
         }
-        if let Some(Tiers { post, .. }) = &self.store {
-            let records: Vec<Record> =
-                facts.iter().filter_map(|fact| record(&self.prefix, self.retention, fact)).collect();
-            let receipt = post.hand_in(records, top.map(|top| Raise { top, base: sight.store }));
-            if sight.store.is_some() {
-                within(Step::WriteShared, post.served(receipt)).await;
+        if let Some(Shared { writes, .. }) = &self.shared {
+            let records = self.encoder.records(&entries).await.unwrap_or_default();
+            let pending = writes.put(records, top.map(|top| Raise { top, seen: lookup.seen }));
+            if lookup.seen.is_some() {
+                within(Step::WriteShared, writes.wait(pending)).await;
             }
         }
         // Not before: a client that hears that an entry is cached may rely on it.
         self.memory.raise(top);
-        self.memory.keep(facts.into_iter().map(|fact| (fact.key, fact.value)));
+        self.memory.keep(entries);
     }
 
     /// The state of the store.
     pub fn condition(&self) -> Condition {
-        let store = self.store.as_ref();
+        let shared = self.shared.as_ref();
         Condition {
             location: self.location.clone(),
-            reads: store.and_then(|store| store.shared.reads.trouble()),
-            writes: store.and_then(|store| store.post.trouble()),
+            reads: shared.and_then(|shared| shared.reads.breaker.trouble()),
+            writes: shared.and_then(|shared| shared.writes.trouble()),
         }
     }
 
     /// Waits until the queue is in the store, or the store has taken nothing for `patience`, and closes the store. It
     /// must be the last call.
     pub async fn drain(&self, patience: Duration) {
-        if let Some(Tiers { shared, watch, post }) = &self.store {
-            watch.abort();
-            post.close(patience).await;
-            shared.store.close().await;
+        if let Some(Shared { reads, probing, writes }) = &self.shared {
+            probing.abort();
+            writes.close(patience).await;
+            reads.store.close().await;
         }
     }
 
-    /// Gives memory the rungs up to a mark at `top`. Without a store they are nowhere else; with one, the couriers find
+    /// Gives memory the rungs up to a mark at `top`. Without a store they are nowhere else; with one, the writers find
     /// them there. False when they can't be made.
     async fn grow(&self, top: u32) -> bool {
         let mut grown = self.grown.lock().await;
@@ -253,27 +236,21 @@ where
             return true;
         }
         let Some(rungs) = (self.growth)(from, top, usize::MAX, self.memory.clone()).await else { return false };
-        for rung in rungs.facts {
-            self.memory.insert(rung.key, rung.value);
+        for (key, value) in rungs.entries {
+            self.memory.insert(key, value);
         }
         *grown = Some(top);
         true
     }
 
-    /// The mark as this process knows it.
-    fn own_sight(&self, began: u64) -> Sight {
-        Sight { mark: self.memory.mark(), store: None, began }
-    }
-
     /// Reads the mark and some entries, each of about the given bytes, from the store, and remembers the proven ones.
-    /// `None` when there is no store or it does not answer within its budget.
-    async fn visit(&self, wanted: HashMap<K, usize>) -> Option<Visit<K, V>> {
-        let Tiers { shared, post, .. } = self.store.as_ref()?;
-        let raises = post.raises();
+    /// `None` when it does not answer within its budget.
+    async fn read(&self, shared: &Shared, wanted: HashMap<K, usize>) -> Option<(Seen, HashMap<K, V>)> {
+        let raises = shared.writes.raises();
         let bytes = wanted.values().sum();
         let keys: Vec<K> = wanted.into_keys().collect();
-        let names = keys.iter().map(|key| name(&self.prefix, key)).collect();
-        let Reading { mark, values } = within(Step::ReadShared, shared.read(names, bytes)).await?;
+        let names = keys.iter().map(|key| self.encoder.name(key)).collect();
+        let Reading { mark, values } = within(Step::ReadShared, shared.reads.read(names, bytes)).await?;
         let found = keys.into_iter().zip(values).filter_map(|(key, value)| Some((key, value?)));
         let proven: HashMap<K, V> =
             join_all(found.map(|(key, value)| self.prove(key, value))).await.into_iter().flatten().collect();
@@ -281,7 +258,7 @@ where
             self.memory.insert(key.clone(), value.clone());
         }
         self.memory.raise(mark.mark);
-        Some(Visit { seen: Base { mark, raises }, proven })
+        Some((Seen { mark, raises }, proven))
     }
 
     async fn prove(&self, key: K, bytes: Vec<u8>) -> Option<(K, V)> {
@@ -296,42 +273,57 @@ where
     }
 }
 
-/// The result of a visit to the store.
-struct Visit<K, V> {
-    seen: Base,
-    proven: HashMap<K, V>,
+/// The number of entries that do not answer.
+fn missing<V>(entries: &[Entry<V>]) -> usize {
+    entries.iter().filter(|entry| !entry.is_vouched()).count()
 }
 
-/// The maker of rungs in their stored form, for the couriers.
-fn records_of<K, V>(
-    growth: &Arc<Growth<K, V>>,
-    memory: &Memory<K, V>,
-    prefix: &str,
+/// Makes entries into what the store holds of them.
+#[derive(Clone)]
+struct Encoder<K, V> {
+    prefix: Arc<str>,
     retention: fn(&K) -> Retention,
-) -> courier::Rungs
+    encode: Arc<Encode<V>>,
+}
+
+impl<K: Display, V: Clone> Encoder<K, V> {
+    fn name(&self, key: &K) -> String {
+        format!("{}{key}", self.prefix)
+    }
+
+    /// The records of those entries that are to be stored. `None` when encoding fails.
+    async fn records(&self, entries: &[(K, V)]) -> Option<Vec<Record>> {
+        let (mut heads, mut values) = (Vec::new(), Vec::new());
+        for (key, value) in entries {
+            match (self.retention)(key) {
+                Retention::Local => telemetry::oversize(),
+                retention => {
+                    heads.push((self.name(key), retention));
+                    values.push(value.clone());
+                }
+            }
+        }
+        let bytes = (self.encode)(values).await?;
+        let record = |((name, retention), bytes): (_, Vec<u8>)| Record { name, bytes, retention };
+        Some(heads.into_iter().zip(bytes).map(record).collect())
+    }
+}
+
+/// Makes rungs in their stored form.
+fn make_rungs<K, V>(growth: &Arc<Growth<K, V>>, memory: &Memory<K, V>, encoder: &Encoder<K, V>) -> MakeRungs
 where
     K: Clone + Display + Eq + Hash + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    let (growth, memory, prefix) = (Arc::clone(growth), memory.clone(), Arc::<str>::from(prefix));
+    let (growth, memory, encoder) = (Arc::clone(growth), memory.clone(), encoder.clone());
     Box::new(move |from, top, bytes| {
-        let (rungs, prefix) = (growth(from, top, bytes, memory.clone()), Arc::clone(&prefix));
+        let (rungs, encoder) = (growth(from, top, bytes, memory.clone()), encoder.clone());
         Box::pin(async move {
-            let Rungs { facts, bear } = rungs.await?;
-            Some((facts.iter().map(|fact| record(&prefix, retention, fact)).collect::<Option<_>>()?, bear))
+            let Rungs { entries, mark } = rungs.await?;
+            Some((encoder.records(&entries).await?, mark))
         })
     })
 }
 
-/// The stored form of a fact, if it is to be stored.
-fn record<K: Display, V>(prefix: &str, retention: fn(&K) -> Retention, fact: &Fact<K, V>) -> Option<Record> {
-    let Some(bytes) = &fact.bytes else {
-        telemetry::oversize();
-        return None;
-    };
-    Some(Record { name: name(prefix, &fact.key), bytes: Arc::clone(bytes), retention: retention(&fact.key) })
-}
-
-fn name(prefix: &str, key: &impl Display) -> String {
-    format!("{prefix}{key}")
-}
+#[cfg(test)]
+mod tests;

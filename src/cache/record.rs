@@ -1,11 +1,8 @@
-//! Records on their way to a store, and readings of it: entries and the mark.
+//! Entries and the mark, as a store gets and gives them.
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    sync::Arc,
-};
+use std::hash::{BuildHasher, RandomState};
 
-/// Values above this size use a connection and a lane of their own, so that they do not delay small ones.
+/// Values above this size use a connection and a writer of their own, so that they do not delay small ones.
 pub(super) const LARGE_BYTES: usize = 64 * 1024;
 
 /// The eviction class of an entry. Cheap entries have a part of each tier to themselves, so that no number of them
@@ -16,32 +13,34 @@ pub enum Retention {
     Pinned,
     /// It took long to evaluate. Newer entries of this kind evict it.
     Dear,
+    /// It is too large for the store, and is kept in memory alone.
+    Local,
     /// Its evaluation takes less time than reading it does, and there may be billions of its kind. They evict each
     /// other alone.
     Cheap,
 }
 
-/// An entry on its way to the store.
-#[derive(Clone, Debug)]
+/// An entry as the store gets it.
+#[derive(Debug)]
 pub(super) struct Record {
     pub(super) name: String,
-    pub(super) bytes: Arc<[u8]>,
+    pub(super) bytes: Vec<u8>,
     pub(super) retention: Retention,
 }
 
 impl Record {
-    /// The approximate bytes of memory that it takes while it waits, and no fewer than it takes on its way.
+    /// The approximate bytes of memory that it takes while it is queued, and no fewer than it takes on the wire.
     pub(super) fn cost(&self) -> usize {
         const OVERHEAD: usize = 128;
         OVERHEAD + 2 * self.name.len() + self.bytes.len()
     }
 }
 
-/// The mark as one visit to the store saw it.
+/// The mark as one read of the store saw it.
 ///
 /// The first process that raises a mark in an empty store draws a *generation*, a random number, and each mark is raised
 /// under one. A mark that is raised under another generation than the store's vouches for nothing. So a raise that was
-/// decided before the store was emptied, and lands after that, does not vouch for rungs that are gone.
+/// decided before the store was emptied, and arrives after that, does not vouch for rungs that are gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct MarkSnapshot {
     /// The generation of the store; `None` before the first mark.
@@ -55,7 +54,7 @@ pub(super) fn new_generation() -> u64 {
     RandomState::new().hash_one(0) >> 11
 }
 
-/// One visit to the store: the mark, and for each name its bytes if the entry was there.
+/// The result of one read: the mark, and for each name its bytes if the entry was there.
 #[derive(Debug)]
 pub(super) struct Reading {
     pub(super) mark: MarkSnapshot,

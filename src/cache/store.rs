@@ -1,6 +1,6 @@
 //! The shared tier: one small interface before SQLite and Redis.
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use redis::RedisError;
 use thiserror::Error;
@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::{
     location::Location,
     record::{Reading, Record},
-    redis::{Redis, code_of, told, trouble},
+    redis::{Redis, code_of, describe, trouble},
     sqlite::{FileError, Sqlite},
 };
 use crate::telemetry::Trouble;
@@ -26,10 +26,10 @@ pub(super) struct Written {
     pub(super) generation: Option<u64>,
 }
 
-/// The error of a visit to the store. No text has a secret.
+/// The error of an operation on the store. No text has a secret.
 #[derive(Debug, Error)]
 pub(super) enum StoreError {
-    #[error("{}", told(.0))]
+    #[error("{}", describe(.0))]
     Redis(#[from] RedisError),
     #[error("{0}")]
     Sqlite(#[from] FileError),
@@ -38,13 +38,13 @@ pub(super) enum StoreError {
 }
 
 impl StoreError {
-    /// Whether it may be the fault of a single record that was written, and not of the store: a server may refuse one, or
+    /// Whether it may be about a single record that was written, and not about the store: a server may refuse one, or
     /// close the connection over it.
     pub(super) fn may_be_of_one_record(&self) -> bool {
         matches!(self, Self::Redis(_)) && matches!(self.trouble(), Trouble::Other | Trouble::Broken)
     }
 
-    /// Whether nothing can be read or written, as far as this error tells: it is not about one command alone.
+    /// Whether it means that nothing can be read or written, and not that one kind of command fails.
     pub(super) fn stops_everything(&self) -> bool {
         match self {
             Self::Redis(error) if code_of(error).as_deref() == Some("NOPERM") => false,
@@ -97,7 +97,7 @@ impl Store {
     ///
     /// # Errors
     /// When nothing was written.
-    pub(super) async fn write(&self, records: Vec<Record>, begins_mark: bool) -> Result<Written, StoreError> {
+    pub(super) async fn write(&self, records: Vec<Arc<Record>>, begins_mark: bool) -> Result<Written, StoreError> {
         match self {
             Self::Sqlite(file) => {
                 let mut written = Written::default();

@@ -1,4 +1,4 @@
-//! Answers are read here: each is a value, and whether it was cached.
+//! The answers to a request: each is a value, and whether it was cached.
 
 use std::{collections::HashMap, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! Every entry of a store, proven.
+//! Proves every entry of a store.
 
 use std::{
     collections::BTreeSet,

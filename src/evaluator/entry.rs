@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use super::question::{LADDER_TOP, Question};
 use crate::{
-    cache::{Fact, Retention, Want},
+    cache::{Retention, Want},
     math::{
         decimal::{Decimal, LIMB_BYTES},
         fib::{self, Index},
@@ -75,6 +75,7 @@ impl Key {
     pub(super) fn retention(&self) -> Retention {
         match self {
             Self::Rung(_) => Retention::Pinned,
+            Self::Fib(n) if stored_bytes(*n).is_none() => Retention::Local,
             Self::Fib(_) => Retention::Dear,
             Self::Pi(_) => Retention::Cheap,
         }
@@ -121,6 +122,14 @@ impl Value {
         }
     }
 
+    /// [`Self::answer`], and proven if it had to be computed. `None` when it failed its proof.
+    pub(super) fn proven_answer(&self, question: Question, prime: &Prime) -> Option<Self> {
+        match (self, question) {
+            (Self::Rung(rung), Question::Fib(n)) => Some(Self::Fib(Arc::new(rung.read_proven(n, prime)?))),
+            _ => Some(self.clone()),
+        }
+    }
+
     /// Approximate bytes that it takes in memory beyond its own size.
     pub(super) fn weight(&self) -> usize {
         /// The counters of an `Arc`, the parts of two vectors, and what an allocator adds to each of the three.
@@ -132,9 +141,9 @@ impl Value {
         }
     }
 
-    /// The fact to cache under `key`.
-    pub(super) fn fact(self, key: Key) -> Fact<Key, Self> {
-        let bytes = match &self {
+    /// The stored form.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        match self {
             Self::Rung(rung) => rung.to_bytes(),
             Self::Fib(value) => {
                 let mut bytes = Vec::new();
@@ -142,9 +151,7 @@ impl Value {
                 bytes
             }
             Self::Pi(value) => text_of(*value).into_bytes(),
-        };
-        let bytes = (bytes.len() <= STORED_BYTES).then(|| bytes.into());
-        Fact { key, value: self, bytes }
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::{ops::Range, sync::Arc};
 
 use super::entry::{Key, Value};
 use crate::{
-    cache::{Fact, Growth, Memory, Rungs},
+    cache::{Growth, Memory, Rungs},
     math::{decimal::LIMB_BYTES, residue::Prime, rung::Rung},
     telemetry,
     workers::{MakeWay, Workers},
@@ -17,14 +17,15 @@ use crate::{
 pub(super) fn growth(workers: Arc<Workers>, prime: Prime) -> Growth<Key, Value> {
     Box::new(move |mark, top, bytes, memory| {
         let workers = Arc::clone(&workers);
-        let (numbers, bear) = step(mark, top, bytes);
+        let (numbers, mark) = step(mark, top, bytes);
         Box::pin(async move {
             let limbs = numbers.clone().map(Rung::stored_bytes).sum::<usize>() / LIMB_BYTES;
             let make = move |_: &MakeWay| {
                 let mut rungs: Vec<Arc<Rung>> = numbers.clone().map_while(|r| remembered(r, &memory)).collect();
                 let first = rungs.last().map_or(numbers.start, |rung| rung.number() + 1);
                 rungs.extend(Rung::ladder(first..numbers.end, &prime)?.into_iter().map(Arc::new));
-                Some(Rungs { facts: rungs.into_iter().map(fact).collect(), bear })
+                let entry = |rung: Arc<Rung>| (Key::Rung(rung.number()), Value::Rung(rung));
+                Some(Rungs { entries: rungs.into_iter().map(entry).collect(), mark })
             };
             let rungs = workers.run(limbs, make).await.ok()?;
             if rungs.is_none() {
@@ -36,7 +37,7 @@ pub(super) fn growth(workers: Arc<Workers>, prime: Prime) -> Growth<Key, Value> 
 }
 
 /// The numbers of the rungs above `mark`, up to that of `top` or as many as fit `bytes`, but at least one; and the
-/// mark that they bear.
+/// mark that they justify.
 fn step(mark: Option<u32>, top: u32, bytes: usize) -> (Range<u32>, u32) {
     let first = mark.map_or(0, |mark| mark / Rung::SPACING + 1);
     let end = top / Rung::SPACING + 1;
@@ -56,11 +57,6 @@ fn remembered(r: u32, memory: &Memory<Key, Value>) -> Option<Arc<Rung>> {
     }
 }
 
-fn fact(rung: Arc<Rung>) -> Fact<Key, Value> {
-    let key = Key::Rung(rung.number());
-    Value::Rung(rung).fact(key)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,12 +67,12 @@ mod tests {
             let mut mark = start;
             let mut next = start.map_or(0, |mark| mark / Rung::SPACING + 1);
             while mark < Some(top) {
-                let (numbers, bears) = step(mark, top, bytes);
+                let (numbers, next_mark) = step(mark, top, bytes);
                 assert_eq!(numbers.start, next, "after {mark:?}");
-                assert_eq!(bears.min(top) / Rung::SPACING + 1, numbers.end, "the rungs bear {bears}");
+                assert_eq!(next_mark.min(top) / Rung::SPACING + 1, numbers.end, "they justify {next_mark}");
                 let size: usize = numbers.clone().map(Rung::stored_bytes).sum();
                 assert!(numbers.len() == 1 || size <= bytes, "{size} bytes");
-                (mark, next) = (Some(bears), numbers.end);
+                (mark, next) = (Some(next_mark), numbers.end);
             }
             assert_eq!(mark, Some(top));
         }

@@ -1,6 +1,6 @@
 //! Answers fib and pi from math, cache and workers: the one place where they meet.
 //!
-//! A request asks all its questions at once. One lookup tells which are cached; the others are evaluated, kept, and
+//! A request asks all its questions at once. One lookup finds those that are cached; the others are evaluated, kept, and
 //! then answered. Up to 100,000 Fibonacci numbers are not kept one by one but as a [`ladder`], one rung each 128 indices,
 //! with a mark at the highest index vouched for: once F(n) was answered, every F(m), m ≤ n, can be read off.
 
@@ -8,20 +8,21 @@ mod answers;
 mod check;
 mod entry;
 mod evaluation;
-mod flight;
 mod ladder;
 mod pi_digits;
 mod question;
+mod single_flight;
 mod warm;
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap},
     io,
     pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use futures_util::future::BoxFuture;
 use tokio_util::task::TaskTracker;
 
 pub use self::{
@@ -34,11 +35,11 @@ pub use self::{
 use self::{
     entry::{Key, LADDER_MARK, Value},
     evaluation::Evaluated,
-    flight::{Flights, Lead},
+    single_flight::{Lead, SingleFlight},
 };
 pub use crate::{cache::Condition, math::decimal::Decimal};
 use crate::{
-    cache::{self, Cache, Entry, Location, Settings, Sight, Verdict},
+    cache::{Cache, Entry, Location, Lookup, Settings, Verdict},
     math::{
         decimal::{LIMB_BYTES, LIMB_DIGITS},
         fib::Index,
@@ -54,18 +55,18 @@ type Outcome = Result<Value, Failure>;
 /// The evaluator of a process.
 pub struct Evaluator {
     cache: Cache<Key, Value>,
-    flights: Arc<Flights<Question, Outcome>>,
+    flights: Arc<SingleFlight<Question, Outcome>>,
     workers: Arc<Workers>,
     prime: Prime,
     max_n: Index,
     tasks: TaskTracker,
 }
 
-/// The result of a lookup, for the flight that follows.
+/// The result of a lookup, for the evaluation that follows.
 struct Seen {
-    sight: Sight,
-    /// Questions whose entry was there, though the mark had not reached it.
-    present: HashSet<Question>,
+    lookup: Lookup,
+    /// Entries that were there, by question, though the mark had not reached them.
+    present: HashMap<Question, Value>,
 }
 
 impl Evaluator {
@@ -81,8 +82,8 @@ impl Evaluator {
         workers: Arc<Workers>,
         prime: Prime,
     ) -> io::Result<Arc<Self>> {
-        let provers = Arc::clone(&workers);
-        let proof = move |key: Key, bytes: Vec<u8>| -> cache::Judging<Value> {
+        let (provers, encoders) = (Arc::clone(&workers), Arc::clone(&workers));
+        let proof = move |key: Key, bytes: Vec<u8>| -> BoxFuture<'static, Verdict<Value>> {
             let provers = Arc::clone(&provers);
             Box::pin(async move {
                 match provers.run(bytes.len() / LIMB_BYTES, move |_| key.prove(&bytes, &prime)).await {
@@ -92,18 +93,26 @@ impl Evaluator {
                 }
             })
         };
+        let encode = move |values: Vec<Value>| -> BoxFuture<'static, Option<Vec<Vec<u8>>>> {
+            let encoders = Arc::clone(&encoders);
+            Box::pin(async move {
+                let limbs = values.iter().map(Value::weight).sum::<usize>() / LIMB_BYTES;
+                encoders.run(limbs, move |_| values.iter().map(Value::to_bytes).collect()).await.ok()
+            })
+        };
         let settings = Settings {
             location,
             prefix,
             mark: LADDER_MARK,
             proof: Box::new(proof),
+            encode: Box::new(encode),
             growth: ladder::growth(Arc::clone(&workers), prime),
             retention: Key::retention,
             weight: Value::weight,
         };
         Ok(Arc::new(Self {
             cache: Cache::open(settings)?,
-            flights: Flights::new(),
+            flights: SingleFlight::new(),
             workers,
             prime,
             max_n,
@@ -162,37 +171,38 @@ impl Evaluator {
         let found = within(Step::Lookup, pin!(self.cache.find(&wants))).await;
         let looked_up = began.elapsed();
 
-        let (mut hits, mut misses, mut present) = (Vec::new(), Vec::new(), HashSet::new());
+        let (mut hits, mut misses, mut present) = (Vec::new(), Vec::new(), HashMap::new());
         for (question, entry) in asked.into_iter().zip(found.entries) {
             match entry {
                 Entry::Vouched(value) => hits.push((question, value)),
-                Entry::Present(_) => {
-                    present.insert(question);
+                Entry::Present(value) => {
+                    present.insert(question, value);
                     misses.push(question);
                 }
                 Entry::Absent => misses.push(question),
             }
         }
-        let (tickets, lead) = self.flights.board(misses, |&question| self.kept_since(question, &found.sight).map(Ok));
+        let kept = |&question: &Question| self.kept_since(question, &found.lookup).map(Ok);
+        let (waiters, lead) = self.flights.join_or_lead(misses, kept);
         // A value may have outlived the mark that rose with it: then its answer raises the mark again.
-        let landed: Vec<_> = tickets.iter().filter(|(_, ticket)| ticket.has_landed()).map(|(asked, _)| asked).collect();
-        let there = hits.iter().map(|(question, _)| question).chain(landed.iter().copied());
+        let complete = || waiters.iter().filter(|(_, waiter)| waiter.is_complete()).map(|(question, _)| question);
+        let there = hits.iter().map(|(question, _)| question).chain(complete());
         let top = there.filter_map(|question| question.ladder_index()).max();
-        telemetry::joined(tickets.len() - landed.len() - lead.keys().count());
-        let seen = Seen { sight: found.sight, present };
+        telemetry::joined(waiters.len() - complete().count() - lead.keys().count());
+        let seen = Seen { lookup: found.lookup, present };
         // A task of its own: when the client goes away, what was begun is finished and kept.
-        let flight = (!lead.is_empty() || seen.sight.mark < top)
-            .then(|| self.tasks.spawn(within(Step::Fly, Arc::clone(self).fly(lead, top, seen))));
+        let evaluation = (!lead.is_empty() || seen.lookup.mark < top)
+            .then(|| self.tasks.spawn(within(Step::Fly, Arc::clone(self).evaluate_and_keep(lead, top, seen))));
 
-        let is_all_cached = tickets.is_empty();
+        let is_all_cached = waiters.is_empty();
         let mut answers = Answers { found: self.read(hits).await, ..Answers::default() };
-        for (question, ticket) in tickets {
-            let value = ticket.arrival().await.unwrap_or(Err(Failure::Internal));
+        for (question, waiter) in waiters {
+            let value = waiter.value().await.unwrap_or(Err(Failure::Internal));
             answers.found.insert(question, Answer { value, cached: false });
         }
-        let kept = match flight {
-            // If it panicked, the tickets report it.
-            Some(flight) => flight.await.unwrap_or_default(),
+        let kept = match evaluation {
+            // If it panicked, the waiters report it.
+            Some(evaluation) => evaluation.await.unwrap_or_default(),
             None => Duration::ZERO,
         };
         let cache = looked_up + kept;
@@ -231,7 +241,7 @@ impl Evaluator {
 
     /// The answer, if this process has evaluated and kept it since a lookup. A value remembered from before does not
     /// count: the lookup did not find it in the store, which has to be given it again.
-    fn kept_since(&self, question: Question, lookup: &Sight) -> Option<Value> {
+    fn kept_since(&self, question: Question, lookup: &Lookup) -> Option<Value> {
         let value = self.cache.kept_since(&Key::want(question)?.key, lookup)?;
         Some(value.answer(question))
     }
@@ -249,28 +259,29 @@ impl Evaluator {
         asked.into_iter().zip(answers).collect()
     }
 
-    /// Evaluates the questions that a request leads, keeps all values at once, and only then lands them: a client may
+    /// Evaluates the questions that a request leads, keeps all values at once, and only then completes them: a client may
     /// rely on an answer being cached. A request that joins waits for all, so that one round trip writes them.
     ///
     /// `top` is an index that the ladder has to reach in any case. Returns the time that keeping it took.
-    async fn fly(self: Arc<Self>, mut lead: Lead<Question, Outcome>, mut top: Option<u32>, seen: Seen) -> Duration {
-        let (mut facts, mut landing) = (HashMap::new(), Vec::new());
-        let evaluation = pin!(self.evaluate(lead.keys().copied().collect()));
-        for (question, outcome) in within(Step::Evaluate, evaluation).await {
-            let landed = outcome.map(|Evaluated { value, fact }| {
-                top = top.max(question.ladder_index());
-                if !seen.present.contains(&question) {
-                    facts.insert(fact.key, fact);
-                }
-                value
-            });
-            landing.push((question, landed));
+    async fn evaluate_and_keep(
+        self: Arc<Self>,
+        mut lead: Lead<Question, Outcome>,
+        mut top: Option<u32>,
+        seen: Seen,
+    ) -> Duration {
+        let (mut entries, mut completed) = (Vec::new(), Vec::new());
+        let evaluation = pin!(self.evaluate(lead.keys().copied().collect(), &seen.present));
+        for Evaluated { answers, new } in within(Step::Evaluate, evaluation).await {
+            let answered = answers.iter().filter(|(_, answer)| answer.is_ok());
+            top = top.max(answered.filter_map(|(question, _)| question.ladder_index()).max());
+            completed.extend(answers);
+            entries.extend(new);
         }
         let evaluated = Instant::now();
-        let keeping = pin!(self.cache.keep(facts.into_values().collect(), top, seen.sight));
+        let keeping = pin!(self.cache.keep(entries, top, seen.lookup));
         within(Step::Keep, keeping).await;
-        for (question, outcome) in landing {
-            lead.land(&question, outcome);
+        for (question, outcome) in completed {
+            lead.complete(&question, outcome);
         }
         evaluated.elapsed()
     }

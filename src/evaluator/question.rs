@@ -44,7 +44,7 @@ impl Question {
         }
     }
 
-    /// Approximate bytes of its value, in memory or on its way from the store.
+    /// Approximate bytes of its value, in memory or in transit from the store.
     #[must_use]
     pub fn bytes(self) -> usize {
         self.limbs() * LIMB_BYTES

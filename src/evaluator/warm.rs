@@ -1,4 +1,4 @@
-//! A store filled before anybody asks.
+//! Fills a store before anybody asks.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,20 +20,20 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The outcome of warming a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Warmth {
-    /// Whether all of it had been there before.
+    /// Whether all of it was there before.
     pub was_warm: bool,
 }
 
 /// Why a store is not filled.
 #[derive(Debug, Error)]
 pub enum WarmError {
-    /// It can't be asked.
+    /// The store can't be reached or read.
     #[error(transparent)]
     Survey(#[from] SurveyError),
     /// A value could not be evaluated.
     #[error(transparent)]
     Failure(#[from] Failure),
-    /// It did not take the new entries.
+    /// The store did not take the new entries.
     #[error("the store does not hold it: {0}")]
     NotStored(String),
 }

@@ -77,7 +77,6 @@ fn authority(target: &str) -> Option<&str> {
 async fn ask(authority: &str) -> Result<(StatusCode, String), String> {
     let socket = TcpStream::connect(authority).await.map_err(|error| match error.kind() {
         ErrorKind::ConnectionRefused => "nothing listens there".to_owned(),
-        _ if error.to_string().starts_with("failed to lookup") => "the name of its host leads nowhere".to_owned(),
         _ => telemetry::plain(&error),
     })?;
     exchange(authority, socket).await.map_err(|_| "what listens there does not speak HTTP".to_owned())

@@ -50,7 +50,11 @@ pub fn file_made(path: &Path) {
 /// An error of the system in its own words, without its number.
 #[must_use]
 pub fn plain(error: &io::Error) -> String {
-    error.to_string().split(" (os error").next().unwrap_or_default().to_owned()
+    let text = error.to_string();
+    if text.starts_with("failed to lookup") {
+        return "the name of its host leads nowhere".into();
+    }
+    text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 /// The circuit breaker of an operation has opened. It is logged once, as its closing is: as an error if an operator is

@@ -162,6 +162,28 @@ fn a_hundred_aliases_are_one_request() {
 }
 
 #[test]
+fn a_rung_is_evaluated_once_for_all_indices_on_it_and_not_at_all_when_it_is_found() {
+    undisturbed(|| {
+        let redis = RedisServer::start();
+        let services = [(); 2].map(|()| Service::start(&redis.url()));
+        let fields: String = (640..740).map(|n| format!("f{n}: fib(n: {n}) {{ result cached }} ")).collect();
+        let answer = services[0].query(&format!("{{ {fields} }}"));
+        for n in 640..740 {
+            let field = &answer["data"][format!("f{n}")];
+            assert_eq!((&field["result"], &field["cached"]), (&fibonacci(n).into(), &false.into()), "F({n})");
+        }
+        assert_eq!(services[0].metric("phipi_evaluations_total"), 1);
+        // The mark is at 770, and the rung of 780 is there.
+        services[0].fib(770);
+        assert_eq!(services[1].fib(780), (fibonacci(780), false));
+        assert_eq!(services[1].metric("phipi_evaluations_total"), 0);
+        assert_eq!(services[0].fib(790), (fibonacci(790), false), "from its own memory");
+        assert_eq!(services[0].metric("phipi_evaluations_total"), 2);
+        assert!(Service::start(&redis.url()).fib_cached(785), "the mark is raised all the same");
+    });
+}
+
+#[test]
 fn a_request_costs_three_round_trips_at_most() {
     undisturbed(|| {
         let redis = RedisServer::start();

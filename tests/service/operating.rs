@@ -138,7 +138,7 @@ fn a_right_of_the_rule_that_is_missing_is_told_by_its_name() {
             let answers = service.ask(&client(), &questions).unwrap();
             assert_eq!(truth.refutes(&questions, &answers), None, "without {right}");
         }
-        service.logs("the user lacks a right");
+        service.logs("the user lacks a permission");
         service.logs(&format!("'{right}' command"));
         let others = DATA_COMMANDS.map(str::to_lowercase);
         for other in others.iter().filter(|&other| *other != right) {

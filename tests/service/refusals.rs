@@ -80,9 +80,9 @@ fn a_server_that_cant_save_is_read() {
 fn what_only_an_operator_can_mend_is_told_at_the_start() {
     let rows = [
         ("CONFIG SET requirepass secret", "it asks for a password"),
-        ("ACL SETUSER default resetkeys", "the user lacks a right"),
-        ("ACL SETUSER default -zscore", "the user lacks a right"),
-        ("ACL SETUSER default -mget", "the user lacks a right"),
+        ("ACL SETUSER default resetkeys", "the user lacks a permission"),
+        ("ACL SETUSER default -zscore", "the user lacks a permission"),
+        ("ACL SETUSER default -mget", "the user lacks a permission"),
     ];
     for (command, words) in rows {
         let redis = RedisServer::start();
@@ -99,7 +99,7 @@ fn what_only_an_operator_can_mend_is_told_at_the_start() {
 #[test]
 fn a_store_that_cant_be_written_is_told_before_anything_has_to_be() {
     let rows = [
-        ("ACL SETUSER default -zadd", "the user lacks a right"),
+        ("ACL SETUSER default -zadd", "the user lacks a permission"),
         ("REPLICAOF 127.0.0.1 1", "it is a replica, which can't be written; write the address of its primary"),
         ("CONFIG SET maxmemory 1", "raise its maxmemory"),
     ];
@@ -117,7 +117,7 @@ fn a_store_that_cant_be_written_is_told_before_anything_has_to_be() {
 #[test]
 fn a_store_is_not_filled_that_an_operator_has_to_mend() {
     let rows = [
-        ("ACL SETUSER default -zadd", "the user lacks a right"),
+        ("ACL SETUSER default -zadd", "the user lacks a permission"),
         ("CONFIG SET maxmemory 1", "raise its maxmemory"),
         ("REPLICAOF 127.0.0.1 1", "write the address of its primary"),
     ];
@@ -161,7 +161,7 @@ fn a_wrong_password_is_told_without_repeating_it() {
     let redis = RedisServer::start();
     redis.run("CONFIG SET requirepass right");
     let service = Service::start(&format!("{}?pass=open-sesame", redis.url())).expecting_warnings();
-    service.logs("it does not take this user and password");
+    service.logs("it rejects this user and password");
     assert_eq!(service.fib(213), (fibonacci(213), false));
     assert!(!service.log().contains("open-sesame") && !store_of(&service).to_string().contains("open-sesame"));
     // The operator gives the server that password: nothing has to be restarted.

@@ -182,7 +182,7 @@ fn it_is_told_who_refuses_a_password_the_sentinel_or_the_server() {
     let rows = [
         (":theirs@", "", format!("{sentinel}it asks for a password of its own; write redis-sentinel://")),
         ("", "", format!("{sentinel}it asks for a password of its own")),
-        (":theirs@", "?sentinel-password=open-sesame", format!("{sentinel}it does not take this user and password")),
+        (":theirs@", "?sentinel-password=open-sesame", format!("{sentinel}it rejects this user and password")),
         (":open-sesame@", "?sentinel-password=its-own", "the server that sentinels name, 127.0.0.1:".into()),
         ("", "?sentinel-password=its-own", "it asks for a password; give one with --cache-password-file".into()),
     ];

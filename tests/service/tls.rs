@@ -293,7 +293,7 @@ fn a_password_comes_from_a_file() {
         assert!(Service::start_with(&server.url(), &["--cache-password-file", &right]).fib_cached(213));
     });
     let stranger = Service::start_with(&server.url(), &["--cache-password-file", &wrong]).expecting_warnings();
-    goes_on_without_the_store(&stranger, "it does not take this user and password");
+    goes_on_without_the_store(&stranger, "it rejects this user and password");
     let missing = program().args(["--cache", "redis://a", "--cache-password-file", "nothing"]).output().unwrap();
     let told = String::from_utf8(missing.stderr).unwrap();
     assert!(told.contains("can't read the file of --cache-password-file") && !told.contains("nothing"), "{told}");

@@ -1,4 +1,4 @@
-//! Connections to a Redis: made, greeted, and told apart from whatever else may be at an address.
+//! Makes connections to a Redis: the handshake and the login, and a diagnosis of whatever else may be at an address.
 //!
 //! A server that refuses a connection says why and closes it, at times before it was asked anything, so that the caller
 //! sees nothing but a broken connection. So its first bytes are overheard here.
@@ -61,7 +61,7 @@ pub(super) struct Link {
     pub(super) is_replica: bool,
 }
 
-/// Connects, and shows the login. The commands of `config` have no part in the greeting, which is bounded by itself.
+/// Connects and logs in. `config` holds for later commands; the handshake has a timeout of its own.
 ///
 /// # Errors
 /// [`Fault`]s, and what the server answers.
@@ -70,16 +70,16 @@ pub(super) async fn dial(target: &Target<'_>, config: AsyncConnectionConfig) -> 
     match (target.place, target.tls) {
         (Place::Socket(path), _) => {
             let stream = by(deadline, Fault::Silent(CONNECT), reached(UnixStream::connect(path))).await?;
-            by(deadline, Fault::Mute(CONNECT), greet(stream, target, config)).await
+            by(deadline, Fault::Mute(CONNECT), handshake(stream, target, config)).await
         }
         (Place::Tcp { host, port }, None) => {
             let stream = by(deadline, Fault::Silent(CONNECT), reached(reach(host, *port))).await?;
-            by(deadline, Fault::Mute(CONNECT), greet(stream, target, config)).await
+            by(deadline, Fault::Mute(CONNECT), handshake(stream, target, config)).await
         }
         (Place::Tcp { host, port }, Some(tls)) => {
             let stream = by(deadline, Fault::Silent(CONNECT), reached(reach(host, *port))).await?;
             let stream = by(deadline, Fault::SilentTls(CONNECT), secure(tls, host, stream)).await?;
-            by(deadline, Fault::Mute(CONNECT), greet(stream, target, config)).await
+            by(deadline, Fault::Mute(CONNECT), handshake(stream, target, config)).await
         }
     }
 }
@@ -118,12 +118,12 @@ async fn secure(tls: &TlsConnector, host: &str, stream: TcpStream) -> RedisResul
 }
 
 /// Shows the login, and asks the server what it is: HELLO needs no right.
-async fn greet<S>(stream: S, target: &Target<'_>, config: AsyncConnectionConfig) -> RedisResult<Link>
+async fn handshake<S>(stream: S, target: &Target<'_>, config: AsyncConnectionConfig) -> RedisResult<Link>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (stream, heard) = Overheard::new(stream);
-    // The library is left nothing to greet with, since it drops what it is answered.
+    // The library does no handshake of its own, since it drops what the server answers to that.
     let silent = RedisConnectionInfo::default().set_skip_set_lib_name();
     let (connection, driver) = MultiplexedConnection::new_with_config(&silent, stream, config).await?;
     let driver = Arc::new(AbortOnDropHandle::new(tokio::spawn(driver)));
@@ -267,7 +267,7 @@ struct Heard {
 }
 
 impl Heard {
-    /// The cause that was heard or seen, in place of an error that tells only that the connection is gone or makes no sense.
+    /// The cause that was heard or seen, in place of an error that says only that the connection is gone or makes no sense.
     fn instead_of(&self, error: RedisError) -> RedisError {
         if let Some(failure) = &self.failure {
             return failure.clone().into();

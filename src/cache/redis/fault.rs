@@ -18,7 +18,7 @@ use crate::telemetry::{Trouble, plain};
 /// The number of characters of a stranger's words that are repeated.
 const REPEATED: usize = 60;
 
-/// A trouble that is seen from outside, without an answer that tells it.
+/// A trouble that is seen from outside, without an answer that names it.
 #[derive(Clone, Debug, Error)]
 pub(super) enum Fault {
     #[error("{0}")]
@@ -72,8 +72,8 @@ pub(super) enum Fault {
     #[error("the cluster has changed meanwhile; try again")]
     ClusterChanged,
     /// The trouble of one of several servers.
-    #[error("{whose} {place}: {told}")]
-    Of { whose: &'static str, place: Place, told: String, trouble: Trouble },
+    #[error("{whose} {place}: {text}")]
+    Of { whose: &'static str, place: Place, text: String, trouble: Trouble },
 }
 
 impl Fault {
@@ -122,17 +122,11 @@ impl Fault {
             io::ErrorKind::ConnectionRefused => Self::Unreachable("nothing listens at its address".into()),
             io::ErrorKind::NotFound => Self::Unreachable("there is no such socket".into()),
             io::ErrorKind::PermissionDenied => Self::Forbidden,
-            // The texts of the system are plain, but for its own number.
-            _ => {
-                if error.to_string().starts_with("failed to lookup") {
-                    return Self::Unreachable("the name of its host leads nowhere".into());
-                }
-                Self::Unreachable(format!("it can't be reached: {}", one_line(&plain(error))))
-            }
+            _ => Self::Unreachable(format!("it can't be reached: {}", one_line(&plain(error)))),
         }
     }
 
-    /// Tells by the first bytes that something else than a Redis speaks. `None` when they are Redis's.
+    /// The fault of a server that is no Redis, as its first bytes show. `None` when they are Redis's.
     pub(super) fn of_stranger(heard: &[u8]) -> Option<Self> {
         match heard {
             [] => Some(Self::Closed),
@@ -143,7 +137,7 @@ impl Fault {
         }
     }
 
-    /// The same for a server that was to speak TLS.
+    /// [`Self::of_stranger`], for a server that was to speak TLS.
     pub(super) fn of_stranger_to_tls(heard: &[u8]) -> Self {
         match heard {
             [] => Self::ClosedTls,
@@ -170,7 +164,7 @@ impl From<Fault> for RedisError {
 
 /// Names the server, of several, that an error comes from.
 pub(super) fn of(whose: &'static str, place: &Place, error: &RedisError) -> RedisError {
-    Fault::Of { whose, place: place.clone(), told: told(error), trouble: trouble(error) }.into()
+    Fault::Of { whose, place: place.clone(), text: describe(error), trouble: trouble(error) }.into()
 }
 
 /// The code of what the server answered, be it to one command or to the first that failed of several.
@@ -211,7 +205,7 @@ pub(in crate::cache) fn trouble(error: &RedisError) -> Trouble {
 }
 
 /// An error in plain words, in one line.
-pub(in crate::cache) fn told(error: &RedisError) -> String {
+pub(in crate::cache) fn describe(error: &RedisError) -> String {
     if let Some(fault) = inner::<Fault>(error) {
         return fault.to_string();
     }
@@ -219,12 +213,12 @@ pub(in crate::cache) fn told(error: &RedisError) -> String {
         return mismatch;
     }
     let Some((code, text)) = answer_in(error) else {
-        let told = match error.kind() {
+        let text = match error.kind() {
             ErrorKind::Parse | ErrorKind::UnexpectedReturnType => "its answers make no sense",
             ErrorKind::ClusterConnectionNotFound => "a server of the cluster can't be reached",
             _ => "the connection broke",
         };
-        return told.into();
+        return text.into();
     };
     match explanation(&code, &text) {
         // It says how to mend it in many words, of which not all apply.
@@ -243,11 +237,11 @@ fn explanation(code: &str, text: &str) -> Option<&'static str> {
         "NOREPLICAS" => "too few of its replicas are connected",
         "LOADING" => "it is still loading its data",
         "BUSY" => "it is busy with a script",
-        "CLUSTERDOWN" => "a part of the cluster has no primary; its CLUSTER INFO tells more",
+        "CLUSTERDOWN" => "a part of the cluster has no primary; its CLUSTER INFO says more",
         "MASTERDOWN" | "TRYAGAIN" | "MOVED" | "ASK" => "its primary is changing",
         "NOAUTH" => "it asks for a password; give one with --cache-password-file",
-        "WRONGPASS" => "it does not take this user and password",
-        "NOPERM" => "the user lacks a right; docs/operating.md has the rule with all of them",
+        "WRONGPASS" => "it rejects this user and password",
+        "NOPERM" => "the user lacks a permission; docs/operating.md has the ACL rule with all of them",
         "DENIED" => {
             "it is in protected mode and takes connections from its own machine alone; set a password for it, and give it \
              with --cache-password-file"
@@ -294,9 +288,9 @@ mod tests {
             Fault::of_stranger(b"HTTP/1.1 400 Bad Request\r\nServer: x\r\n").unwrap().into(),
         ];
         for error in errors {
-            let told = told(&error);
+            let text = describe(&error);
             for word in ["\n", "\r", "Invalid", "Parse", "Response", "driver", "NotFound"] {
-                assert!(!told.contains(word), "{told}");
+                assert!(!text.contains(word), "{text}");
             }
         }
     }
@@ -304,10 +298,10 @@ mod tests {
     #[test]
     fn what_a_server_says_is_kept_behind_what_it_means() {
         let error = make_extension_error("OOM".into(), Some("command not allowed".into()));
-        assert!(told(&error).ends_with("allkeys-lfu (OOM command not allowed)"), "{}", told(&error));
+        assert!(describe(&error).ends_with("allkeys-lfu (OOM command not allowed)"), "{}", describe(&error));
         assert_eq!(trouble(&error), Trouble::RefusesWrites);
         let error = make_extension_error("WEIRD".into(), Some("thing".into()));
-        assert_eq!((told(&error), trouble(&error)), ("it answers WEIRD thing".into(), Trouble::Other));
+        assert_eq!((describe(&error), trouble(&error)), ("it answers WEIRD thing".into(), Trouble::Other));
     }
 
     #[test]
@@ -325,11 +319,11 @@ mod tests {
     #[test]
     fn a_fault_outlives_its_way_through_the_library() {
         let error = RedisError::from(Fault::NoDatabase(99));
-        assert!(told(&error).contains("no database 99"), "{}", told(&error));
+        assert!(describe(&error).contains("no database 99"), "{}", describe(&error));
         assert_eq!(trouble(&error), Trouble::Unfit);
         let place = Place::Tcp { host: "::1".into(), port: 1 };
         let error = of("the sentinel", &place, &error);
-        assert!(told(&error).starts_with("the sentinel [::1]:1: it has no database"), "{}", told(&error));
+        assert!(describe(&error).starts_with("the sentinel [::1]:1: it has no database"), "{}", describe(&error));
         assert_eq!(trouble(&error), Trouble::Unfit);
     }
 }

@@ -2,8 +2,8 @@
 
 mod dial;
 mod fault;
-mod line;
 mod server;
+mod supervised;
 mod survey;
 mod trust;
 mod url;
@@ -20,12 +20,12 @@ use redis::{ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, Value}
 use tokio::time::sleep;
 
 pub(super) use self::{
-    fault::{code_of, told, trouble},
+    fault::{code_of, describe, trouble},
     server::Server,
     survey::{Found, Scan, is_of_another_type},
     url::{Url, is_known},
 };
-use self::{line::Line, server::Way};
+use self::{server::Client, supervised::Supervised};
 pub use self::{
     trust::{Access, AccessError},
     url::UrlError,
@@ -35,7 +35,7 @@ use crate::telemetry;
 
 /// The members of the mark's sorted set. The score of the first is the generation of the store. The score of the second
 /// is a generation and its mark: `generation * 2^MARK_BITS + mark`. It vouches only if the generations are the same; and
-/// ZADD GT never lowers it. So one lookup, without knowing anything, tells the mark and whether it counts.
+/// ZADD GT never lowers it. So one read, without knowing anything, gives the mark and whether it counts.
 const GENERATION: &str = "generation";
 const MARK: &str = "mark";
 
@@ -48,8 +48,8 @@ const ADVICE_PACE: Duration = Duration::from_secs(1);
 /// Redis, by one supervised connection for small values and one for large ones, which would delay them.
 #[derive(Clone)]
 pub(super) struct Redis {
-    small: Line,
-    large: Line,
+    small: Supervised,
+    large: Supervised,
     mark: Arc<str>,
     mark_is_taken: Arc<AtomicBool>,
 }
@@ -57,13 +57,13 @@ pub(super) struct Redis {
 impl Redis {
     /// Begins to connect: a server that is down now may be up later.
     pub(super) fn open(server: &Server, mark: String) -> Self {
-        let (small, large) = (Line::open(server.clone()), Line::open(server.clone()));
+        let (small, large) = (Supervised::open(server.clone()), Supervised::open(server.clone()));
         tokio::spawn(advise(small.clone()));
         Self { small, large, mark: mark.into(), mark_is_taken: Arc::default() }
     }
 
     /// The mark is read before the entries and again after them, and the lower is taken: it only ever rises, so that
-    /// no digit that was damaged on its way makes it vouch for more than it does.
+    /// no digit that was damaged in transit makes it vouch for more than it does.
     ///
     /// When no entry is wanted, the same commands are sent, so that a user who may send them may do the rest.
     pub(super) async fn read(&self, names: &[String], bytes: usize) -> RedisResult<Reading> {
@@ -75,11 +75,11 @@ impl Redis {
             commands.cmd("MGET").arg(names);
         }
         commands.zscore(&*self.mark, MARK);
-        let line = self.line(bytes);
-        let answers = line.ask(commands.ignore_errors(), bytes).await?;
+        let connection = self.connection(bytes);
+        let answers = connection.ask(commands.ignore_errors(), bytes).await?;
         let reading = self.reading(answers, names.len());
         if reading.as_ref().is_err_and(|error| code_of(error).is_none()) {
-            line.distrust();
+            connection.distrust();
         }
         reading
     }
@@ -91,7 +91,7 @@ impl Redis {
     /// When nothing was written.
     pub(super) async fn write(
         &self,
-        records: &[Record],
+        records: &[Arc<Record>],
         begins_mark: bool,
     ) -> RedisResult<(Option<u64>, Vec<(String, RedisError)>)> {
         let (mut commands, new) = (Pipeline::new(), new_generation() >> MARK_BITS);
@@ -102,7 +102,7 @@ impl Redis {
         for record in records {
             commands.set(&record.name, &*record.bytes);
         }
-        let mut answers = self.change(commands, records.iter().map(Record::cost).sum()).await?.into_iter();
+        let mut answers = self.change(commands, records.iter().map(|record| record.cost()).sum()).await?.into_iter();
         let mut generation = None;
         if begins_mark {
             let begun = answers.next().unwrap_or(Ok(Value::Nil));
@@ -152,19 +152,19 @@ impl Redis {
 
     /// Sends commands of `bytes` bytes that change something.
     async fn change(&self, mut commands: Pipeline, bytes: usize) -> RedisResult<Vec<RedisResult<Value>>> {
-        let line = self.line(bytes);
-        let answers = line.ask(commands.ignore_errors(), bytes).await?;
+        let connection = self.connection(bytes);
+        let answers = connection.ask(commands.ignore_errors(), bytes).await?;
         let is_replica = |answer: &RedisResult<Value>| {
             answer.as_ref().is_err_and(|error| code_of(error).as_deref() == Some("READONLY"))
         };
         if answers.iter().any(is_replica) {
             // After a failover the name may lead to the new primary.
-            line.renew();
+            connection.renew();
         }
         Ok(answers)
     }
 
-    fn line(&self, bytes: usize) -> &Line {
+    fn connection(&self, bytes: usize) -> &Supervised {
         if bytes > LARGE_BYTES { &self.large } else { &self.small }
     }
 
@@ -203,10 +203,10 @@ impl Redis {
 ///
 /// # Errors
 /// When the server does not answer, or the key holds something else.
-async fn mark_by(way: &mut Way, key: &str) -> RedisResult<Option<u32>> {
+async fn mark_by(client: &mut Client, key: &str) -> RedisResult<Option<u32>> {
     let mut commands = Pipeline::new();
     commands.zscore(key, GENERATION).zscore(key, MARK);
-    let answers = way.ask(commands.ignore_errors()).await?;
+    let answers = client.ask(commands.ignore_errors()).await?;
     let scores = answers.into_iter().map(|score| number_of(score?));
     let [generation, mark] = <[_; 2]>::try_from(scores.collect::<RedisResult<Vec<_>>>()?).map_err(|_| nonsense())?;
     Ok(mark_under(generation, mark))
@@ -236,12 +236,12 @@ fn mark_under(generation: Option<u64>, score: Option<u64>) -> Option<u32> {
 
 /// Asks the server, as soon as it can be reached, whether its memory has no limit, and logs that once. A server that
 /// denies the right to ask has answered too, and nothing is logged.
-async fn advise(line: Line) {
+async fn advise(connection: Supervised) {
     let mut commands = Pipeline::new();
     commands.cmd("INFO").arg("memory").ignore_errors();
     let answers = loop {
-        line.is_up().await;
-        match line.ask(&commands, 0).await {
+        connection.is_up().await;
+        match connection.ask(&commands, 0).await {
             Ok(answers) => break answers,
             Err(_) => sleep(ADVICE_PACE).await,
         }

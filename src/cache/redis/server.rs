@@ -1,4 +1,4 @@
-//! The ways to reach Redis: one server, a cluster, or the server that sentinels name.
+//! Clients of Redis: of one server, of a cluster, or of the server that sentinels name.
 
 use std::{
     collections::BTreeMap,
@@ -47,9 +47,9 @@ pub struct Server {
     cluster: Option<Box<ClusterClient>>,
 }
 
-/// A way to send commands, open to any number of users at once.
+/// A client, open to any number of users at once.
 #[derive(Clone)]
-pub(super) enum Way {
+pub(super) enum Client {
     One(Link),
     Cluster(ClusterConnection<Link>),
 }
@@ -68,22 +68,22 @@ impl Server {
     }
 
     /// Connects. Each attempt looks up the server anew.
-    pub(super) async fn connect(&self) -> RedisResult<Way> {
-        let way = async {
+    pub(super) async fn connect(&self) -> RedisResult<Client> {
+        let client = async {
             match (&self.url.places[..], &self.cluster) {
                 (places, Some(cluster)) => {
                     // The library does not hand through why it can't connect.
                     any_of(places.iter().map(|node| self.dial(node, &self.url.login, Form::Cluster))).await?;
-                    cluster.get_async_generic_connection().await.map(Way::Cluster)
+                    cluster.get_async_generic_connection().await.map(Client::Cluster)
                 }
                 (sentinels, None) if self.url.form == Form::Sentinels => {
-                    any_of(sentinels.iter().map(|sentinel| self.primary_by(sentinel))).await.map(Way::One)
+                    any_of(sentinels.iter().map(|sentinel| self.primary_by(sentinel))).await.map(Client::One)
                 }
-                ([place, ..], None) => self.dial(place, &self.url.login, Form::Single).await.map(Way::One),
+                ([place, ..], None) => self.dial(place, &self.url.login, Form::Single).await.map(Client::One),
                 ([], None) => Err(Fault::Closed.into()),
             }
         };
-        timeout(FIND, way).await.unwrap_or_else(|_| Err(Fault::Silent(FIND).into()))
+        timeout(FIND, client).await.unwrap_or_else(|_| Err(Fault::Silent(FIND).into()))
     }
 
     async fn dial(&self, place: &Place, login: &Login, form: Form) -> RedisResult<Link> {
@@ -127,7 +127,7 @@ impl Server {
     }
 }
 
-/// The first of several attempts that succeeds; when none does, the error that tells most.
+/// The first of several attempts that succeeds; when none does, the most helpful error.
 async fn any_of<T>(attempts: impl Iterator<Item = impl Future<Output = RedisResult<T>>>) -> RedisResult<T> {
     let mut attempts: FuturesUnordered<_> = attempts.collect();
     let mut worst = None;
@@ -176,11 +176,11 @@ impl fmt::Debug for Server {
     }
 }
 
-impl Way {
+impl Client {
     /// Sends commands in one round trip, to each node that they concern, and gives the answer to each.
     ///
     /// # Errors
-    /// When the way is broken: a cluster's is when no node answers.
+    /// When the connection is broken: that of a cluster is when no node answers.
     pub(super) async fn ask(&mut self, commands: &Pipeline) -> RedisResult<Vec<RedisResult<Value>>> {
         match self {
             Self::One(link) => link.ask(commands).await,
@@ -234,7 +234,7 @@ impl Way {
 
     /// Whether it answers, be it with an error: in a cluster, whether all primaries do.
     ///
-    /// The answer has to be the one to this very question. After a header was damaged on its way, a reply may have been
+    /// The answer has to be the one to this very question. After a header was damaged in transit, a reply may have been
     /// taken for a part of the one before it, and from then on each question gets the reply to the next one: every answer
     /// is late, and yet the connection seems alive.
     pub(super) async fn answers(&mut self) -> bool {

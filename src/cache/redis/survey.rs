@@ -5,12 +5,12 @@ use redis::{FromRedisValue, Pipeline, RedisError, RedisResult, Value};
 use super::{
     fault::code_of,
     mark_by,
-    server::{Cursor, Server, Way},
+    server::{Client, Cursor, Server},
 };
 
 /// A scan under way, from the first name to the last.
 pub(in crate::cache) struct Scan {
-    way: Way,
+    client: Client,
     cursor: Option<Cursor>,
 }
 
@@ -20,22 +20,22 @@ impl Scan {
     /// # Errors
     /// When the server can't be reached.
     pub(in crate::cache) async fn open(server: &Server) -> RedisResult<Self> {
-        Ok(Self { way: server.connect().await?, cursor: Some(Cursor::default()) })
+        Ok(Self { client: server.connect().await?, cursor: Some(Cursor::default()) })
     }
 
     /// Some names that begin with `prefix`; `None` after the last.
     pub(in crate::cache) async fn names(&mut self, prefix: &str) -> RedisResult<Option<Vec<String>>> {
         let Some(at) = self.cursor.take() else { return Ok(None) };
-        let (names, next) = self.way.scan(prefix, at).await?;
+        let (names, next) = self.client.scan(prefix, at).await?;
         self.cursor = next;
         Ok(Some(names))
     }
 
-    /// Looks for each name. MGET answers nil for a key of another type as it does for none, and GET tells them apart.
+    /// Looks for each name. MGET answers nil for a key of another type as it does for none, and GET distinguishes them.
     pub(in crate::cache) async fn values(&mut self, names: &[String]) -> RedisResult<Vec<Found>> {
         let mut commands = Pipeline::new();
         commands.cmd("MGET").arg(names);
-        let values: Vec<Option<Vec<u8>>> = only(self.way.ask(commands.ignore_errors()).await?)?;
+        let values: Vec<Option<Vec<u8>>> = only(self.client.ask(commands.ignore_errors()).await?)?;
         let mut found: Vec<Found> = values.into_iter().map(Found::of).collect();
         let unread = found.iter_mut().zip(names).filter(|(found, _)| matches!(found, Found::Nothing));
         let (unread, names): (Vec<&mut Found>, Vec<&String>) = unread.unzip();
@@ -46,7 +46,7 @@ impl Scan {
         for name in names {
             commands.get(name);
         }
-        for (found, answer) in unread.into_iter().zip(self.way.ask(commands.ignore_errors()).await?) {
+        for (found, answer) in unread.into_iter().zip(self.client.ask(commands.ignore_errors()).await?) {
             *found = match answer {
                 Err(error) if is_of_another_type(&error) => Found::OtherType,
                 answer => Found::of(Option::from_redis_value(answer?)?),
@@ -57,7 +57,7 @@ impl Scan {
 
     /// The mark under a key.
     pub(in crate::cache) async fn mark(&mut self, key: &str) -> RedisResult<Option<u32>> {
-        mark_by(&mut self.way, key).await
+        mark_by(&mut self.client, key).await
     }
 
     /// Deletes the keys of these names.
@@ -66,7 +66,7 @@ impl Scan {
         for name in names {
             commands.del(name);
         }
-        self.way.ask(commands.ignore_errors()).await?.into_iter().try_for_each(|answer| answer.map(drop))
+        self.client.ask(commands.ignore_errors()).await?.into_iter().try_for_each(|answer| answer.map(drop))
     }
 }
 

@@ -19,7 +19,7 @@ use tokio_rustls::TlsConnector;
 /// The credentials of a client, and the certificates by which it trusts a server.
 #[derive(Clone, Default)]
 pub struct Access {
-    /// In place of the one in the URL.
+    /// The password, which replaces the one in the URL.
     pub password: Option<String>,
     /// The certificates to trust in place of the system's, in PEM.
     pub roots: Option<Vec<u8>>,

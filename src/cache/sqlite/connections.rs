@@ -105,7 +105,7 @@ impl<'a> All<'a> {
 }
 
 impl Connections {
-    /// None is open yet.
+    /// No connection is open yet.
     pub(super) fn new(path: PathBuf, purpose: Purpose) -> Self {
         Self {
             path,

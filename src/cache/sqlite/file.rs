@@ -1,6 +1,6 @@
-//! The file itself: judged, made, moved aside and replaced, while other processes do the same.
+//! Examines, makes, moves aside and replaces the file, while other processes do the same.
 //!
-//! A process that opens, judges or replaces the file locks its folder (advisory), so that none moves away a file that
+//! A process that opens, examines or replaces the file locks its folder (advisory), so that none moves away a file that
 //! another has just made. The folder is locked, not a file beside: that could itself be deleted along with the cache.
 //!
 //! Nothing here opens the file but SQLite: when any other handle of this process is closed, POSIX drops the locks that
@@ -40,7 +40,7 @@ const LOG_BYTES: u32 = 16 * 1024 * 1024;
 /// Marks a file as a cache of ours: "phip" in ASCII.
 const APPLICATION: i64 = 0x7068_6970;
 
-/// All that a cache holds, as SQLite repeats it: the text tells a cache from a file that only looks like one.
+/// All that a cache holds, as SQLite repeats it: the text distinguishes a cache from a file that only looks like one.
 const TABLES: [&str; 4] = [
     "CREATE TABLE entry (name TEXT NOT NULL UNIQUE, value BLOB NOT NULL, pinned INTEGER NOT NULL)",
     "CREATE TABLE mark (name TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID",
@@ -69,7 +69,7 @@ pub(super) enum Purpose {
     Inspect,
 }
 
-/// The depth of the look at a file before it is used.
+/// The depth of the examination of a file before it is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scrutiny {
     /// Its claim to be a cache, so that a start is quick.
@@ -93,7 +93,7 @@ impl Place {
         Ok(Self { file: fs::canonicalize(&absolute).unwrap_or(absolute), given: path.into() })
     }
 
-    /// The same, with a folder for a file that may be made there. A folder that an operator named is not made: the path
+    /// [`Self::of`], with a folder for a file that may be made there. A folder that an operator named is not made: the path
     /// may be mistyped.
     pub(super) fn made(path: &Path, purpose: Purpose) -> Result<Self, FileError> {
         let place = Self::of(path)?;
@@ -134,7 +134,7 @@ impl Place {
         !fs::metadata(&self.file).is_ok_and(|file| file.len() > 0)
     }
 
-    /// The sole right to open, judge and replace what is in the folder; it ends with the handle, or with the process.
+    /// The sole right to open, examine and replace what is in the folder; it ends with the handle, or with the process.
     pub(super) fn guard(&self) -> Result<fs::File, FileError> {
         let handle = fs::File::open(self.folder()).map_err(FileError::at(self.folder()))?;
         let until = Instant::now() + GUARD_WAIT;
@@ -218,7 +218,7 @@ impl Place {
         let Ok(file) = fs::metadata(&self.file) else { return };
         for companion in COMPANIONS.map(|suffix| beside(&self.file, suffix)) {
             if fs::metadata(&companion).is_ok_and(|found| found.permissions() != file.permissions()) {
-                // Only its owner may; for others SQLite tells what is wrong.
+                // Only its owner may; others get the error of SQLite.
                 let _ = fs::set_permissions(&companion, file.permissions());
             }
         }
@@ -285,7 +285,7 @@ pub(super) enum Content {
     },
 }
 
-/// Tells the content of the file; an error names any other content. Older caches bear no mark of their program either.
+/// Finds out what the file holds; an error names any other content. Older caches do not name their program either.
 pub(super) fn content(connection: &Connection, path: &Path) -> Result<Content, FileError> {
     let foreign = |why| FileError::Foreign { path: path.into(), why };
     let application = connection.pragma_query_value(None, "application_id", |row| row.get::<_, i64>(0))?;

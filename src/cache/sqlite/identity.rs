@@ -19,7 +19,7 @@ pub(super) const INDEX: &str = "-shm";
 pub(super) enum Closeness {
     /// Whether it is the same file. Others may write it.
     Inode,
-    /// Whether it has the same content too, as far as its size and the time of its last change tell.
+    /// Whether it has the same content too, as far as its size and the time of its last change show.
     Content,
 }
 

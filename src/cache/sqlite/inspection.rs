@@ -13,7 +13,7 @@ use super::{
     identity::{Closeness, Identity},
 };
 
-/// Opens a cache for reading, and examines all of it. The identity tells whether it was changed since.
+/// Opens a cache for reading, and examines all of it. The identity shows whether it was changed since.
 ///
 /// # Errors
 /// When there is none, it is damaged, or it is none of ours.
@@ -38,7 +38,7 @@ pub(super) fn open(path: &Path) -> Result<(Connection, Identity), FileError> {
         let connection = connect(place.file(), way)?;
         match content(&connection, path)? {
             Content::Nothing => return Err(FileError::Empty(path.into())),
-            // Those of an older cache are empty, which is told by tables of this connection alone.
+            // Those of an older cache are empty, as empty tables of this connection alone show them.
             Content::Cache { lacking } => lacking.iter().try_for_each(|table| {
                 connection.execute_batch(&table.replacen("CREATE TABLE", "CREATE TEMP TABLE", 1))
             })?,

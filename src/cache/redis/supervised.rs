@@ -1,4 +1,4 @@
-//! A *line* is a supervised connection to a Redis server, replaced when it breaks or stops answering.
+//! A supervised connection to a Redis server, which is replaced when it breaks or stops answering.
 
 use std::{mem, pin::pin, sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use tokio::{
 
 use super::{
     fault::code_of,
-    server::{Server, Way},
+    server::{Client, Server},
 };
 use crate::telemetry;
 
@@ -28,11 +28,11 @@ const MOST_PATIENCE: u32 = 16;
 /// The shortest time between renewals of a working connection, which look up the server's name again.
 const RENEWAL: Duration = Duration::from_secs(2);
 
-/// A line. A clone is the same line.
+/// A clone is the same connection.
 #[derive(Clone)]
-pub(super) struct Line {
+pub(super) struct Supervised {
     state: Arc<watch::Sender<State>>,
-    concerns: mpsc::Sender<Concern>,
+    complaints: mpsc::Sender<Complaint>,
 }
 
 #[derive(Clone)]
@@ -55,30 +55,30 @@ impl State {
 
 #[derive(Clone)]
 struct Connection {
-    /// Tells a connection from the one that takes its place.
+    /// Distinguishes a connection from the one that replaces it.
     number: u64,
     /// The number of the oldest connection that works as far as anybody knows: this one, or the first of those in a row
     /// that were renewed. Older ones were given up.
     oldest: u64,
-    way: Way,
+    client: Client,
 }
 
 /// A complaint of a user of a connection.
-enum Concern {
+enum Complaint {
     /// It did not answer while somebody waited, with this many bytes under way.
-    Silent(usize),
+    Unresponsive(usize),
     /// It works, but leads to a server that may no longer be the right one.
     Stale,
 }
 
-impl Line {
+impl Supervised {
     /// Connects, and sees to it that there is a connection whenever there can be.
     pub(super) fn open(server: Server) -> Self {
         let state = Arc::new(watch::Sender::new(State::Connecting));
-        // A concern is as good as several.
-        let (concerns, heard) = mpsc::channel(1);
-        tokio::spawn(Supervisor { server, state: Arc::clone(&state), concerns: heard, number: 0, patience: 1 }.run());
-        Self { state, concerns }
+        // A complaint is as good as several.
+        let (complaints, heard) = mpsc::channel(1);
+        tokio::spawn(Supervisor { server, state: Arc::clone(&state), complaints: heard, number: 0, patience: 1 }.run());
+        Self { state, complaints }
     }
 
     /// Sends commands of about `bytes` bytes, with their answers, in one round trip, and gives the answer to each,
@@ -115,8 +115,8 @@ impl Line {
 
     /// Has the connection renewed, without a gap, since the server's name may lead elsewhere by now.
     pub(super) fn renew(&self) {
-        // When there is a concern already, there will be a better one after it.
-        let _ = self.concerns.try_send(Concern::Stale);
+        // When there is a complaint already, there will be a better one after it.
+        let _ = self.complaints.try_send(Complaint::Stale);
     }
 
     /// Asks on one connection, until it is given up.
@@ -126,11 +126,11 @@ impl Line {
         commands: &Pipeline,
         bytes: usize,
     ) -> RedisResult<Vec<RedisResult<Value>>> {
-        let waiting = Waiting { line: self, bytes };
+        let waiting = Waiting { connection: self, bytes };
         let (mut state, number) = (self.state.subscribe(), connection.number);
         // Only the last state is seen: the next connection may be up before this task hears that its own was given up.
         let mut replaced = pin!(state.wait_for(|state| state.has_given_up(number)));
-        let mut answers = pin!(connection.way.ask(commands));
+        let mut answers = pin!(connection.client.ask(commands));
         let answers = loop {
             tokio::select! {
                 answers = &mut answers => break answers,
@@ -144,8 +144,8 @@ impl Line {
 
     /// Has the connection examined, which did not answer in time with this many bytes under way.
     fn suspect(&self, bytes: usize) {
-        // When there is a concern already, it is looked into.
-        let _ = self.concerns.try_send(Concern::Silent(bytes));
+        // When there is a complaint already, it is looked into.
+        let _ = self.complaints.try_send(Complaint::Unresponsive(bytes));
     }
 
     /// The connection that is up, other than the one of number `but`; waits for an attempt that is under way.
@@ -166,7 +166,7 @@ impl Line {
 
 /// A waiter for answers. One that is dropped without them makes the connection suspect.
 struct Waiting<'a> {
-    line: &'a Line,
+    connection: &'a Supervised,
     bytes: usize,
 }
 
@@ -179,7 +179,7 @@ impl Waiting<'_> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.line.suspect(self.bytes);
+        self.connection.suspect(self.bytes);
     }
 }
 
@@ -199,7 +199,7 @@ fn replace(state: &watch::Sender<State>, number: u64) {
 struct Supervisor {
     server: Server,
     state: Arc<watch::Sender<State>>,
-    concerns: mpsc::Receiver<Concern>,
+    complaints: mpsc::Receiver<Complaint>,
     number: u64,
     /// The factor of the timeout: it doubles with each connection in a row that was given up.
     patience: u32,
@@ -225,9 +225,9 @@ impl Supervisor {
 
     /// Connects. Each attempt looks up the server anew.
     async fn connect(&mut self) -> RedisResult<Connection> {
-        let way = self.server.connect().await?;
+        let client = self.server.connect().await?;
         self.number += 1;
-        Ok(Connection { number: self.number, oldest: self.number, way })
+        Ok(Connection { number: self.number, oldest: self.number, client })
     }
 
     /// Attends to a connection until it is given up.
@@ -236,14 +236,14 @@ impl Supervisor {
         let mut renewed = Instant::now();
         let mut state = self.state.subscribe();
         loop {
-            let concern = tokio::select! {
+            let complaint = tokio::select! {
                 // The sender is at hand: it can't have gone.
                 _ = state.wait_for(|state| !matches!(state, State::Up(_))) => return,
-                Some(concern) = self.concerns.recv() => concern,
+                Some(complaint) = self.complaints.recv() => complaint,
             };
-            match concern {
-                Concern::Silent(bytes) => self.examine(connection.clone(), bytes).await,
-                Concern::Stale if renewed.elapsed() >= RENEWAL => {
+            match complaint {
+                Complaint::Unresponsive(bytes) => self.examine(connection.clone(), bytes).await,
+                Complaint::Stale if renewed.elapsed() >= RENEWAL => {
                     renewed = Instant::now();
                     if let Ok(next) = self.connect().await {
                         connection = Connection { oldest: connection.oldest, ..next };
@@ -256,7 +256,7 @@ impl Supervisor {
                         });
                     }
                 }
-                Concern::Stale => {}
+                Complaint::Stale => {}
             }
         }
     }
@@ -266,7 +266,7 @@ impl Supervisor {
     async fn examine(&mut self, mut connection: Connection, bytes: usize) {
         let under_way = Duration::from_millis((bytes / BYTES_PER_MS).try_into().unwrap_or(u64::MAX));
         let patience = self.patience * (SILENCE + under_way);
-        let is_alive = timeout(patience, connection.way.answers()).await.unwrap_or(false);
+        let is_alive = timeout(patience, connection.client.answers()).await.unwrap_or(false);
         if is_alive {
             self.patience = 1;
         } else {
@@ -319,13 +319,13 @@ mod tests {
                 stream.write_all(answer.as_bytes()).unwrap();
             }
         });
-        let way = Server::new(Url::new(&url).unwrap(), None).unwrap().connect().await.unwrap();
-        Connection { number, oldest, way }
+        let client = Server::new(Url::new(&url).unwrap(), None).unwrap().connect().await.unwrap();
+        Connection { number, oldest, client }
     }
 
-    fn line(connection: &Connection) -> Line {
+    fn supervised(connection: &Connection) -> Supervised {
         let state = Arc::new(watch::Sender::new(State::Up(connection.clone())));
-        Line { state, concerns: mpsc::channel(1).0 }
+        Supervised { state, complaints: mpsc::channel(1).0 }
     }
 
     fn ping() -> Pipeline {
@@ -338,13 +338,13 @@ mod tests {
     async fn an_asker_leaves_a_connection_that_was_given_up_however_soon_the_next_is_up() {
         let ((_first, never), (_second, neither)) = (channel(), channel());
         let first = connection(1, 1, never).await;
-        let (line, ping) = (line(&first), ping());
-        let mut asking = pin!(line.ask_on(first, &ping, 0));
+        let (supervised, ping) = (supervised(&first), ping());
+        let mut asking = pin!(supervised.ask_on(first, &ping, 0));
         assert!(asking.as_mut().now_or_never().is_none(), "it waits");
         let second = connection(2, 2, neither).await;
         // The asker does not run in between.
-        replace(&line.state, 1);
-        line.state.send_replace(State::Up(second));
+        replace(&supervised.state, 1);
+        supervised.state.send_replace(State::Up(second));
         let answers = timeout(PATIENCE, asking).await.expect("it leaves");
         assert!(answers.is_err_and(|error| code_of(&error).is_none()), "so that it asks again");
     }
@@ -353,10 +353,10 @@ mod tests {
     async fn an_asker_gets_its_answer_on_a_connection_that_was_renewed_meanwhile() {
         let ((let_first, first), (_second, second)) = (channel(), channel());
         let first = connection(1, 1, first).await;
-        let (line, ping) = (line(&first), ping());
-        let mut asking = pin!(line.ask_on(first, &ping, 0));
+        let (supervised, ping) = (supervised(&first), ping());
+        let mut asking = pin!(supervised.ask_on(first, &ping, 0));
         assert!(asking.as_mut().now_or_never().is_none(), "it waits");
-        line.state.send_replace(State::Up(connection(2, 1, second).await));
+        supervised.state.send_replace(State::Up(connection(2, 1, second).await));
         assert!(asking.as_mut().now_or_never().is_none(), "it goes on waiting");
         let_first.send(()).unwrap();
         let answers = timeout(PATIENCE, asking).await.expect("it is answered").unwrap();
@@ -373,11 +373,11 @@ mod tests {
         };
         let same = |line: &str| line.parse::<u64>().map_or(String::new(), |_| format!("+{line}\r\n"));
         for _ in 0..3 {
-            assert!(connection_to(1, 1, same).await.way.answers().await);
+            assert!(connection_to(1, 1, same).await.client.answers().await);
         }
         let mut connection = connection_to(1, 1, shifted).await;
         for _ in 0..3 {
-            assert!(!connection.way.answers().await);
+            assert!(!connection.client.answers().await);
         }
     }
 }

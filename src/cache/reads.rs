@@ -1,0 +1,72 @@
+//! Reads of the store by answers: within a time budget, and behind a circuit breaker.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    task::AbortHandle,
+    time::{Instant, sleep},
+};
+
+use super::{
+    breaker::Breaker,
+    budget::{self, within},
+    record::Reading,
+    store::{Store, StoreError},
+};
+use crate::telemetry::{self, Operation};
+
+/// The interval between probes of a store that fails.
+const PROBE_INTERVAL: Duration = Duration::from_millis(200);
+
+/// The timeout of the first read, which no answer waits for: it includes the connection and the resolution of names.
+const FIRST_READ: Duration = Duration::from_secs(5);
+
+/// The store, and the circuit breaker of its reads.
+pub(super) struct Reads {
+    pub(super) store: Store,
+    pub(super) breaker: Breaker,
+}
+
+impl Reads {
+    /// Starts to use a store, and reads it once, so that an operator's mistake is logged at the start. The handle ends
+    /// the task that probes it.
+    pub(super) fn start(store: Store) -> (Arc<Self>, AbortHandle) {
+        let reads = Arc::new(Self { store, breaker: Breaker::new(Operation::Read) });
+        let probing = tokio::spawn(Arc::clone(&reads).probe());
+        (reads, probing.abort_handle())
+    }
+
+    /// Reads the mark and some entries of about `bytes` bytes. `None` when the store does not answer within its budget,
+    /// and at once while the breaker is open.
+    pub(super) async fn read(&self, names: Vec<String>, bytes: usize) -> Option<Reading> {
+        if self.breaker.is_open() {
+            return None;
+        }
+        let reading = self.try_to_read(names, bytes, budget::with_allowance(budget::READ, bytes)).await;
+        if let Err(StoreError::Late(_)) = reading {
+            telemetry::budget_exceeded(Operation::Read);
+        }
+        reading.ok()
+    }
+
+    async fn try_to_read(&self, names: Vec<String>, bytes: usize, limit: Duration) -> Result<Reading, StoreError> {
+        let began = Instant::now();
+        let reading = within(limit, self.store.read(names, bytes)).await;
+        self.breaker.note(began, &reading);
+        reading
+    }
+
+    /// Reads the store once; and whenever it has failed, probes it until a read succeeds. So a blip is soon distinguished
+    /// from an outage, however few requests come meanwhile.
+    async fn probe(self: Arc<Self>) {
+        // The breaker notes the outcome.
+        let _ = self.try_to_read(Vec::new(), 0, FIRST_READ).await;
+        loop {
+            self.breaker.failure().await;
+            while self.breaker.is_failing() {
+                sleep(PROBE_INTERVAL).await;
+                let _ = self.try_to_read(Vec::new(), 0, budget::READ).await;
+            }
+        }
+    }
+}

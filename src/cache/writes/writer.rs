@@ -1,0 +1,292 @@
+//! A writer is a task that writes the records of one size class to the store, and retries until they are there.
+//!
+//! After a failure it retries the same batch, since most connections break by chance; after another one it tries one
+//! record at a time, another one each time, until the store takes one. So no record holds up the others. Before a mark
+//! is raised again, the mark of the store is read: the store may have come back empty.
+
+use std::{
+    collections::HashSet,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::future::BoxFuture;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::queue::{Batch, Outcome, Queue, Raise, Raised, Seen, Size};
+use crate::{
+    cache::{
+        breaker::Breaker,
+        budget::{self, within},
+        reads::Reads,
+        record::{LARGE_BYTES, MarkSnapshot, Record},
+        store::{StoreError, Written},
+    },
+    telemetry::Trouble,
+};
+
+/// The bound of a batch, unless a single record is larger: a larger batch would delay small values.
+const BATCH_BYTES: usize = LARGE_BYTES;
+
+/// The shortest and the longest backoff between attempts; the longest is also the interval of probes.
+const BACKOFF: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(200)];
+
+/// The shortest and the longest timeout of an attempt: no answer waits for it any more, and a store that is slow beyond
+/// its budget is still better written late than never.
+pub(super) const TIMEOUTS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
+
+/// Makes the rungs as records, from the mark that the store has to a new one, or the first of them up to a number of
+/// bytes; with the mark that they justify. `None` when they can't be made.
+pub(in crate::cache) type MakeRungs =
+    Box<dyn Fn(Option<u32>, u32, usize) -> BoxFuture<'static, Option<(Vec<Record>, u32)>> + Send + Sync>;
+
+pub(super) struct Writer {
+    pub(super) size: Size,
+    pub(super) queue: Arc<Queue>,
+    pub(super) breaker: Arc<Breaker>,
+    pub(super) reads: Arc<Reads>,
+    pub(super) make_rungs: Arc<MakeRungs>,
+    /// The number of times that this process has raised the mark.
+    pub(super) raises: Arc<AtomicU64>,
+}
+
+/// The state that a writer learns from its attempts.
+struct Experience {
+    /// The timeout of the next attempt.
+    timeout: Duration,
+    /// The number of attempts in a row that have failed.
+    failures: u32,
+}
+
+impl Experience {
+    const NONE: Self = Self { timeout: TIMEOUTS[0], failures: 0 };
+
+    /// Learns from an attempt. The timeout is several times the duration of the last one that succeeded, which may have
+    /// taken fewer round trips: so a store that is slow, but takes everything, does not seem to fail in between.
+    fn learn(&mut self, took: Duration, outcome: &Result<Outcome, StoreError>) {
+        self.failures += 1;
+        match outcome {
+            Ok(_) => *self = Self { timeout: (4 * took).clamp(TIMEOUTS[0], TIMEOUTS[1]), failures: 0 },
+            Err(error) if error.trouble() == Trouble::Late => self.timeout = TIMEOUTS[1].min(2 * self.timeout),
+            // A refusal says nothing of the duration of an attempt.
+            Err(_) => {}
+        }
+    }
+}
+
+/// The rungs from one mark to another, and that mark.
+struct Step {
+    /// The mark as the store has it.
+    from: MarkSnapshot,
+    /// The mark to raise it to.
+    to: u32,
+    rungs: HashSet<String>,
+    /// The outcome if it succeeds: the whole way, or a part.
+    raised: Raised,
+}
+
+impl Writer {
+    pub(super) async fn run(self) {
+        let (mut backoff, mut experience) = (BACKOFF[0], Experience::NONE);
+        while let Some(batch) = self.next(&experience).await {
+            let began = Instant::now();
+            let outcome = self.try_to_write(&batch, experience.timeout).await;
+            experience.learn(began.elapsed(), &outcome);
+            if self.settle(batch, outcome, &experience).await {
+                backoff = BACKOFF[0];
+            } else {
+                sleep(backoff).await;
+                backoff = BACKOFF[1].min(2 * backoff);
+            }
+        }
+    }
+
+    /// The next batch; after failures in a row a single record, unless an operator has to mend something, which no record
+    /// is to blame for. When the last attempt failed and nothing else is queued, the store is probed until it takes that;
+    /// and once at the start, so that `/readyz` says whether it can be written before anything has to be.
+    async fn next(&self, experience: &Experience) -> Option<Batch> {
+        while self.breaker.is_failing() || self.size == Size::Small && !self.breaker.has_succeeded() {
+            let is_whole = experience.failures < 2 || self.breaker.needs_operator();
+            let bytes = if is_whole { BATCH_BYTES } else { 0 };
+            if let Ok(batch) = timeout(BACKOFF[1], self.queue.next(self.size, bytes)).await {
+                return batch;
+            }
+            // A store that can't be reached is reported by those who read it.
+            if self.breaker.is_failing() || self.reads.breaker.trouble_of_all().is_none() {
+                self.probe(experience.timeout).await;
+            }
+        }
+        self.queue.next(self.size, BATCH_BYTES).await
+    }
+
+    /// Reports the outcome of an attempt to the queue. False when the store may need a while before it takes the rest.
+    ///
+    /// After failures in a row an error of a single record may be the fault of the record: the store has refused it if it
+    /// takes another write.
+    async fn settle(&self, batch: Batch, outcome: Result<Outcome, StoreError>, experience: &Experience) -> bool {
+        let error = match outcome {
+            Ok(outcome) => {
+                let is_whole = outcome.refused.is_empty() && matches!(outcome.raised, Raised::Whole | Raised::InPart);
+                self.queue.settle(batch, outcome);
+                return is_whole;
+            }
+            Err(error) => error,
+        };
+        let suspect = batch.only_record().filter(|_| experience.failures > 1 && error.may_be_of_one_record());
+        if let Some(name) = suspect.map(|record| record.name.clone())
+            && self.probe(experience.timeout).await
+        {
+            self.queue.settle(batch, Outcome { refused: vec![(name, error)], raised: Raised::Whole });
+            // It is retried by itself; the store takes the others.
+            return true;
+        }
+        self.queue.put_back(batch);
+        false
+    }
+
+    /// Whether the store takes a write that changes nothing, which the breaker notes.
+    async fn probe(&self, limit: Duration) -> bool {
+        let began = Instant::now();
+        let touched = within(limit, self.reads.store.touch()).await;
+        self.breaker.note(began, &touched);
+        touched.is_ok()
+    }
+
+    /// Writes the records of a batch and the rungs below its mark, and when they are acknowledged raises the mark.
+    async fn try_to_write(&self, batch: &Batch, limit: Duration) -> Result<Outcome, StoreError> {
+        let mut records = batch.records();
+        let Some(raise) = batch.raise() else { return self.write(records, None, limit).await };
+        match self.step(raise, limit).await {
+            Ok(None) => self.write(records, None, limit).await,
+            Ok(Some((step, rungs))) => {
+                records.retain(|record| !step.rungs.contains(&*record.name));
+                records.extend(rungs.into_iter().map(Arc::new));
+                self.write(records, Some(step), limit).await
+            }
+            Err(error) if records.is_empty() && error.trouble() != Trouble::Denied => Err(error),
+            // Records can be written all the same.
+            Err(_) => {
+                let outcome = self.write(records, None, limit).await?;
+                Ok(Outcome { raised: Raised::Refused, ..outcome })
+            }
+        }
+    }
+
+    /// The next step to a mark, and its rungs. When a lookup has just read the mark, it leads all the way, since an
+    /// answer waits for it; else it is short, so that a slow store makes progress, and records that arrive meanwhile
+    /// leave with the next one. `None` when there is none, or its rungs can't be made.
+    async fn step(&self, raise: Raise, limit: Duration) -> Result<Option<(Step, Vec<Record>)>, StoreError> {
+        let (from, bytes) = match raise.seen {
+            Some(Seen { mark, raises }) if raises == self.raises.load(Ordering::Acquire) => (mark, usize::MAX),
+            Some(_) | None => (self.mark(limit).await?, BATCH_BYTES),
+        };
+        if from.mark >= Some(raise.top) {
+            return Ok(None);
+        }
+        let Some((rungs, to)) = (self.make_rungs)(from.mark, raise.top, bytes).await else { return Ok(None) };
+        let raised = if to < raise.top { Raised::InPart } else { Raised::Whole };
+        let names = rungs.iter().map(|rung| rung.name.clone()).collect();
+        Ok(Some((Step { from, to, rungs: names, raised }, rungs)))
+    }
+
+    /// Writes within a limit. A store that takes longer than answers wait is slow; one that takes longer than the limit
+    /// has failed.
+    async fn write(
+        &self,
+        records: Vec<Arc<Record>>,
+        step: Option<Step>,
+        limit: Duration,
+    ) -> Result<Outcome, StoreError> {
+        if records.is_empty() && step.is_none() {
+            return Ok(Outcome::default());
+        }
+        let began = Instant::now();
+        let bytes = records.iter().map(|record| record.cost()).sum();
+        let budget = budget::with_allowance(budget::WRITE, bytes);
+        let limit = budget::with_allowance(limit, bytes);
+        let mut attempt = pin!(within(limit, self.write_and_raise(records, step)));
+        let written = loop {
+            if let Ok(written) = timeout(budget, &mut attempt).await {
+                break written;
+            }
+            self.breaker.put_on_probation();
+        };
+        self.breaker.note(began, &written);
+        written
+    }
+
+    /// Writes records and, when they are acknowledged, the mark.
+    async fn write_and_raise(&self, records: Vec<Arc<Record>>, step: Option<Step>) -> Result<Outcome, StoreError> {
+        let mut written = Written::default();
+        if !records.is_empty() {
+            written = self.reads.store.write(records, step.is_some()).await?;
+        } else if let Some(step) = &step {
+            written.generation = step.from.generation;
+        }
+        let raised = match step {
+            Some(step) => self.raise(&step, &written).await?,
+            None => Raised::Whole,
+        };
+        Ok(Outcome { refused: written.refused, raised })
+    }
+
+    /// Raises the mark, if the rungs that it is to vouch for are in the store.
+    async fn raise(&self, step: &Step, written: &Written) -> Result<Raised, StoreError> {
+        let Some(generation) = written.generation else {
+            // Something else is in the place of the mark, which has been logged.
+            return Ok(Raised::Whole);
+        };
+        if written.refused.iter().any(|(name, _)| step.rungs.contains(name)) {
+            return Ok(Raised::Refused);
+        }
+        let is_same_store = step.from.generation.is_none_or(|seen| seen == generation);
+        if !is_same_store || !self.reads.store.raise(step.to, generation).await? {
+            // A store that lost this may lose more, and each answer that notices has a ladder written.
+            self.breaker.put_on_probation();
+            return Ok(Raised::Void);
+        }
+        self.raises.fetch_add(1, Ordering::Release);
+        Ok(step.raised)
+    }
+
+    /// The mark as it is now. A failure to read it rules out raising it; a success says nothing of writes. A missing
+    /// permission to read does not stop writes.
+    async fn mark(&self, limit: Duration) -> Result<MarkSnapshot, StoreError> {
+        let began = Instant::now();
+        let reading = within(limit, self.reads.store.read(Vec::new(), 0)).await;
+        if reading.as_ref().is_err_and(|error| error.trouble() != Trouble::Denied) {
+            self.breaker.note(began, &reading);
+        }
+        Ok(reading?.mark)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_may_take_several_times_as_long_as_the_last_that_succeeded() {
+        let (mut experience, trip) = (Experience::NONE, Duration::from_millis(600));
+        experience.learn(TIMEOUTS[0], &Err(StoreError::Late(TIMEOUTS[0])));
+        assert!(
+            experience.failures == 1 && experience.timeout >= 3 * trip,
+            "the mark is read, and written with two round trips"
+        );
+        experience.learn(trip, &Ok(Outcome::default()));
+        assert!(
+            experience.failures == 0 && experience.timeout >= 3 * trip,
+            "an attempt of one round trip does not say that all are"
+        );
+        experience.learn(Duration::ZERO, &Ok(Outcome::default()));
+        assert_eq!(experience.timeout, TIMEOUTS[0], "a store that is fast again is expected to be");
+        for _ in 0..10 {
+            experience.learn(experience.timeout, &Err(StoreError::Late(experience.timeout)));
+        }
+        assert_eq!(experience.timeout, TIMEOUTS[1]);
+    }
+}
