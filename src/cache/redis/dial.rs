@@ -8,7 +8,7 @@ use std::{
     io,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -294,10 +294,11 @@ impl<S: AsyncRead + Unpin> Overheard<S> {
         (Self { stream, heard: Arc::clone(&heard), left: OVERHEARD }, heard)
     }
 
-    /// Hears the bytes that have come already: after a failed write nobody reads them.
-    fn listen(&mut self, context: &mut Context<'_>) {
+    /// Hears what the server sent before it closed the connection: after a failed write nobody else reads it. It waits for
+    /// that or for the end of the stream, which both may be there before the runtime knows.
+    fn listen(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let mut room = [0; OVERHEARD];
-        let _ = Pin::new(self).poll_read(context, &mut ReadBuf::new(&mut room));
+        Pin::new(self).poll_read(context, &mut ReadBuf::new(&mut room)).map(drop)
     }
 }
 
@@ -324,8 +325,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Overheard<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Overheard<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        if matches!(written, Poll::Ready(Err(_))) {
-            self.listen(context);
+        if matches!(written, Poll::Ready(Err(_))) && self.left > 0 {
+            ready!(self.listen(context));
         }
         written
     }
