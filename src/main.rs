@@ -119,31 +119,21 @@ fn within_runtime<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
 /// F(n), evaluated by all cores and proven.
 fn fibonacci(n: Index) -> Result<Decimal> {
     let prime = Prime::draw(getrandom::u64)?;
-    let mut line = ProgressLine::on_terminal();
-    let pool = rayon::ThreadPoolBuilder::new().build()?;
-    let value = pool.install(|| {
-        fib::proven(n, &prime, &mut |part| {
-            line.show(format_args!("F({}): {} %", n.get(), percent(part)));
-        })
-    });
-    line.clear();
-    value
-        .ok_or_else(|| format!("the evaluation of F({}) failed its proof: check this machine's memory", n.get()).into())
+    evaluated(&format!("F({})", n.get()), |progress| fib::proven(n, &prime, progress))
 }
 
 /// The first `count` digits of π, evaluated by all cores and proven.
 fn pi_digits(count: usize) -> Result<Digits> {
+    evaluated(&format!("π to {count} digits"), |progress| evaluator::pi_digits(count, progress))
+}
+
+/// Evaluates on all cores, with a progress line. `evaluate` gives `None` when the value failed its proof.
+fn evaluated<T: Send>(name: &str, evaluate: impl FnOnce(&mut dyn FnMut(f64)) -> Option<T> + Send) -> Result<T> {
     let mut line = ProgressLine::on_terminal();
     let pool = rayon::ThreadPoolBuilder::new().build()?;
-    let digits = pool.install(|| {
-        evaluator::pi_digits(count, &mut |part| {
-            line.show(format_args!("π to {count} digits: {} %", percent(part)));
-        })
-    });
+    let value = pool.install(|| evaluate(&mut |part| line.show(format_args!("{name}: {} %", percent(part)))));
     line.clear();
-    digits.ok_or_else(|| {
-        format!("the evaluation of {count} digits of π failed its proof: check this machine's memory").into()
-    })
+    value.ok_or_else(|| format!("the evaluation of {name} failed its proof: check this machine's memory").into())
 }
 
 /// Ranges of digits that are printed at a time, of 64 KiB each.

@@ -34,8 +34,8 @@ impl Add for Size {
     }
 }
 
-/// The memory of a field while it is executed. It is an estimate for its place in the plan, in the document that is made from that, the future that
-/// resolves it, and its value.
+/// The memory of a field while it is executed: an estimate for its place in the plan and its value, and for a field that the
+/// library executes, its place in the document and the future that resolves it.
 const FIELD_BYTES: usize = 1280;
 
 /// The text of a field in an answer, beside its key and digits: a number, a truth value, or brackets.

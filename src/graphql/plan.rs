@@ -46,7 +46,7 @@ pub(super) struct Plan {
     pub(super) is_constant: bool,
     /// The most values of the schema that it asks for.
     pub(super) introspected: usize,
-    /// What it asks, in the metrics.
+    /// The kind of the request that it makes, in the metrics.
     pub(super) kind: Kind,
     /// The memory that it takes, without that of values and their digits.
     pub(super) size: Size,

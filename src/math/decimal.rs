@@ -6,7 +6,7 @@
 use std::{fmt, ops::Range};
 
 pub use super::limb::{BASE, LIMB_BYTES, LIMB_DIGITS};
-use super::{digits, parallel::Parallel};
+use super::{digits, limb, linear::without_zeros, parallel::Parallel};
 
 /// Limbs that are printed into one piece of a streamed number: 64 KiB of text.
 const CHUNK_LIMBS: usize = 64 * 1024 / LIMB_DIGITS;
@@ -19,11 +19,9 @@ pub struct Decimal {
 
 impl Decimal {
     /// Wraps limbs that are below [`BASE`], dropping zeros at the top.
-    pub(super) fn from_limbs(mut limbs: Vec<u64>) -> Self {
+    pub(super) fn from_limbs(limbs: Vec<u64>) -> Self {
         debug_assert!(limbs.iter().all(|&limb| limb < BASE));
-        let length = limbs.iter().rposition(|&limb| limb != 0).map_or(0, |top| top + 1);
-        limbs.truncate(length);
-        Self { limbs }
+        Self { limbs: without_zeros(limbs) }
     }
 
     /// Reads the stored form of a number that is known to have exactly `limbs` limbs. Total and canonical: `None`
@@ -31,13 +29,8 @@ impl Decimal {
     /// form and each form at most one number.
     #[must_use]
     pub fn from_bytes(bytes: &[u8], limbs: usize) -> Option<Self> {
-        let (words, rest) = bytes.as_chunks::<LIMB_BYTES>();
-        if words.len() != limbs || !rest.is_empty() {
-            return None;
-        }
-        let limbs: Vec<u64> = words.iter().map(|&word| u64::from_le_bytes(word)).collect();
-        let canonical = limbs.iter().all(|&limb| limb < BASE) && limbs.last() != Some(&0);
-        canonical.then_some(Self { limbs })
+        let limbs = limb::from_bytes(bytes, limbs)?;
+        (limbs.last() != Some(&0)).then_some(Self { limbs })
     }
 
     /// Appends the stored form: the limbs, least significant first, each in 8 bytes, little-endian.

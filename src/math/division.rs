@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn the_bound_of_a_reciprocal_is_tight() {
-        // What is cut off the divisor makes the error: α′ is B^(−1), and α nearly B^(−t) more.
+        // The limbs that are cut off the divisor make the error: α′ is B^(−1), and α nearly B^(−t) more.
         let mut a = vec![BASE - 1; 150];
         a[50..].fill(0);
         a[149] = 1;

@@ -12,6 +12,12 @@ pub(super) fn trimmed(limbs: &[u64]) -> &[u64] {
     &limbs[..limbs.iter().rposition(|&limb| limb != 0).map_or(0, |top| top + 1)]
 }
 
+/// The number without zeros at its top.
+pub(super) fn without_zeros(mut limbs: Vec<u64>) -> Vec<u64> {
+    limbs.truncate(trimmed(&limbs).len());
+    limbs
+}
+
 /// The top `count` limbs, or all when there are fewer.
 pub(super) fn top(limbs: &[u64], count: usize) -> &[u64] {
     &limbs[limbs.len().saturating_sub(count)..]

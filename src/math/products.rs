@@ -1,7 +1,7 @@
 //! Products of numbers of any lengths: short ones as by hand, long ones by transforms.
 
 use super::{
-    linear::trimmed,
+    linear::{trimmed, without_zeros},
     multiply::add_in_place,
     ntt::{self, Kernel, Multiplier},
     parallel::Parallel,
@@ -78,12 +78,6 @@ impl Products {
         add_in_place(&mut sum, &other);
         [self.product(q1, q2, progress), without_zeros(sum)]
     }
-}
-
-/// The number without zeros at its top.
-fn without_zeros(mut limbs: Vec<u64>) -> Vec<u64> {
-    limbs.truncate(trimmed(&limbs).len());
-    limbs
 }
 
 #[cfg(test)]

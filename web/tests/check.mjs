@@ -80,7 +80,7 @@ export async function fits(page) {
 
 /** What axe takes for serious or critical, and whether it is of GraphiQL, not of what was put into it. */
 export async function faults(page) {
-  // What fades in has its contrast at the end.
+  // A text that fades in has its contrast at the end.
   await page.evaluate(() => Promise.allSettled(document.getAnimations().map(({ finished }) => finished)));
   await page.evaluate(axe);
   return page.evaluate(async () => {

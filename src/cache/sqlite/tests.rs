@@ -36,7 +36,7 @@ async fn put(file: &Sqlite, name: &str) {
     file.write(vec![record(name, 1_000, Dear)]).await.unwrap();
 }
 
-/// Which of these are there.
+/// Whether the entry of each name is there.
 async fn has<const N: usize>(file: &Sqlite, names: [&str; N]) -> [bool; N] {
     let values = file.read(names.map(String::from).to_vec()).await.unwrap().values;
     values.iter().map(Option::is_some).collect::<Vec<_>>().try_into().unwrap()

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::super::{
     digits,
-    limb::{BASE, LIMB_BYTES, LIMB_DIGITS},
+    limb::{self, LIMB_BYTES, LIMB_DIGITS},
 };
 
 /// Limbs of a block.
@@ -34,13 +34,12 @@ impl Block {
     }
 
     /// Reads the stored form. Total and canonical: `None` unless there are exactly [`BLOCK_BYTES`] and every limb is below
-    /// [`BASE`], so that each row of digits has one form and each form at most one row.
+    /// [`BASE`](limb::BASE), so that each row of digits has one form and each form at most one row.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (words, rest) = bytes.as_chunks::<LIMB_BYTES>();
-        let limbs: Vec<u64> = words.iter().rev().map(|&word| u64::from_le_bytes(word)).collect();
-        let is_canonical = rest.is_empty() && limbs.len() == BLOCK_LIMBS && limbs.iter().all(|&limb| limb < BASE);
-        is_canonical.then_some(Self { limbs })
+        let mut limbs = limb::from_bytes(bytes, BLOCK_LIMBS)?;
+        limbs.reverse();
+        Some(Self { limbs })
     }
 
     /// Appends the stored form: the limbs in the order in which their digits are read, eighteen digits each, in 8 bytes,

@@ -1,4 +1,4 @@
-//! What proves a block of digits of π: its hash, which is known beforehand.
+//! A block of digits of π is proven by its hash, which is known beforehand.
 
 /// The first 16 bytes of the SHA-256 of the stored form of each block, made by `scripts/make-pi-fingerprints`.
 static FINGERPRINTS: &[u8] = include_bytes!("fingerprints.bin");

@@ -34,7 +34,7 @@ use super::{
     digits,
     division::quotient,
     limb::{BASE, LIMB_DIGITS},
-    linear::{scale, trimmed},
+    linear::{scale, without_zeros},
     ntt::{self, Kernel},
     parallel::Parallel,
     products::Products,
@@ -83,7 +83,7 @@ impl Count {
 /// Digits of π from the first one on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Digits {
-    /// What is behind the point, the last limb first.
+    /// The limbs behind the point, the last one first.
     limbs: Vec<u64>,
 }
 
@@ -137,7 +137,7 @@ impl Digits {
 /// If the processor does not have the kernel.
 #[must_use]
 pub fn evaluate(count: Count, kernel: Kernel, progress: &mut dyn FnMut(f64)) -> Digits {
-    // What is rounded when shares of shares are added up, and a second round, must not lead back.
+    // Rounding in sums of shares, or a second round, must not lead the progress back.
     let mut furthest = 0.0_f64;
     let forward = &mut |part: f64| {
         furthest = furthest.max(part.min(1.0));
@@ -169,8 +169,7 @@ fn attempt(limbs: usize, guard: usize, kernel: Kernel, progress: &mut dyn FnMut(
     let mut products = Products::new(kernel, product_limbs(wanted), Parallel::in_this_pool());
     let [numerator, denominator] = fraction(wanted, kernel, &mut products, &mut |part| progress(0.92 * part));
     let last = &mut |part: f64| progress(0.92 + 0.08 * part);
-    let mut pi = quotient(&numerator, &denominator, wanted, &mut products, last);
-    pi.truncate(trimmed(&pi).len());
+    let mut pi = without_zeros(quotient(&numerator, &denominator, wanted, &mut products, last));
     let whole = pi.pop();
     debug_assert_eq!(whole, Some(3), "a power of the base times π");
     let digits = pi.split_off(pi.len() - limbs);

@@ -135,7 +135,7 @@ struct Part {
     t: Vec<u64>,
 }
 
-/// What the evaluation of a range needs.
+/// The multipliers, and the precision, with which ranges are evaluated.
 struct Splitting<'a> {
     /// Limbs of the sum that are wanted.
     limbs: usize,
