@@ -25,6 +25,10 @@ use phipi::math::{
     fib::{Index, evaluate},
 };
 
+mod rounds;
+
+use self::rounds::pool;
+
 /// Rounds are repeated until they have taken this long …
 const TIME_FOR_EACH: Duration = Duration::from_secs(4);
 /// … and there are this many …
@@ -105,16 +109,10 @@ fn check(n: u32, contenders: &[Contender]) -> usize {
 fn compare(n: u32, contenders: &[Contender]) {
     let digits = check(n, contenders);
     let running: Vec<_> = contenders.iter().filter(|contender| n <= contender.up_to).collect();
-    let pools: Vec<_> = running.iter().map(|contender| pool(contender.threads)).collect();
-    let mut samples = vec![Vec::new(); running.len()];
-    let start = Instant::now();
-    while samples[0].len() < MIN_ROUNDS || (start.elapsed() < TIME_FOR_EACH && samples[0].len() < MAX_ROUNDS) {
-        for ((contender, pool), samples) in running.iter().zip(&pools).zip(&mut samples) {
-            samples.push(pool.install(|| sample(n, contender)));
-        }
-    }
-    let medians: Vec<f64> = samples.iter_mut().map(|samples| median(samples)).collect();
-    println!("n = {n}, {digits} digits, {} rounds", samples[0].len());
+    let goes_on = |rounds, elapsed| rounds < MIN_ROUNDS || (elapsed < TIME_FOR_EACH && rounds < MAX_ROUNDS);
+    let (medians, rounds) =
+        rounds::medians(&running, |contender| contender.threads, |contender| sample(n, contender), goes_on);
+    println!("n = {n}, {digits} digits, {rounds} rounds");
     for (contender, median) in running.iter().zip(&medians) {
         println!("  {:<28}{:>14.1} µs{:>8.2} ×", contender.name, median * 1e6, medians[0] / median);
     }
@@ -129,15 +127,6 @@ fn sample(n: u32, contender: &Contender) -> f64 {
         runs += 1;
     }
     start.elapsed().as_secs_f64() / f64::from(runs)
-}
-
-fn median(samples: &mut [f64]) -> f64 {
-    samples.sort_unstable_by(f64::total_cmp);
-    samples[samples.len() / 2]
-}
-
-fn pool(threads: usize) -> rayon::ThreadPool {
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads")
 }
 
 fn phipi(n: u32, kernel: Kernel) -> Vec<u8> {

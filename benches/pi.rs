@@ -25,6 +25,10 @@ use phipi::math::{
     pi_digits::{self, Count},
 };
 
+mod rounds;
+
+use self::rounds::pool;
+
 /// Powers of ten, the last ten of so many digits of π, and an n of which F(n) has so many.
 const ROWS: [(usize, &str, u32); 5] = [
     (1_000, "9216420198", 4_782),
@@ -34,10 +38,10 @@ const ROWS: [(usize, &str, u32); 5] = [
     (10_000_000, "3534895589", 47_849_718),
 ];
 
-/// What is compared when nothing is said.
+/// The powers of ten that are compared by default.
 const COMPARED: [usize; 2] = [1_000_000, 10_000_000];
 
-/// What is checked: below and above the crossover to transforms.
+/// The powers of ten that are checked, below and above the crossover to transforms.
 const CHECKED: [usize; 3] = [1_000, 10_000, 100_000];
 
 /// Rounds of a comparison.
@@ -97,14 +101,7 @@ fn checked(digits: usize) -> Vec<Contender> {
 /// One line of the table for each contender.
 fn compare(digits: usize) {
     let contenders = checked(digits);
-    let pools: Vec<_> = contenders.iter().map(|contender| pool(contender.threads)).collect();
-    let mut samples = vec![Vec::new(); contenders.len()];
-    for _ in 0..ROUNDS {
-        for ((contender, pool), samples) in contenders.iter().zip(&pools).zip(&mut samples) {
-            samples.push(pool.install(|| sample(contender)));
-        }
-    }
-    let medians: Vec<f64> = samples.iter_mut().map(|samples| median(samples)).collect();
+    let (medians, _) = rounds::medians(&contenders, |contender| contender.threads, sample, |rounds, _| rounds < ROUNDS);
     for (contender, median) in contenders.iter().zip(&medians) {
         println!("  {:<28}{:>12.2} ms{:>8.2} ×", contender.name, median * 1e3, median / medians[0]);
     }
@@ -115,15 +112,6 @@ fn sample(contender: &Contender) -> f64 {
     let start = Instant::now();
     black_box((contender.text)());
     start.elapsed().as_secs_f64()
-}
-
-fn median(samples: &mut [f64]) -> f64 {
-    samples.sort_unstable_by(f64::total_cmp);
-    samples[samples.len() / 2]
-}
-
-fn pool(threads: usize) -> rayon::ThreadPool {
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads")
 }
 
 fn fibonacci(n: u32) -> Vec<u8> {
