@@ -64,6 +64,60 @@ query FirstAndLastDigits($n: Int!) {
 `,
   },
   {
+    query: `# Fibonacci numbers in a row.
+
+query Row($from: Int!, $count: Int!) {
+  fibs(from: $from, count: $count) {
+    n
+    result
+    cached
+  }
+}
+`,
+    variables: `{
+  "from": 90,
+  "count": 10
+}
+`,
+  },
+  {
+    query: `# Digits of π in a row. Digit 0 is the 3,
+# and digit 762 begins six nines.
+
+query DigitsOfPi($from: Int!, $count: Int!) {
+  piDigits(from: $from, count: $count) {
+    from
+    count
+    result
+    cached
+  }
+}
+`,
+    variables: `{
+  "from": 762,
+  "count": 100
+}
+`,
+  },
+  {
+    query: `# How approximations come closer to π,
+# all in one answer.
+
+query Approximations($terms: Int!) {
+  piConvergence(terms: $terms, points: 10) {
+    terms
+    result
+    error
+    cached
+  }
+}
+`,
+    variables: `{
+  "terms": 1000000
+}
+`,
+  },
+  {
     query: `# How approximations come closer to π,
 # one after the other.
 

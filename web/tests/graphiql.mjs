@@ -60,10 +60,19 @@ async function checkTabs(page, seen) {
     );
     assert.equal(new Set(events.map(({ error }) => error)).size, 10);
   });
-  for (const tab of ["Aliases", "FirstAndLastDigits"]) {
+  const tabs = [
+    ["Aliases", "digitCount"],
+    ["FirstAndLastDigits", "digitCount"],
+    // F(99), the last of ten numbers from F(90) on.
+    ["Row", "218922995834555169026"],
+    // The six nines from digit 762 on.
+    ["DigitsOfPi", "9999998372978049951059731732816096318595024459455"],
+    ["Approximations", "1000000"],
+  ];
+  for (const [tab, expected] of tabs) {
     await check(`GraphiQL: the tab ${tab} is answered`, async () => {
       await page.getByRole("tab", { name: tab }).click();
-      await run(page, seen, "digitCount");
+      await run(page, seen, expected);
     });
   }
   await check("GraphiQL: the explorer beside the editor knows the schema", async () => {
