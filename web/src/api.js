@@ -1,39 +1,10 @@
 // How a page asks phipi. It needs no library. Addresses are relative to the page, whatever path a proxy puts before it.
 
-/** GraphQL's Int: no server takes a larger number. */
-const INT_MAX = 2 ** 31 - 1;
-
-/** Up to this n all digits of F(n) are shown, 400 of them. They take about as much room as both ends of a larger number. */
-const SHOWN_WHOLE = 1_915;
-
-/** The digits that are shown of either end of a larger number. */
-const END = 150;
-
-const LOG10_PHI = Math.log10((1 + Math.sqrt(5)) / 2);
-const LOG10_SQRT_5 = Math.log10(5) / 2;
-
 const JSON_TYPES = "application/graphql-response+json, application/json;q=0.9";
 
 const CONVERGENCE = `subscription Convergence($terms: Int!, $points: Int!) {
   piConvergence(terms: $terms, points: $points) { terms result error }
 }`;
-
-/** The fields that have to do with each variable, for its value. */
-const FIELDS = {
-  n: (n) => {
-    const digits = n <= SHOWN_WHOLE ? "result" : `leading(digits: ${END}) trailing(digits: ${END})`;
-    return `fib(n: $n) { ${digits} digitCount cached }`;
-  },
-  terms: () => "pi(terms: $terms) { result error cached }",
-};
-
-/** A request for the values of these `variables`: `n`, `terms` or both. */
-export function request(variables) {
-  const names = Object.keys(variables);
-  const declared = names.map((name) => `$${name}: Int!`).join(", ");
-  const fields = names.map((name) => FIELDS[name](variables[name])).join(" ");
-  return { query: `query Values(${declared}) { ${fields} }`, variables };
-}
 
 /**
  * The answer to a request with this body. It is `{ data, errors, milliseconds }`: a value that has no answer is null, and
@@ -45,18 +16,11 @@ export async function answer(body, signal) {
   return { ...(await response.json()), milliseconds };
 }
 
-/** The largest `n` and `terms` that the server takes: those of its settings, as far as a request may have their digits. */
-export async function limits(signal) {
-  const query = "{ limits { maxN maxTerms digitsPerRequest } }";
+/** The limits of the server with these names. A server that is overloaded, or of another version, does not tell them. */
+export async function limits(names, signal) {
+  const query = `{ limits { ${names.join(" ")} } }`;
   const { data } = await answer(JSON.stringify({ query }), signal);
-  // A server that is overloaded, or of another version, does not tell.
-  const { maxN = INT_MAX, maxTerms = INT_MAX, digitsPerRequest = Infinity } = data?.limits ?? {};
-  return { n: Math.min(maxN, longest(digitsPerRequest)), terms: maxTerms };
-}
-
-/** The largest n of which F(n) has at most `digits` digits, ⌊n·log10 φ − log10 √5⌋ + 1 of them. */
-function longest(digits) {
-  return Math.ceil((digits + LOG10_SQRT_5) / LOG10_PHI) - 1;
+  return data?.limits ?? {};
 }
 
 /** The approximations on the way to `terms`, one after the other as they come, by server-sent events. */

@@ -93,6 +93,83 @@ export async function faults(page) {
   });
 }
 
+/** Checks that every character of the explorer is of its own font, but for those of code. */
+export async function ownFont(page) {
+  const client = await page.context().newCDPSession(page);
+  await client.send("DOM.enable");
+  await client.send("CSS.enable");
+  const { root } = await client.send("DOM.getDocument");
+  const { nodeIds } = await client.send("DOM.querySelectorAll", {
+    nodeId: root.nodeId,
+    selector: "body :not(pre, pre *, code)",
+  });
+  assert.ok(nodeIds.length > 100);
+  for (const nodeId of nodeIds) {
+    const { fonts } = await client.send("CSS.getPlatformFontsForNode", { nodeId });
+    const others = fonts.filter(({ familyName, isCustomFont }) => !isCustomFont || !familyName.startsWith("Inter"));
+    if (others.length === 0) continue;
+    const { outerHTML } = await client.send("DOM.getOuterHTML", { nodeId });
+    // A paragraph may have some code.
+    assert.match(outerHTML, /<code>/, `${outerHTML}: ${JSON.stringify(others)}`);
+  }
+}
+
+/** Types into a field of the explorer, and presses Enter. */
+export async function ask(page, field, text) {
+  await page.fill(`#${field}`, text);
+  await page.press(`#${field}`, "Enter");
+}
+
+/** Waits until the explorer awaits nothing. */
+export async function answered(page) {
+  await page.waitForSelector(".answers[aria-busy=false]");
+}
+
+/** Checks how a view of the explorer looks at this address, in both schemes, on narrow and wide screens. */
+export async function checkLooks(name, path, drawn) {
+  for (const colorScheme of ["light", "dark"]) {
+    for (const width of [320, 800, 1400]) {
+      const look = `${name}, ${colorScheme}, ${width} px`;
+      await visit(look, path, { colorScheme, viewport: { width, height: 900 } }, async (page) => {
+        await page.waitForSelector(drawn);
+        await check(`${look}: nothing is wider than the page`, () => fits(page));
+        await check(`${look}: axe finds nothing serious`, async () => assert.deepEqual(await faults(page), []));
+      });
+    }
+  }
+}
+
+/**
+ * Checks that an error which is about the moment is told in a sentence, with a way to try again, whether it is about a field
+ * of the answer or about all of it.
+ */
+export async function checkPassingErrors(name, page, field) {
+  const errors = [
+    ["DEADLINE_EXCEEDED", undefined, "This takes longer than the server gives one request."],
+    ["DEADLINE_EXCEEDED", [field], "This takes longer than the server gives one request."],
+    ["OVERLOADED", undefined, "The server has too much to do just now."],
+    ["OVERLOADED", [field], "The server has too much to do just now."],
+  ];
+  for (const [code, path, sentence] of errors) {
+    await check(`${name}: ${code} of ${path ?? "the request"} is told, and can be tried again`, async () => {
+      await page.route("**/graphql", (route) => {
+        const data = path ? { [field]: null } : undefined;
+        return route.fulfill({ json: { data, errors: [{ message: "it failed", path, extensions: { code } }] } });
+      });
+      await page.click(".primary");
+      await page.locator(".failure", { hasText: sentence }).waitFor();
+      await answered(page);
+      assert.equal(await page.locator("[aria-invalid=true]").count(), 0);
+      assert.deepEqual(await faults(page), []);
+      await page.unroute("**/graphql");
+      await page.getByRole("button", { name: "Try again" }).click();
+      await page.locator(".failure").waitFor({ state: "hidden" });
+      await answered(page);
+      await page.locator(".badge").first().waitFor();
+    });
+  }
+}
+
 /** Follows the links of a page, and tells the status of each answer. */
 export async function follow(page, selector) {
   const addresses = await page.locator(selector).evaluateAll((links) => links.map(({ href }) => href));

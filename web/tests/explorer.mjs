@@ -1,7 +1,23 @@
 // The explorer: what it shows, what it says of what was typed, and where it leads.
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { F_213, PI_1000, browser, check, faults, fits, follow, milliseconds, small, url, visit } from "./check.mjs";
+import {
+  F_213,
+  PI_1000,
+  answered,
+  ask,
+  browser,
+  check,
+  checkLooks,
+  checkPassingErrors,
+  faults,
+  follow,
+  milliseconds,
+  ownFont,
+  small,
+  url,
+  visit,
+} from "./check.mjs";
 import { checkPrint } from "./print.mjs";
 
 const BYTES = 120_000;
@@ -16,7 +32,7 @@ export async function checkExplorer() {
   await visit("explorer, typing", "/", {}, checkTyping);
   await visit("explorer, addresses", "/?n=10&terms=5", {}, checkAddresses);
   await visit("explorer, the server's word", "/", {}, checkServer);
-  await checkLooks();
+  await checkAppearance();
   await checkPrint();
   await checkWithoutScript();
   await checkWithoutServer();
@@ -338,6 +354,7 @@ async function checkServer(page) {
     assert.match(await page.getAttribute("[role=status]", "class"), /\bvisually-hidden\b/);
     await page.unroute("**/graphql");
   });
+  await checkPassingErrors("explorer", page, "fib");
   const limits = async (told) => {
     await page.route("**/graphql", (route) =>
       route.request().postData().includes("limits")
@@ -370,24 +387,8 @@ async function checkServer(page) {
   });
 }
 
-async function checkLooks() {
-  for (const colorScheme of ["light", "dark"]) {
-    for (const width of [400, 1400]) {
-      const viewport = { width, height: 900 };
-      await visit(
-        `explorer, ${colorScheme}, ${width} px`,
-        "/?n=12345&terms=2147483647",
-        { colorScheme, viewport },
-        async (page) => {
-          await page.waitForSelector(".chart[aria-label]");
-          await check(`explorer, ${colorScheme}, ${width} px: nothing is wider than the page`, () => fits(page));
-          await check(`explorer, ${colorScheme}, ${width} px: axe finds nothing serious`, async () => {
-            assert.deepEqual(await faults(page), []);
-          });
-        },
-      );
-    }
-  }
+async function checkAppearance() {
+  await checkLooks("explorer", "/?n=12345&terms=2147483647", ".chart[aria-label]");
   await visit("explorer, fonts", "/", {}, checkFonts);
   await visit("explorer, still", "/", { reducedMotion: "reduce" }, async (page) => {
     await check("explorer: the chart is drawn without motion too", () => page.waitForSelector(".chart[aria-label]"));
@@ -415,25 +416,7 @@ async function checkFonts(page) {
       assert.doesNotMatch(text, /[⁰¹²³⁴-⁹⁻]/);
     }
   });
-  await check("explorer: no character is of another font than the page's", async () => {
-    const client = await page.context().newCDPSession(page);
-    await client.send("DOM.enable");
-    await client.send("CSS.enable");
-    const { root } = await client.send("DOM.getDocument");
-    const { nodeIds } = await client.send("DOM.querySelectorAll", {
-      nodeId: root.nodeId,
-      selector: "body :not(pre, pre *, code)",
-    });
-    assert.ok(nodeIds.length > 100);
-    for (const nodeId of nodeIds) {
-      const { fonts } = await client.send("CSS.getPlatformFontsForNode", { nodeId });
-      const others = fonts.filter(({ familyName, isCustomFont }) => !isCustomFont || !familyName.startsWith("Inter"));
-      if (others.length === 0) continue;
-      const { outerHTML } = await client.send("DOM.getOuterHTML", { nodeId });
-      // A paragraph may have some code.
-      assert.match(outerHTML, /<code>/, `${outerHTML}: ${JSON.stringify(others)}`);
-    }
-  });
+  await check("explorer: no character is of another font than the page's", () => ownFont(page));
 }
 
 async function checkWithoutScript() {
@@ -463,17 +446,6 @@ async function checkWithoutServer() {
     assert.equal(await page.isVisible(".failure"), false);
     await page.context().close();
   });
-}
-
-/** Types into a field, and presses Enter. */
-async function ask(page, field, text) {
-  await page.fill(`#${field}`, text);
-  await page.press(`#${field}`, "Enter");
-}
-
-/** Waits until nothing is awaited. */
-async function answered(page) {
-  await page.waitForSelector(".answers[aria-busy=false]");
 }
 
 /** The two values of the explorer's first load, of which both say `origin`. */
