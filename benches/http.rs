@@ -6,6 +6,8 @@
 //! - `unlike`: requests a second when no two are alike: random n, and a nonce;
 //! - `p99`: the latency of requests at half of the load that the fixed bytes bear;
 //! - `large`: the time to fetch two million digits, and the memory of the process afterwards;
+//! - `page`: the latency of pages of a thousand digits of π beside that of Fibonacci numbers of as many digits;
+//! - `sequence`: the time of F(0) to F(999) in one request beside that of F(999);
 //! - `start`: the time from the start of the process until it is ready, and its memory then.
 //!
 //! All is cached. wrk sends from one thread over 32 connections. The servers take turns, round by round, so that a busy
@@ -23,7 +25,7 @@ mod client;
 
 use self::client::{Answer, Connection, address, median, post, program};
 
-const MODES: [&str; 5] = ["same", "unlike", "p99", "large", "start"];
+const MODES: [&str; 7] = ["same", "unlike", "p99", "large", "page", "sequence", "start"];
 const CONNECTIONS: u32 = 32;
 /// A single fetch, or a start, is short: more of them are measured than rounds of wrk.
 const FETCHES: usize = 51;
@@ -56,6 +58,8 @@ fn main() -> ExitCode {
             "unlike" => settings.throughput("unlike", 0.35),
             "p99" => settings.half_load(),
             "large" => large(),
+            "page" => page(settings.rounds),
+            "sequence" => sequence(settings.rounds),
             _ => start(),
         };
     }
@@ -112,6 +116,69 @@ fn large() -> bool {
     let in_time = compare("large: ms", 2, &rounds, |ms| *ms, &Bound::LessThan(1.5));
     tell("large: peak MB, evaluated", None, evaluated_mb, &Bound::None);
     tell("large: peak MB, all fetched", None, pair.phipi.memory_mb("VmHWM"), &Bound::LessThan(80.0)) && in_time
+}
+
+/// The latency of cached pages of digits of π, no two alike, beside that of cached numbers with as many digits.
+fn page(rounds: u32) -> bool {
+    const PAGES: u32 = 990;
+    let digits = |k: u32| format!("piDigits(from: {}, count: 1000)", 1_000 * (k * 487 % PAGES));
+    // These have 1,000 digits.
+    let number = |k: u32| format!("fib(n: {})", 4_782 + k % 4);
+    let rounds = beside(rounds, PAGES, number, digits);
+    println!("{:<28}{:>12}{:>12}", "", "fib", "piDigits");
+    compare("page: p50 in ms", 3, &rounds, |latencies| percentile(latencies, 50), &Bound::None);
+    compare("page: p99 in ms", 3, &rounds, |latencies| percentile(latencies, 99), &Bound::AtMost(1.5))
+}
+
+/// The time of a cached sequence beside that of its last value, first as the same request again and again, which is
+/// answered from the response cache, and then as requests of which no two are alike.
+fn sequence(rounds: u32) -> bool {
+    println!("{:<28}{:>12}{:>12}", "", "fib", "fibs");
+    let [number, sequence] = ["fib(n: 999)", "fibs(from: 0, count: 1000)"];
+    let same = beside(rounds, 500, |_| number.to_owned(), |_| sequence.to_owned());
+    let is_reached = compare("sequence: same, ms", 3, &same, |times| percentile(times, 50), &Bound::AtMost(3.0));
+    let unlike = |field: &'static str| move |k: u32| format!("a{k}: {field}");
+    let unlike = beside(rounds, 500, unlike(number), unlike(sequence));
+    compare("sequence: unlike, ms", 3, &unlike, |times| percentile(times, 50), &Bound::None);
+    is_reached
+}
+
+/// The times in ms of requests for two fields that are cached, by turns over one connection, round by round.
+fn beside(
+    rounds: u32,
+    requests: u32,
+    first: impl Fn(u32) -> String,
+    second: impl Fn(u32) -> String,
+) -> Vec<[Vec<f64>; 2]> {
+    let phipi = Server::phipi();
+    let mut connection = phipi.connect();
+    let request = |field: String| post(&format!(r#"{{"query":"{{ {field} {{ result cached }} }}"}}"#));
+    for _ in 0..2 {
+        connection.send(&request("piDigits(from: 999999, count: 1)".into()));
+        connection.send(&request("fib(n: 5000)".into()));
+    }
+    let mut round = |_| {
+        let mut times = [Vec::new(), Vec::new()];
+        for k in 0..requests {
+            for (times, field) in times.iter_mut().zip([first(k), second(k)]) {
+                let request = request(field);
+                let start = Instant::now();
+                let answer = connection.send(&request);
+                times.push(start.elapsed().as_secs_f64() * 1e3);
+                assert!(!answer.body.contains("false"), "{}", answer.body);
+            }
+        }
+        times
+    };
+    // The first is not measured: the window of the connection has to grow.
+    round(0);
+    (0..rounds).map(round).collect()
+}
+
+fn percentile(times: &[f64], percent: usize) -> f64 {
+    let mut times = times.to_vec();
+    times.sort_unstable_by(f64::total_cmp);
+    times[times.len() * percent / 100]
 }
 
 /// The time from the start of a process until it says that it is ready, and its memory.

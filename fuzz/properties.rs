@@ -21,12 +21,13 @@ use std::{
 use async_graphql::parser::{Error, parse_query};
 use phipi::{
     cache::Location,
-    evaluator::Evaluator,
+    evaluator::{Evaluator, Limits},
     graphql::{Api, Batch, Code, Execution, Request, Response, Text},
     math::{
         Kernel,
         decimal::{Decimal, LIMB_BYTES},
         fib::{Index, evaluate, limb_count},
+        pi_digits::Count,
         residue::Prime,
         rung::Rung,
     },
@@ -56,10 +57,11 @@ thread_local! {
     static SERVER: LazyCell<(Runtime, Api)> = LazyCell::new(|| {
         let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime starts");
         let max_n = Index::new(MAX_N).expect("this is an index");
-        let workers = Arc::new(Workers::start(limb_count(max_n)).expect("threads start"));
+        let limits = Limits { max_n, max_pi_digits: Count::new(1_000).expect("this is a count") };
+        let workers = Arc::new(Workers::start(limits.work()).expect("threads start"));
         let entered = runtime.enter();
         let memory = Location::Memory { is_default: false };
-        let evaluator = Evaluator::open(memory, String::new(), max_n, workers, *PRIME).expect("memory opens");
+        let evaluator = Evaluator::open(memory, String::new(), limits, workers, *PRIME).expect("memory opens");
         drop(entered);
         (runtime, Api::new(evaluator))
     });

@@ -15,13 +15,13 @@ use std::{
 
 use phipi::{
     cli::{self, Command, Serve, Store},
-    evaluator::{self, Evaluator},
+    evaluator::{self, Evaluator, Limits, Question},
     graphql, http,
     math::{
         decimal::Decimal,
         fib::{self, Index},
         pi,
-        pi_digits::Digits,
+        pi_digits::{Count, Digits, Span},
         residue::Prime,
     },
     telemetry,
@@ -83,14 +83,14 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Pi { terms } => print([format!("{}\n", pi::approximation(terms))])?,
         Command::PiDigits { count } => {
             let digits = pi_digits(count)?;
-            print(pieces(count).map(|piece| with_point(&digits, piece)).chain(["\n".into()]))?;
+            print(pieces(count.get()).map(|piece| with_point(&digits, piece)).chain(["\n".into()]))?;
         }
         Command::Schema => print([graphql::sdl()])?,
         Command::Health { target } => {
             let readiness = within_runtime(async { Ok(http::health(&target).await?) })?;
             print([readiness, "\n".into()])?;
         }
-        Command::Warm { n, store } => within_runtime(warm(n, store))?,
+        Command::Warm { n, count, store } => within_runtime(warm(n, count, store))?,
         Command::Check { repair, json, store } => return within_runtime(check(repair, json, store)),
     }
     Ok(ExitCode::SUCCESS)
@@ -123,8 +123,8 @@ fn fibonacci(n: Index) -> Result<Decimal> {
 }
 
 /// The first `count` digits of π, evaluated by all cores and proven.
-fn pi_digits(count: usize) -> Result<Digits> {
-    evaluated(&format!("π to {count} digits"), |progress| evaluator::pi_digits(count, progress))
+fn pi_digits(count: Count) -> Result<Digits> {
+    evaluated(&format!("π to {} digits", count.get()), |progress| evaluator::pi_digits(count, progress))
 }
 
 /// Evaluates on all cores, with a progress line. `evaluate` gives `None` when the value failed its proof.
@@ -158,15 +158,26 @@ fn percent(part: f64) -> usize {
     (1..=100_u8).take_while(|&percent| f64::from(percent) <= part * 100.0).count()
 }
 
-async fn warm(n: Index, store: Store) -> Result<()> {
+async fn warm(n: Option<Index>, count: Option<Count>, store: Store) -> Result<()> {
     let location = store.location()?;
     let _log = telemetry::start(telemetry::LogSettings::MESSAGES, None)?;
     let prime = Prime::draw(getrandom::u64)?;
-    let workers = Arc::new(Workers::start(fib::limb_count(n))?);
-    let evaluator = Evaluator::open(location.clone(), store.cache_prefix.clone(), n, workers, prime)?;
-    let warmth = evaluator.warm(&location, &store.cache_prefix, n).await?;
-    let n = n.get();
-    print([if warmth.was_warm { format!("F({n}) was there\n") } else { format!("F({n}) is there now\n") }])
+    let limits = Limits { max_n: n.unwrap_or_default(), max_pi_digits: count.unwrap_or_default() };
+    let workers = Arc::new(Workers::start(limits.work())?);
+    let evaluator = Evaluator::open(location.clone(), store.cache_prefix.clone(), limits, workers, prime)?;
+    let numbers = n.into_iter().flat_map(evaluator::all_up_to).map(Question::from);
+    let digits = count.and_then(|count| Span::new(0, count.get())).map(Question::from);
+    let warmth = evaluator.warm(&location, &store.cache_prefix, numbers.chain(digits).collect()).await?;
+    let name = n.map(|n| format!("F({})", n.get())).into_iter();
+    let names: Vec<String> = name.chain(count.map(|count| format!("π to {} digits", count.get()))).collect();
+    let names = names.join(" and ");
+    let is_or_was = match (warmth.was_warm, n.and(count).is_some()) {
+        (true, false) => "was there",
+        (true, true) => "were there",
+        (false, false) => "is there now",
+        (false, true) => "are there now",
+    };
+    print([format!("{names} {is_or_was}\n")])
 }
 
 async fn check(repair: bool, json: bool, store: Store) -> Result<ExitCode> {
@@ -230,9 +241,10 @@ async fn serve(settings: Serve) -> Result<()> {
     let public = listen(settings.listen, "--listen (PHIPI_LISTEN)")?;
     let admin = listen(settings.admin_listen, "--admin-listen (PHIPI_ADMIN_LISTEN)")?;
     let prime = Prime::draw(getrandom::u64)?;
-    let workers = Arc::new(Workers::start(fib::limb_count(settings.max_n))?);
+    let limits = Limits { max_n: settings.max_n, max_pi_digits: settings.max_pi_digits };
+    let workers = Arc::new(Workers::start(limits.work())?);
     let prefix = settings.store.cache_prefix.clone();
-    let evaluator = Evaluator::open(location, prefix, settings.max_n, Arc::clone(&workers), prime)?;
+    let evaluator = Evaluator::open(location, prefix, limits, Arc::clone(&workers), prime)?;
     let mut signals = Signals::new()?;
     let (asked_to_stop, begin) = oneshot::channel();
     let addresses = [

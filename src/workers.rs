@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 /// 20 µs, about as long as a handoff to another thread and back; an async thread may be held that long.
 const INLINE_LIMBS: usize = 128;
 
-/// The bound on work that waits or runs, in limbs: 64 MiB of results.
+/// The bound on work that waits or runs, in limbs: 64 MiB of results, or of all that the evaluation of digits of π takes.
 const QUEUE_LIMBS: usize = 8 * 1024 * 1024;
 
 /// The memory that this room may hold, in bytes, by what it is held for. docs/operating.md adds the rooms up.
@@ -48,11 +48,11 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Starts the threads. The queue is large enough for four numbers of `longest` limbs.
+    /// Starts the threads. The queue has room for `least` limbs at least.
     ///
     /// # Errors
     /// When the system can't start them.
-    pub fn start(longest: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
+    pub fn start(least: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
         let threads = available_parallelism().map_or(1, NonZero::get);
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
@@ -60,7 +60,7 @@ impl Workers {
             // The panic is logged where it happens; the caller sees a closed channel.
             .panic_handler(|_| {})
             .build()?;
-        Ok(Self { pool, waiting: Arc::default(), queue: Arc::new(Semaphore::new(QUEUE_LIMBS.max(4 * longest))) })
+        Ok(Self { pool, waiting: Arc::default(), queue: Arc::new(Semaphore::new(QUEUE_LIMBS.max(least))) })
     }
 
     /// Admits work on `limbs` limbs in all. Short work is always admitted.
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn refuses_what_would_wait_too_long() {
         let longest = QUEUE_LIMBS;
-        let workers = Workers::start(longest).unwrap();
+        let workers = Workers::start(4 * longest).unwrap();
         let mut admitted = Vec::from([(); 4].map(|()| workers.admit(longest).unwrap()));
         assert_eq!(workers.admit(INLINE_LIMBS + 1).unwrap_err(), Overloaded);
         assert!(workers.admit(INLINE_LIMBS).is_ok(), "short work needs no queue");

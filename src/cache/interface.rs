@@ -2,7 +2,12 @@
 
 use futures_util::future::BoxFuture;
 
-use super::{location::Location, memory::Memory, record::Retention, writes::Seen};
+use super::{
+    location::Location,
+    memory::Memory,
+    record::{Height, Retention},
+    writes::Seen,
+};
 
 /// The outcome of a proof.
 #[derive(Clone, Debug)]
@@ -22,16 +27,24 @@ pub type Proof<K, V> = Box<dyn Fn(K, Vec<u8>) -> BoxFuture<'static, Verdict<V>> 
 pub type Encode<V> = Box<dyn Fn(Vec<V>) -> BoxFuture<'static, Option<Vec<Vec<u8>>>> + Send + Sync>;
 
 /// Makes the rungs from the present mark (if there is one) to a new one, or the first of them up to a number of bytes,
-/// and one at least. Rungs in memory are taken from there. `None` when they can't be made.
+/// and one at least. Rungs in memory are taken from there. `None` when they can't be made: then the mark is not raised.
 pub type Growth<K, V> =
     Box<dyn Fn(Option<u32>, u32, usize, Memory<K, V>) -> BoxFuture<'static, Option<Rungs<K, V>>> + Send + Sync>;
 
-/// *Rungs*: the entries that a mark vouches for, here those from another mark on. All of them are the *ladder*.
+/// *Rungs*: the entries that a mark vouches for, here those from another mark on. All of them are a *ladder*.
 pub struct Rungs<K, V> {
     /// The entries.
     pub entries: Vec<(K, V)>,
     /// The mark that they justify: it may be raised once they are stored.
     pub mark: u32,
+}
+
+/// A ladder, by which the cache knows it.
+pub struct Ladder<K, V> {
+    /// The key of its mark, after the prefix.
+    pub mark: &'static str,
+    /// The maker of its rungs.
+    pub growth: Growth<K, V>,
 }
 
 /// The location of the cache, and the functions by which it knows entries.
@@ -40,14 +53,14 @@ pub struct Settings<K, V> {
     pub location: Location,
     /// The prefix of every key in the store.
     pub prefix: String,
-    /// The key of the mark, after the prefix.
-    pub mark: &'static str,
     /// The check that an entry has to pass before it is believed.
     pub proof: Proof<K, V>,
     /// The stored form of values.
     pub encode: Encode<V>,
-    /// The maker of rungs.
-    pub growth: Growth<K, V>,
+    /// The ladders, at least one: the store is probed by the mark of the first.
+    pub ladders: Vec<Ladder<K, V>>,
+    /// The height of a rung: the lowest mark that vouches for a part of it. `None` for any other entry.
+    pub height: fn(&K) -> Option<Height>,
     /// The eviction class of an entry.
     pub retention: fn(&K) -> Retention,
     /// The approximate bytes that a value takes in memory beyond its own size.
@@ -61,12 +74,22 @@ pub struct Want<K> {
     pub key: K,
     /// The approximate length of its stored form in bytes.
     pub bytes: usize,
-    /// The mark that vouches for the entry once it is reached; `None` for an entry that vouches for itself.
+    /// The ladder whose mark is read along, so that an answer may raise it.
+    pub ladder: Option<usize>,
+    /// The mark of this ladder that vouches for the entry once it is reached; `None` for an entry that vouches for itself.
     pub mark: Option<u32>,
 }
 
+impl<K> Want<K> {
+    /// Whether an entry that is there is vouched for.
+    pub(super) fn is_vouched(&self, lookup: &Lookup) -> bool {
+        let has_reached = |mark| self.ladder.is_some_and(|ladder| lookup.mark(ladder) >= Some(mark));
+        self.mark.is_none_or(has_reached)
+    }
+}
+
 /// The result for one wanted entry.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entry<V> {
     /// Proven and vouched for.
     Vouched(V),
@@ -77,15 +100,17 @@ pub enum Entry<V> {
 }
 
 impl<V> Entry<V> {
-    pub(super) fn of(value: Option<V>, vouched: bool) -> Self {
+    pub(super) fn of(value: Option<V>, is_vouched: bool) -> Self {
         match value {
-            Some(value) if vouched => Self::Vouched(value),
+            Some(value) if is_vouched => Self::Vouched(value),
             Some(value) => Self::Present(value),
             None => Self::Absent,
         }
     }
 
-    pub(super) fn is_vouched(&self) -> bool {
+    /// Whether it is proven and vouched for.
+    #[must_use]
+    pub fn is_vouched(&self) -> bool {
         matches!(self, Self::Vouched(_))
     }
 }
@@ -99,15 +124,38 @@ pub struct Found<V> {
     pub lookup: Lookup,
 }
 
-/// The mark as a lookup saw it, and the time of the lookup.
-#[derive(Clone, Copy, Debug)]
+/// The marks as a lookup saw them, and the time of the lookup.
+#[derive(Clone, Debug)]
 pub struct Lookup {
-    /// The mark as the store gave it if it answered, else as this process knows it; `None` when there is none yet.
-    pub mark: Option<u32>,
-    /// The mark in the store, if it answered.
-    pub(super) seen: Option<Seen>,
+    /// The mark of each ladder.
+    pub(super) marks: Vec<SeenMark>,
+    /// Whether the store answered.
+    pub(super) is_answered: bool,
     /// The time of this process's memory when the lookup began.
     pub(super) began: u64,
+}
+
+/// A mark as a lookup saw it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct SeenMark {
+    /// The mark as the store gave it if it was read, else as this process knows it; `None` when there is none yet.
+    pub(super) mark: Option<u32>,
+    /// The mark in the store, if it was read.
+    pub(super) seen: Option<Seen>,
+}
+
+impl Lookup {
+    /// The mark of a ladder, as the store gave it or else as this process knows it; `None` when there is none yet.
+    #[must_use]
+    pub fn mark(&self, ladder: usize) -> Option<u32> {
+        self.marks.get(ladder)?.mark
+    }
+
+    /// Whether the mark of its ladder has reached a height.
+    #[must_use]
+    pub fn has_reached(&self, height: Height) -> bool {
+        self.mark(height.ladder) >= Some(height.mark)
+    }
 }
 
 /// The state of the store.

@@ -12,7 +12,7 @@ use std::{
     },
 };
 
-use super::record::Retention;
+use super::record::{Height, Retention};
 
 /// The bound of rungs and values. With [`CHEAP_BYTES`] it is 64 MiB.
 pub(super) const BYTES: usize = 56 * 1024 * 1024;
@@ -24,7 +24,7 @@ pub(super) const CHEAP_BYTES: usize = 8 * 1024 * 1024;
 /// With keys of 8 bytes and values of 16, 65,536 entries were measured to take 118 bytes each.
 const ENTRY_BYTES: usize = 128;
 
-/// Proven entries, and the mark as far as this process knows it. A clone is another handle of the same memory.
+/// Proven entries, and the marks as far as this process knows them. A clone is another handle of the same memory.
 pub struct Memory<K, V>(Arc<Rooms<K, V>>);
 
 struct Rooms<K, V> {
@@ -33,7 +33,8 @@ struct Rooms<K, V> {
     cheap: Mutex<Recent<K, V>>,
     retention: fn(&K) -> Retention,
     weight: fn(&V) -> usize,
-    mark: Mark,
+    /// The mark of each ladder.
+    marks: Vec<Mark>,
     /// The number of times that new facts were kept.
     keepings: AtomicU64,
 }
@@ -49,11 +50,13 @@ where
     K: Clone + Eq + Hash,
     V: Clone,
 {
-    /// An empty memory. `weight` gives the approximate bytes that a value takes beyond its own size.
-    pub(super) fn new(retention: fn(&K) -> Retention, weight: fn(&V) -> usize) -> Self {
+    /// An empty memory, with a mark for each ladder. `weight` gives the approximate bytes that a value takes beyond its own
+    /// size.
+    pub(super) fn new(ladders: usize, retention: fn(&K) -> Retention, weight: fn(&V) -> usize) -> Self {
         let recent = |bound| Mutex::new(Recent::new(bound));
         let (dear, cheap) = (recent(BYTES), recent(CHEAP_BYTES));
-        Self(Arc::new(Rooms { dear, cheap, retention, weight, mark: Mark::default(), keepings: AtomicU64::new(0) }))
+        let marks = (0..ladders).map(|_| Mark::default()).collect();
+        Self(Arc::new(Rooms { dear, cheap, retention, weight, marks, keepings: AtomicU64::new(0) }))
     }
 
     /// The entry, if it is remembered.
@@ -92,14 +95,12 @@ where
         drop(evicted);
     }
 
-    pub(super) fn mark(&self) -> Option<u32> {
-        self.0.mark.get()
+    pub(super) fn mark(&self, ladder: usize) -> Option<u32> {
+        self.0.marks[ladder].get()
     }
 
-    pub(super) fn raise(&self, mark: Option<u32>) {
-        if let Some(mark) = mark {
-            self.0.mark.raise(mark);
-        }
+    pub(super) fn raise(&self, Height { ladder, mark }: Height) {
+        self.0.marks[ladder].raise(mark);
     }
 
     fn room(&self, key: &K) -> &Mutex<Recent<K, V>> {
@@ -204,7 +205,7 @@ mod tests {
     }
 
     fn memory() -> Memory<u32, Arc<u32>> {
-        Memory::new(retention, |value| if value.is_multiple_of(2) { MEGABYTE } else { 0 })
+        Memory::new(0, retention, |value| if value.is_multiple_of(2) { MEGABYTE } else { 0 })
     }
 
     #[test]

@@ -3,13 +3,13 @@
 //! Values are immutable facts, so nothing is ever stale and nothing is invalidated. The cache knows keys and bytes. A
 //! *proof* is a function that is passed in and checks that bytes belong under a key; without it nothing is believed.
 //!
-//! An entry may be bound to the *mark*, a number beside the entries that only grows: it is vouched for when it is
-//! present and the mark has reached its index. Such entries are [`Rungs`], and a function that is passed in makes them.
-//! The mark is raised after all rungs below it are acknowledged, and counts under one *generation* of the store alone
-//! ([`record::MarkSnapshot`]).
+//! An entry may be bound to a *mark*, a number beside the entries that only grows: it is vouched for when it is present
+//! and the mark has reached its height. Such entries are [`Rungs`] of a ladder, of which there may be several; a function
+//! that is passed in makes them. A mark is raised after all rungs below it are acknowledged, and counts under one
+//! *generation* of the store alone ([`record::MarkSnapshot`]).
 //!
 //! An answer that finds an entry lost in the store writes it again, whatever this process remembers, and one that finds
-//! the mark too low raises it. So a store is repaired by the process that notices.
+//! a mark too low raises it. So a store is repaired by the process that notices.
 //!
 //! Data goes one way. A lookup asks [`Memory`], then the store by [`Reads`], which bounds the time that answers wait,
 //! with a circuit [`breaker`]. New entries go into a write-behind queue ([`writes`]), and to the store as soon as that
@@ -28,24 +28,32 @@ mod store;
 mod survey;
 mod writes;
 
-use std::{collections::HashMap, fmt::Display, hash::Hash, io, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt::Display,
+    hash::Hash,
+    io,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::future::join_all;
 use tokio::{sync::Mutex, task::AbortHandle};
 
-pub use self::{
-    interface::{Condition, Encode, Entry, Found, Growth, Lookup, Proof, Rungs, Settings, Verdict, Want},
-    location::{Location, LocationError},
-    memory::Memory,
-    record::Retention,
-    redis::{Access, AccessError, UrlError},
-    survey::{Survey, SurveyError},
-};
 use self::{
+    interface::SeenMark,
     reads::Reads,
     record::{Reading, Record},
     store::Store,
     writes::{MakeRungs, Raise, Seen, Writes},
+};
+pub use self::{
+    interface::{Condition, Encode, Entry, Found, Growth, Ladder, Lookup, Proof, Rungs, Settings, Verdict, Want},
+    location::{Location, LocationError},
+    memory::Memory,
+    record::{Height, Retention},
+    redis::{Access, AccessError, UrlError},
+    survey::{Survey, SurveyError},
 };
 use crate::telemetry::{self, Step, Tier, done_within, within};
 
@@ -61,14 +69,13 @@ pub const MEMORY: [(&str, usize); 3] = [
 /// A cache of square roots, which proves what it reads:
 ///
 /// ```
-/// use phipi::cache::{Access, Cache, Entry, Location, Retention, Settings, Verdict, Want};
+/// use phipi::cache::{Access, Cache, Entry, Ladder, Location, Retention, Settings, Verdict, Want};
 ///
 /// # #[tokio::main]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let cache = Cache::open(Settings {
 ///     location: Location::new("memory:", &Access::default())?,
 ///     prefix: "roots:".into(),
-///     mark: "top",
 ///     proof: Box::new(|square: u32, bytes| {
 ///         let root = <[u8; 4]>::try_from(bytes).map(u32::from_le_bytes);
 ///         let verdict = match root {
@@ -82,16 +89,17 @@ pub const MEMORY: [(&str, usize); 3] = [
 ///         Box::pin(async { Some(bytes) })
 ///     }),
 ///     // These entries vouch for themselves, so that there are no rungs.
-///     growth: Box::new(|_, _, _, _| Box::pin(async { None })),
+///     ladders: vec![Ladder { mark: "top", growth: Box::new(|_, _, _, _| Box::pin(async { None })) }],
+///     height: |_| None,
 ///     retention: |_| Retention::Dear,
 ///     weight: |_| 4,
 /// })?;
-/// let wanted = [Want { key: 144, bytes: 4, mark: None }];
+/// let wanted = [Want { key: 144, bytes: 4, ladder: None, mark: None }];
 /// let found = cache.find(&wanted).await;
-/// assert!(matches!(found.entries[..], [Entry::Absent]));
+/// assert_eq!(found.entries, [Entry::Absent]);
 ///
-/// cache.keep(vec![(144, 12)], None, found.lookup).await;
-/// assert!(matches!(cache.find(&wanted).await.entries[..], [Entry::Vouched(12)]));
+/// cache.keep(vec![(144, 12)], Vec::new(), &found.lookup).await;
+/// assert_eq!(cache.find(&wanted).await.entries, [Entry::Vouched(12)]);
 /// # Ok(())
 /// # }
 /// ```
@@ -100,10 +108,16 @@ pub struct Cache<K, V> {
     shared: Option<Shared>,
     location: String,
     proof: Proof<K, V>,
-    growth: Arc<Growth<K, V>>,
+    ladders: Vec<Grown<K, V>>,
+    height: fn(&K) -> Option<Height>,
     encoder: Encoder<K, V>,
+}
+
+/// A ladder in memory.
+struct Grown<K, V> {
+    growth: Arc<Growth<K, V>>,
     /// The mark up to which memory was given the rungs. The lock makes concurrent requests do it once.
-    grown: Mutex<Option<u32>>,
+    mark: Mutex<Option<u32>>,
 }
 
 /// The shared tier.
@@ -128,43 +142,46 @@ where
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn open(settings: Settings<K, V>) -> io::Result<Self> {
-        let Settings { location, prefix, mark, proof, encode, growth, retention, weight } = settings;
+        let Settings { location, prefix, proof, encode, ladders, height, retention, weight } = settings;
         match location {
             Location::Memory { is_default: true } => telemetry::nothing_is_kept(),
             _ => telemetry::cache_chosen(&location, location.advice()),
         }
-        let store = Store::open(&location, format!("{prefix}{mark}"))?;
-        let (memory, growth) = (Memory::new(retention, weight), Arc::new(growth));
+        let store = Store::open(&location, ladders.iter().map(|ladder| format!("{prefix}{}", ladder.mark)).collect())?;
+        let memory = Memory::new(ladders.len(), retention, weight);
+        let grown = |Ladder { growth, .. }| Grown { growth: Arc::new(growth), mark: Mutex::default() };
+        let ladders: Vec<_> = ladders.into_iter().map(grown).collect();
         let encoder = Encoder { prefix: prefix.into(), retention, encode: encode.into() };
         let shared = store.map(|store| {
             let (reads, probing) = Reads::start(store);
-            let writes = Writes::start(&reads, make_rungs(&growth, &memory, &encoder));
+            let make_rungs = ladders.iter().map(|ladder| make_rungs(&ladder.growth, &memory, &encoder)).collect();
+            let writes = Writes::start(&reads, make_rungs);
             Shared { reads, probing, writes }
         });
         let location = location.to_string();
-        Ok(Self { memory, shared, location, proof, growth, encoder, grown: Mutex::default() })
+        Ok(Self { memory, shared, location, proof, ladders, height, encoder })
     }
 
     /// Looks up everything that a request wants: in memory, and when that does not answer all of it, in the store by
     /// one round trip. It waits for the store no longer than the budget for reading; the proofs come on top.
     ///
-    /// An entry that the store was asked for and does not have is [`Entry::Absent`], even if it is remembered here: the
-    /// answer that noticed has to write it again.
+    /// An entry that the store was asked for and does not have is not found, even if it is remembered here: the answer that
+    /// noticed has to write it again.
     pub async fn find(&self, wants: &[Want<K>]) -> Found<V> {
-        let mut lookup = Lookup { mark: self.memory.mark(), seen: None, began: self.memory.time() };
-        let remembered = |want: &Want<K>| Entry::of(self.memory.get(&want.key), want.mark <= lookup.mark);
-        let mut entries: Vec<Entry<V>> = done_within(Step::ReadLocal, || wants.iter().map(remembered).collect());
+        let mut lookup = self.lookup();
+        let mut entries = done_within(Step::ReadLocal, || self.remembered(wants, &lookup));
         let missing = missing(&entries);
         telemetry::looked_up(Tier::Local, wants.len() - missing, missing);
         if let Some(shared) = &self.shared {
             if missing > 0 {
-                let asked = wants.iter().zip(&entries).filter(|(_, entry)| !entry.is_vouched());
+                let asked =
+                    || wants.iter().zip(&entries).filter(|(_, entry)| !entry.is_vouched()).map(|(want, _)| want);
+                let ladders: BTreeSet<_> = asked().filter_map(|want| want.ladder).collect();
                 // Several wants may share an entry, which is read once.
-                let asked = asked.map(|(want, _)| (want.key.clone(), want.bytes)).collect();
-                if let Some((seen, proven)) = self.read(shared, asked).await {
-                    lookup = Lookup { mark: seen.mark.mark, seen: Some(seen), ..lookup };
+                let wanted = asked().map(|want| (want.key.clone(), want.bytes)).collect();
+                if let Some(proven) = self.read(shared, ladders, wanted, &mut lookup).await {
                     for (want, entry) in wants.iter().zip(&mut entries).filter(|(_, entry)| !entry.is_vouched()) {
-                        *entry = Entry::of(proven.get(&want.key).cloned(), want.mark <= lookup.mark);
+                        *entry = Entry::of(proven.get(&want.key).cloned(), want.is_vouched(&lookup));
                     }
                 }
                 let still_missing = self::missing(&entries);
@@ -178,36 +195,58 @@ where
         Found { entries, lookup }
     }
 
+    /// The present, as far as this process knows it.
+    fn lookup(&self) -> Lookup {
+        let mark = |ladder| SeenMark { mark: self.memory.mark(ladder), seen: None };
+        let marks = (0..self.ladders.len()).map(mark).collect();
+        Lookup { marks, is_answered: false, began: self.memory.time() }
+    }
+
+    /// The entries in memory. Neighbours often share an entry, which is looked for once.
+    fn remembered(&self, wants: &[Want<K>], lookup: &Lookup) -> Vec<Entry<V>> {
+        let mut entries = Vec::with_capacity(wants.len());
+        for same in wants.chunk_by(|want, next| want.key == next.key) {
+            let entry = self.memory.get(&same[0].key);
+            entries.extend(same.iter().map(|want| Entry::of(entry.clone(), want.is_vouched(lookup))));
+        }
+        entries
+    }
+
     /// The entry, if this process has kept it as a new one since a lookup: then it need not be evaluated again, though
     /// the lookup did not find it.
     pub fn kept_since(&self, key: &K, lookup: &Lookup) -> Option<V> {
         self.memory.kept_since(key, lookup.began)
     }
 
-    /// Keeps new entries, and sees to it that the mark reaches `top`: in memory, and in the store as soon as that takes them.
+    /// Keeps new entries, and sees to it that the marks reach `tops`: in memory, and in the store as soon as that takes them.
     /// It waits for the store no longer than the budget for writing, and not at all when the store did not answer the
     /// lookup: then they are written when it is back.
-    pub async fn keep(&self, entries: Vec<(K, V)>, top: Option<u32>, lookup: Lookup) {
-        // A store that did not answer may have lost its mark.
-        let mut top = top.filter(|&top| lookup.seen.is_none() || lookup.mark < Some(top));
-        if let Some(index) = top
-            && !self.grow(index).await
-        {
-            top = None;
+    pub async fn keep(&self, entries: Vec<(K, V)>, mut tops: Vec<Height>, lookup: &Lookup) {
+        // A store that did not answer may have lost its marks.
+        tops.retain(|&top| !lookup.is_answered || !lookup.has_reached(top));
+        // Rungs above the mark are written when it is raised, and made from those in memory.
+        let is_new = |key: &K| (self.height)(key).is_some_and(|height| !lookup.has_reached(height));
+        for (key, value) in entries.iter().filter(|(key, _)| is_new(key)) {
+            self.memory.insert(key.clone(), value.clone());
         }
+        let grown = join_all(tops.iter().map(|&top| self.grow(top))).await;
+        let tops: Vec<Height> = tops.into_iter().zip(grown).filter_map(|(top, grown)| grown.then_some(top)).collect();
         if let Some(Shared { writes, .. }) = &self.shared {
-            let records = self.encoder.records(&entries).await.unwrap_or_default();
-            let pending = writes.put(records, top.map(|top| Raise { top, seen: lookup.seen }));
-            if lookup.seen.is_some() {
+            let stored = entries.iter().filter(|(key, _)| !is_new(key));
+            let records = self.encoder.records(stored).await.unwrap_or_default();
+            let raises = tops.iter().map(|&to| Raise { to, seen: lookup.marks[to.ladder].seen });
+            let pending = writes.put(records, raises.collect());
+            if lookup.is_answered {
                 within(Step::WriteShared, writes.wait(pending)).await;
             }
         }
         // Not before: a client that hears that an entry is cached may rely on it.
-        self.memory.raise(top);
+        tops.into_iter().for_each(|top| self.memory.raise(top));
         self.memory.keep(entries);
     }
 
     /// The state of the store.
+    #[must_use]
     pub fn condition(&self) -> Condition {
         let shared = self.shared.as_ref();
         Condition {
@@ -227,15 +266,17 @@ where
         }
     }
 
-    /// Gives memory the rungs up to a mark at `top`. Without a store they are nowhere else; with one, the writers find
-    /// them there. False when they can't be made.
-    async fn grow(&self, top: u32) -> bool {
-        let mut grown = self.grown.lock().await;
-        let from = self.memory.mark().max(*grown);
+    /// Gives memory the rungs up to a height. Without a store they are nowhere else; with one, the writers find them there.
+    /// False when they can't be made.
+    async fn grow(&self, Height { ladder, mark: top }: Height) -> bool {
+        let Grown { growth, mark } = &self.ladders[ladder];
+        let mut grown = mark.lock().await;
+        let from = self.memory.mark(ladder).max(*grown);
         if from >= Some(top) {
             return true;
         }
-        let Some(rungs) = (self.growth)(from, top, usize::MAX, self.memory.clone()).await else { return false };
+        let rungs = growth(from, top, usize::MAX, self.memory.clone()).await;
+        let Some(rungs) = rungs.filter(|rungs| rungs.mark >= top) else { return false };
         for (key, value) in rungs.entries {
             self.memory.insert(key, value);
         }
@@ -243,22 +284,35 @@ where
         true
     }
 
-    /// Reads the mark and some entries, each of about the given bytes, from the store, and remembers the proven ones.
-    /// `None` when it does not answer within its budget.
-    async fn read(&self, shared: &Shared, wanted: HashMap<K, usize>) -> Option<(Seen, HashMap<K, V>)> {
-        let raises = shared.writes.raises();
+    /// Reads the marks of some ladders and some entries, each of about the given bytes, from the store, notes the marks in
+    /// the lookup, and remembers the proven entries. `None` when the store does not answer within its budget.
+    async fn read(
+        &self,
+        shared: &Shared,
+        ladders: BTreeSet<usize>,
+        wanted: HashMap<K, usize>,
+        lookup: &mut Lookup,
+    ) -> Option<HashMap<K, V>> {
+        let raises: Vec<u64> = ladders.iter().map(|&ladder| shared.writes.raises(ladder)).collect();
         let bytes = wanted.values().sum();
         let keys: Vec<K> = wanted.into_keys().collect();
         let names = keys.iter().map(|key| self.encoder.name(key)).collect();
-        let Reading { mark, values } = within(Step::ReadShared, shared.reads.read(names, bytes)).await?;
+        let reading = shared.reads.read(ladders.iter().copied().collect(), names, bytes);
+        let Reading { marks, values } = within(Step::ReadShared, reading).await?;
         let found = keys.into_iter().zip(values).filter_map(|(key, value)| Some((key, value?)));
         let proven: HashMap<K, V> =
             join_all(found.map(|(key, value)| self.prove(key, value))).await.into_iter().flatten().collect();
         for (key, value) in &proven {
             self.memory.insert(key.clone(), value.clone());
         }
-        self.memory.raise(mark.mark);
-        Some((Seen { mark, raises }, proven))
+        lookup.is_answered = true;
+        for ((ladder, mark), raises) in ladders.into_iter().zip(marks).zip(raises) {
+            lookup.marks[ladder] = SeenMark { mark: mark.mark, seen: Some(Seen { mark, raises }) };
+            if let Some(mark) = mark.mark {
+                self.memory.raise(Height { ladder, mark });
+            }
+        }
+        Some(proven)
     }
 
     async fn prove(&self, key: K, bytes: Vec<u8>) -> Option<(K, V)> {
@@ -292,7 +346,11 @@ impl<K: Display, V: Clone> Encoder<K, V> {
     }
 
     /// The records of those entries that are to be stored. `None` when encoding fails.
-    async fn records(&self, entries: &[(K, V)]) -> Option<Vec<Record>> {
+    async fn records<'a>(&self, entries: impl Iterator<Item = &'a (K, V)>) -> Option<Vec<Record>>
+    where
+        K: 'a,
+        V: 'a,
+    {
         let (mut heads, mut values) = (Vec::new(), Vec::new());
         for (key, value) in entries {
             match (self.retention)(key) {
@@ -320,7 +378,7 @@ where
         let (rungs, encoder) = (growth(from, top, bytes, memory.clone()), encoder.clone());
         Box::pin(async move {
             let Rungs { entries, mark } = rungs.await?;
-            Some((encoder.records(&entries).await?, mark))
+            Some((encoder.records(entries.iter()).await?, mark))
         })
     })
 }

@@ -36,22 +36,28 @@ impl Reads {
         (reads, probing.abort_handle())
     }
 
-    /// Reads the mark and some entries of about `bytes` bytes. `None` when the store does not answer within its budget,
-    /// and at once while the breaker is open.
-    pub(super) async fn read(&self, names: Vec<String>, bytes: usize) -> Option<Reading> {
+    /// Reads the marks of some ladders and some entries of about `bytes` bytes. `None` when the store does not answer within
+    /// its budget, and at once while the breaker is open.
+    pub(super) async fn read(&self, ladders: Vec<usize>, names: Vec<String>, bytes: usize) -> Option<Reading> {
         if self.breaker.is_open() {
             return None;
         }
-        let reading = self.try_to_read(names, bytes, budget::with_allowance(budget::READ, bytes)).await;
+        let limit = budget::with_allowance(budget::READ, bytes);
+        let reading = self.note(self.store.read(ladders, names, bytes), limit).await;
         if let Err(StoreError::Late(_)) = reading {
             telemetry::budget_exceeded(Operation::Read);
         }
         reading.ok()
     }
 
-    async fn try_to_read(&self, names: Vec<String>, bytes: usize, limit: Duration) -> Result<Reading, StoreError> {
+    /// Notes the outcome of a read within a limit.
+    async fn note(
+        &self,
+        read: impl Future<Output = Result<Reading, StoreError>>,
+        limit: Duration,
+    ) -> Result<Reading, StoreError> {
         let began = Instant::now();
-        let reading = within(limit, self.store.read(names, bytes)).await;
+        let reading = within(limit, read).await;
         self.breaker.note(began, &reading);
         reading
     }
@@ -60,12 +66,12 @@ impl Reads {
     /// from an outage, however few requests come meanwhile.
     async fn probe(self: Arc<Self>) {
         // The breaker notes the outcome.
-        let _ = self.try_to_read(Vec::new(), 0, FIRST_READ).await;
+        let _ = self.note(self.store.probe(), FIRST_READ).await;
         loop {
             self.breaker.failure().await;
             while self.breaker.is_failing() {
                 sleep(PROBE_INTERVAL).await;
-                let _ = self.try_to_read(Vec::new(), 0, budget::READ).await;
+                let _ = self.note(self.store.probe(), budget::READ).await;
             }
         }
     }

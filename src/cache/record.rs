@@ -1,4 +1,4 @@
-//! Entries and the mark, as a store gets and gives them.
+//! Entries and marks, as a store gets and gives them.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -36,6 +36,15 @@ impl Record {
     }
 }
 
+/// A height on one of the ladders, which are numbered from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Height {
+    /// The number of the ladder.
+    pub ladder: usize,
+    /// The mark that reaches it.
+    pub mark: u32,
+}
+
 /// The mark as one read of the store saw it.
 ///
 /// The first process that raises a mark in an empty store draws a *generation*, a random number, and each mark is raised
@@ -54,9 +63,9 @@ pub(super) fn new_generation() -> u64 {
     RandomState::new().hash_one(0) >> 11
 }
 
-/// The result of one read: the mark, and for each name its bytes if the entry was there.
+/// The result of one read: the marks of the ladders that were asked for, and for each name its bytes if the entry was there.
 #[derive(Debug)]
 pub(super) struct Reading {
-    pub(super) mark: MarkSnapshot,
+    pub(super) marks: Vec<MarkSnapshot>,
     pub(super) values: Vec<Option<Vec<u8>>>,
 }

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::{
     location::Location,
-    record::{Reading, Record},
+    record::{Height, Reading, Record},
     redis::{Redis, code_of, describe, trouble},
     sqlite::{FileError, Sqlite},
 };
@@ -22,7 +22,7 @@ const CLOSING: Duration = Duration::from_secs(5);
 pub(super) struct Written {
     /// The names of the records that it refused, with its reasons.
     pub(super) refused: Vec<(String, StoreError)>,
-    /// The generation of the store, if it was asked for. `None` when the key of the mark holds something else.
+    /// The generation of the ladder, if it was asked for. `None` when the key of the mark holds something else.
     pub(super) generation: Option<u64>,
 }
 
@@ -70,46 +70,55 @@ pub(super) enum Store {
 }
 
 impl Store {
-    /// Begins to open the store; a memory has none. `mark` is the name of the mark.
+    /// Begins to open the store; a memory has none. `marks` are the names of the marks, by ladder.
     ///
     /// # Errors
     /// When it is a file that is no cache, or the system starts no thread.
-    pub(super) fn open(location: &Location, mark: String) -> io::Result<Option<Self>> {
+    pub(super) fn open(location: &Location, marks: Vec<String>) -> io::Result<Option<Self>> {
         Ok(match location {
             Location::Memory { .. } => None,
             Location::Sqlite { path, is_default } => {
-                Some(Self::Sqlite(Sqlite::open(path, *is_default, mark).map_err(io::Error::other)?))
+                Some(Self::Sqlite(Sqlite::open(path, *is_default, marks).map_err(io::Error::other)?))
             }
-            Location::Redis(server) => Some(Self::Redis(Redis::open(server, mark))),
+            Location::Redis(server) => Some(Self::Redis(Redis::open(server, marks))),
         })
     }
 
-    /// Reads the mark and the entries of these names, of about `bytes` bytes, in one round trip.
-    pub(super) async fn read(&self, names: Vec<String>, bytes: usize) -> Result<Reading, StoreError> {
+    /// Reads the marks of these ladders and the entries of these names, of about `bytes` bytes, in one round trip.
+    pub(super) async fn read(
+        &self,
+        ladders: Vec<usize>,
+        names: Vec<String>,
+        bytes: usize,
+    ) -> Result<Reading, StoreError> {
         match self {
-            Self::Sqlite(file) => Ok(file.read(names).await?),
-            Self::Redis(server) => Ok(server.read(&names, bytes).await?),
+            Self::Sqlite(file) => Ok(file.read(ladders, names).await?),
+            Self::Redis(server) => Ok(server.read(&ladders, &names, bytes).await?),
         }
     }
 
-    /// Writes entries, all in one round trip; when it returns they are acknowledged or refused. Before entries that a mark
-    /// is to vouch for, `begins_mark` sees to it that the store has a generation, and asks for it.
+    /// Reads the mark of the first ladder and no entry, to learn whether the store can be read.
+    pub(super) async fn probe(&self) -> Result<Reading, StoreError> {
+        self.read(vec![0], Vec::new(), 0).await
+    }
+
+    /// Writes entries, all in one round trip; when it returns they are acknowledged or refused. Before entries that the
+    /// mark of `ladder` is to vouch for, this sees to it that the ladder has a generation, and asks for it.
     ///
     /// # Errors
     /// When nothing was written.
-    pub(super) async fn write(&self, records: Vec<Arc<Record>>, begins_mark: bool) -> Result<Written, StoreError> {
+    pub(super) async fn write(&self, records: Vec<Arc<Record>>, ladder: Option<usize>) -> Result<Written, StoreError> {
         match self {
             Self::Sqlite(file) => {
                 let mut written = Written::default();
-                if begins_mark {
-                    written.generation = file.write_below_mark(records).await?;
-                } else {
-                    file.write(records).await?;
+                match ladder {
+                    Some(ladder) => written.generation = file.write_below_mark(records, ladder).await?,
+                    None => file.write(records).await?,
                 }
                 Ok(written)
             }
             Self::Redis(server) => {
-                let (generation, refused) = server.write(&records, begins_mark).await?;
+                let (generation, refused) = server.write(&records, ladder).await?;
                 Ok(Written {
                     refused: refused.into_iter().map(|(name, error)| (name, error.into())).collect(),
                     generation,
@@ -118,12 +127,12 @@ impl Store {
         }
     }
 
-    /// Raises the mark of a generation; it never falls. False when the store has another generation by now, so that the
-    /// mark vouches for nothing.
-    pub(super) async fn raise(&self, mark: u32, generation: u64) -> Result<bool, StoreError> {
+    /// Raises the mark of a ladder under a generation; it never falls. False when the store has another generation by now,
+    /// so that the mark vouches for nothing.
+    pub(super) async fn raise(&self, to: Height, generation: u64) -> Result<bool, StoreError> {
         match self {
-            Self::Sqlite(file) => Ok(file.raise(mark, generation).await?),
-            Self::Redis(server) => Ok(server.raise(mark, generation).await?),
+            Self::Sqlite(file) => Ok(file.raise(to, generation).await?),
+            Self::Redis(server) => Ok(server.raise(to, generation).await?),
         }
     }
 

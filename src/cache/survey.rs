@@ -23,7 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Survey {
     source: Source,
     prefix: String,
-    mark: String,
+    /// The names of the marks, which are no entries, by ladder.
+    marks: Vec<String>,
     /// Names that were listed and are still to be read.
     names: Vec<String>,
 }
@@ -72,24 +73,29 @@ impl From<FileError> for SurveyError {
 pub type Stored = (String, Option<Vec<u8>>);
 
 impl Survey {
-    /// Opens the store at `location`, of whose keys those are read that begin with `prefix`. `mark` is the key of the mark,
-    /// which is no entry. Without `is_repaired` nothing can be removed, and a file is opened so that nothing in its folder
+    /// Opens the store at `location`, of whose keys those are read that begin with `prefix`. `marks` are the keys of
+    /// the marks, which are no entries. Without `is_repaired` nothing can be removed, and a file is opened so that nothing in its folder
     /// changes.
     ///
     /// # Errors
     /// When it can't be reached, or there is none; a file also when it is damaged or belongs to another program.
-    pub async fn open(location: &Location, prefix: &str, mark: &str, is_repaired: bool) -> Result<Self, SurveyError> {
-        let (mark, prefix) = (format!("{prefix}{mark}"), prefix.to_owned());
+    pub async fn open(
+        location: &Location,
+        prefix: &str,
+        marks: &[&str],
+        is_repaired: bool,
+    ) -> Result<Self, SurveyError> {
+        let marks: Vec<String> = marks.iter().map(|mark| format!("{prefix}{mark}")).collect();
         let source = match location {
             Location::Memory { .. } => return Err(SurveyError::Memory),
             Location::Sqlite { path, .. } => {
-                let file = Sqlite::survey(path, is_repaired, mark.clone());
+                let file = Sqlite::survey(path, is_repaired, marks.clone());
                 let file = file.map_err(|error| SurveyError::File(error.to_string()))?;
                 Source::File { file, last: Some(String::new()) }
             }
             Location::Redis(server) => Source::Redis(Scan::open(server).await?),
         };
-        Ok(Self { source, prefix, mark, names: Vec::new() })
+        Ok(Self { source, prefix: prefix.to_owned(), marks, names: Vec::new() })
     }
 
     /// The next entries; none when all have been seen. One that is written or evicted meanwhile may be seen or not.
@@ -99,7 +105,7 @@ impl Survey {
     pub async fn next(&mut self) -> Result<Option<Vec<Stored>>, SurveyError> {
         while self.names.is_empty() {
             let Some(names) = in_time(self.source.names(&self.prefix)).await? else { return Ok(None) };
-            self.names.extend(names.into_iter().filter(|name| *name != self.mark));
+            self.names.extend(names.into_iter().filter(|name| !self.marks.contains(name)));
         }
         let names = self.names.split_off(self.names.len().saturating_sub(PAGE));
         let values = in_time(self.source.values(&names)).await?;
@@ -115,13 +121,12 @@ impl Survey {
         Ok(Some(stored.collect()))
     }
 
-    /// The mark.
+    /// The mark of a ladder.
     ///
     /// # Errors
     /// When the store does not answer, or [`SurveyError::MarkIsTaken`].
-    pub async fn mark(&mut self) -> Result<Option<u32>, SurveyError> {
-        let mark = self.mark.clone();
-        in_time(self.source.mark(&mark)).await
+    pub async fn mark(&mut self, ladder: usize) -> Result<Option<u32>, SurveyError> {
+        in_time(self.source.mark(ladder, &self.marks[ladder])).await
     }
 
     /// Whether there is an entry of this name, after the prefix.
@@ -174,14 +179,16 @@ impl Source {
 
     async fn values(&mut self, names: &[String]) -> Result<Vec<Found>, SurveyError> {
         match self {
-            Self::File { file, .. } => Ok(file.read(names.to_vec()).await?.values.into_iter().map(Found::of).collect()),
+            Self::File { file, .. } => {
+                Ok(file.read(Vec::new(), names.to_vec()).await?.values.into_iter().map(Found::of).collect())
+            }
             Self::Redis(scan) => Ok(scan.values(names).await?),
         }
     }
 
-    async fn mark(&mut self, mark: &str) -> Result<Option<u32>, SurveyError> {
+    async fn mark(&mut self, ladder: usize, mark: &str) -> Result<Option<u32>, SurveyError> {
         match self {
-            Self::File { file, .. } => Ok(file.read(Vec::new()).await?.mark.mark),
+            Self::File { file, .. } => Ok(file.read(vec![ladder], Vec::new()).await?.marks[0].mark),
             Self::Redis(scan) => match scan.mark(mark).await {
                 Err(error) if is_of_another_type(&error) => Err(SurveyError::MarkIsTaken(mark.to_owned())),
                 mark => Ok(mark?),

@@ -8,12 +8,13 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    entry::{Key, LADDER_MARK},
-    question::LADDER_TOP,
+    fib,
+    functions::{Key, MARKS, rungs},
+    pi_digits,
 };
 use crate::{
     cache::{Location, Survey, SurveyError},
-    math::{residue::Prime, rung::Rung},
+    math::{pi_digits::BLOCK_DIGITS, residue::Prime},
 };
 
 /// The content of a store. It lists keys in full, with their prefix.
@@ -28,10 +29,14 @@ pub struct Report {
     pub bad: Vec<String>,
     /// Keys below the prefix that are none of this version of phipi.
     pub unknown: Vec<String>,
-    /// The highest index that the ladder vouches for.
+    /// The highest index that the ladder of Fibonacci numbers vouches for.
     pub mark: Option<u32>,
     /// The numbers of the rungs up to the mark that are lost. An answer that needs one evaluates it anew.
-    pub lost_rungs: Vec<u32>,
+    pub lost_rungs: Vec<usize>,
+    /// The number of blocks of digits of π that are vouched for.
+    pub blocks: Option<u32>,
+    /// The numbers of those blocks that are lost. An answer that needs one evaluates it anew.
+    pub lost_blocks: Vec<usize>,
     /// The number of bad entries that were removed.
     pub removed: usize,
 }
@@ -42,13 +47,18 @@ impl Display for Report {
         let entries = if self.entries == 1 { "entry" } else { "entries" };
         let (bad, unknown) = (self.bad.len(), self.unknown.len());
         writeln!(out, "{} {entries}: {} proven, {bad} bad, {unknown} unknown", self.entries, self.proven)?;
+        let lost = |lost: &[usize], parts: &str| match lost.len() {
+            0 => format!("none of its {parts} is lost"),
+            1 => format!("1 of its {parts} is lost, and the next answer that needs it writes it again"),
+            lost => format!("{lost} of its {parts} are lost, and the next answers that need them write them again"),
+        };
         if let Some(mark) = self.mark {
-            let lost = match self.lost_rungs.len() {
-                0 => "none of its rungs is lost".into(),
-                1 => "1 of its rungs is lost, and the next answer that needs it writes it again".into(),
-                lost => format!("{lost} of its rungs are lost, and the next answers that need them write them again"),
-            };
-            writeln!(out, "the ladder is vouched for up to F({mark}); {lost}")?;
+            writeln!(out, "the ladder is vouched for up to F({mark}); {}", lost(&self.lost_rungs, "rungs"))?;
+        }
+        if let Some(blocks) = self.blocks {
+            let digits = 1 + blocks as usize * BLOCK_DIGITS;
+            let lost = lost(&self.lost_blocks, "blocks");
+            writeln!(out, "π is vouched for up to {digits} digits; {lost}")?;
         }
         let bad = match (self.removed, bad) {
             (0, 1) => "1 entry is not what its key says; remove it with --repair".into(),
@@ -88,15 +98,18 @@ pub async fn check(
     repair: bool,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Report, SurveyError> {
-    let mut survey = Survey::open(location, prefix, LADDER_MARK, repair).await?;
-    let (mut report, mut seen, mut rungs) = (Report::default(), BTreeSet::new(), BTreeSet::new());
-    // Before the entries, so that the rungs that it vouches for are older.
-    match survey.mark().await {
-        Err(SurveyError::MarkIsTaken(_)) => {
-            report.entries += 1;
-            report.bad.push(LADDER_MARK.into());
+    let mut survey = Survey::open(location, prefix, &MARKS, repair).await?;
+    let (mut report, mut seen, mut proven) = (Report::default(), BTreeSet::new(), BTreeSet::new());
+    // Before the entries, so that the rungs that they vouch for are older.
+    let mut marks = [None; MARKS.len()];
+    for (ladder, mark) in marks.iter_mut().enumerate() {
+        match survey.mark(ladder).await {
+            Err(SurveyError::MarkIsTaken(_)) => {
+                report.entries += 1;
+                report.bad.push(MARKS[ladder].into());
+            }
+            found => *mark = found?,
         }
-        mark => report.mark = mark?,
     }
     loop {
         if repair && report.removed < report.bad.len() {
@@ -115,14 +128,23 @@ pub async fn check(
                 None => report.unknown.push(name),
                 Some(key) if bytes.is_some_and(|bytes| key.prove(&bytes, prime).is_some()) => {
                     report.proven += 1;
-                    rungs.extend(key.rung());
+                    proven.extend(key.height().map(|_| key));
                 }
                 Some(_) => report.bad.push(name),
             }
         }
     }
-    let highest = report.mark.map(|mark| mark.min(LADDER_TOP) / Rung::SPACING);
-    report.lost_rungs = highest.map_or_else(Vec::new, |highest| (0..=highest).filter(|r| !rungs.contains(r)).collect());
+    let lost = |ladder: usize| {
+        let all = rungs(ladder, marks[ladder]).enumerate();
+        all.filter(|(_, rung)| !proven.contains(rung)).map(|(number, _)| number).collect()
+    };
+    report = Report {
+        mark: marks[fib::LADDER],
+        lost_rungs: lost(fib::LADDER),
+        blocks: marks[pi_digits::LADDER],
+        lost_blocks: lost(pi_digits::LADDER),
+        ..report
+    };
     survey.close().await?;
     for keys in [&mut report.bad, &mut report.unknown] {
         keys.iter_mut().for_each(|key| key.insert_str(0, prefix));
@@ -174,6 +196,8 @@ mod tests {
             unknown: keys(&["c", "d"]),
             mark: Some(300),
             lost_rungs: vec![1, 2],
+            blocks: Some(28),
+            lost_blocks: vec![3],
             removed: 2,
         };
         assert_eq!(
@@ -181,6 +205,8 @@ mod tests {
             "5 entries: 1 proven, 2 bad, 2 unknown\n\
              the ladder is vouched for up to F(300); 2 of its rungs are lost, and the next answers that need them write \
              them again\n\
+             π is vouched for up to 1032193 digits; 1 of its blocks is lost, and the next answer that needs it writes \
+             it again\n\
              2 entries were not what their keys say, and are removed:\n  a\n  b\n\
              2 keys are not of this version of phipi, and are left alone:\n  c\n  d\n"
         );

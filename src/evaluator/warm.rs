@@ -6,13 +6,10 @@ use thiserror::Error;
 
 use super::{
     Evaluator,
-    entry::{Key, LADDER_MARK},
-    question::{Failure, LADDER_TOP, Question},
+    failure::Failure,
+    functions::{MARKS, Question},
 };
-use crate::{
-    cache::{Location, Survey, SurveyError},
-    math::{fib::Index, rung::Rung},
-};
+use crate::cache::{Height, Location, Survey, SurveyError};
 
 /// Gives up the rest after this long without a write: no client waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -39,40 +36,55 @@ pub enum WarmError {
 }
 
 impl Evaluator {
-    /// Sees to it that the store at `location`, which is this evaluator's, holds the ladder up to `n`, and beyond the
-    /// ladder F(n) too. It must be the last call.
+    /// Sees to it that the store at `location`, which is this evaluator's, holds all that its [limits](Self::limits) admit of
+    /// some functions. It must be the last call.
     ///
     /// # Errors
     /// When the store can't be reached, or does not hold it in the end.
-    pub async fn warm(self: &Arc<Self>, location: &Location, prefix: &str, n: Index) -> Result<Warmth, WarmError> {
+    pub async fn warm(
+        self: &Arc<Self>,
+        location: &Location,
+        prefix: &str,
+        questions: Vec<Question>,
+    ) -> Result<Warmth, WarmError> {
         // A server that can't be reached is reported before anything is evaluated. A file may have to be made first.
         let reached = match location {
             Location::Memory { .. } => return Err(SurveyError::Memory.into()),
-            Location::Redis(_) => Some(Survey::open(location, prefix, LADDER_MARK, false).await?),
+            Location::Redis(_) => Some(Survey::open(location, prefix, &MARKS, false).await?),
             Location::Sqlite { .. } => None,
         };
-        // An index of each rung, so that lost ones are written anew.
-        let top = n.get().min(LADDER_TOP);
-        let on_rungs = (2..=top).step_by(Rung::SPACING as usize).chain([top]).filter_map(Index::new);
-        let questions = on_rungs.chain([n]).map(Question::Fib).collect();
-        let answers = self.answer(questions).await;
+        let answers = self.answer(questions.iter().copied().collect()).await;
         let was_warm = answers.are_cached();
-        answers.fib(n)?;
+        if let Some(failure) = answers.failure() {
+            return Err(failure.into());
+        }
         self.drain(PATIENCE).await;
         let mut survey = match reached {
             Some(survey) => survey,
-            None => Survey::open(location, prefix, LADDER_MARK, false).await?,
+            None => Survey::open(location, prefix, &MARKS, false).await?,
         };
-        let mark = survey.mark().await?;
-        // F(0) and F(1) are the definition.
-        if top > 1 && mark < Some(top) {
-            let why = self.condition().writes.unwrap_or_else(|| format!("its mark is at {}", mark.unwrap_or(0)));
-            return Err(WarmError::NotStored(why));
-        }
-        if n.get() > LADDER_TOP && !survey.has(&Key::Fib(n).to_string()).await? {
-            let why = self.condition().writes;
-            return Err(WarmError::NotStored(why.unwrap_or_else(|| "values over 16 MiB are not stored".into())));
+        for question in questions {
+            self.is_stored(question, &mut survey).await?;
         }
         Ok(Warmth { was_warm })
+    }
+
+    /// Checks that a store holds what answers a question.
+    async fn is_stored(&self, question: Question, survey: &mut Survey) -> Result<(), WarmError> {
+        let not_stored = |why: String| WarmError::NotStored(self.condition().writes.unwrap_or(why));
+        if let Some(Height { ladder, mark: top }) = question.top(&self.limits) {
+            let mark = survey.mark(ladder).await?;
+            if mark < Some(top) {
+                return Err(not_stored(format!("the mark {} is at {}", MARKS[ladder], mark.unwrap_or(0))));
+            }
+        }
+        let mut wants = Vec::new();
+        question.add_wants(&mut wants);
+        for key in wants.into_iter().map(|want| want.key) {
+            if !survey.has(&key.to_string()).await? {
+                return Err(not_stored("values over 16 MiB are not stored".into()));
+            }
+        }
+        Ok(())
     }
 }

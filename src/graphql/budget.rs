@@ -7,29 +7,33 @@ use super::{
     cost::{Cost, Size, digits_per_request},
     plan::Plan,
 };
-use crate::{evaluator::Question, math::fib::Index};
+use crate::evaluator::{Limits, Question, digits_admitted, digits_to_evaluate};
 
 /// The most values of the schema in a request: two of the introspections that clients send.
 const SCHEMA_VALUES: usize = 50_000;
 
+/// The most values in the lists of a request: eight fields of six lists of the greatest length.
+const LISTED_VALUES: usize = 50_000;
+
 /// The rest for the operations of a request.
 pub(super) struct Budget {
-    limit: usize,
+    limits: Limits,
     spent: Cost,
     introspected: usize,
+    listed: usize,
     asked: BTreeSet<Question>,
 }
 
 impl Budget {
-    /// The budget of a request where indices go up to `max_n`.
-    pub(super) fn new(max_n: Index) -> Self {
-        let limit = digits_per_request(max_n);
-        Self { limit, spent: Cost::default(), introspected: 0, asked: BTreeSet::new() }
+    /// The budget of a request.
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self { limits: *limits, spent: Cost::default(), introspected: 0, listed: 0, asked: BTreeSet::new() }
     }
 
-    /// The size of the values and digits of all that was admitted. A value has 18 digits in 8 bytes.
+    /// The size of the values and digits of all that was admitted.
     pub(super) fn size(&self) -> Size {
-        Size { execution: self.spent.evaluate / 2, text: self.spent.render }
+        let values = self.asked.iter().map(|question| question.bytes());
+        Size { execution: values.fold(0, usize::saturating_add), text: self.spent.render }
     }
 
     /// Charges the cost of the plan. A question that an operation before it asks too costs nothing to evaluate.
@@ -37,10 +41,10 @@ impl Budget {
     /// # Errors
     /// The cost and the budget that it exceeds.
     pub(super) fn admit(&mut self, plan: &Plan) -> Result<Cost, Fault> {
-        let cost = Cost { evaluate: plan.questions.iter().copied().map(Question::digits).sum(), render: plan.digits };
-        let new = plan.questions.difference(&self.asked).copied().map(Question::digits).sum();
-        self.within("evaluate", self.spent.evaluate, new)?;
-        self.within("render", self.spent.render, cost.render)?;
+        let cost = Cost { evaluate: digits_to_evaluate(&plan.questions), render: plan.digits };
+        let asked: BTreeSet<Question> = self.asked.union(&plan.questions).copied().collect();
+        let all = Cost { evaluate: digits_to_evaluate(&asked), render: self.spent.render.saturating_add(cost.render) };
+        check(&asked, self.spent, all, &self.limits)?;
         let introspected = self.introspected.saturating_add(plan.introspected);
         if introspected > SCHEMA_VALUES {
             let message = format!(
@@ -49,23 +53,47 @@ impl Budget {
             );
             return Err(Fault::new(Code::QueryTooComplex, message));
         }
-        self.introspected = introspected;
-        self.spent.evaluate += new;
-        self.spent.render += cost.render;
-        self.asked.extend(&plan.questions);
+        let listed = self.listed.saturating_add(plan.listed);
+        if listed > LISTED_VALUES {
+            let message = format!(
+                "a request may ask for {LISTED_VALUES} values in lists at most, but this one asks for {listed}: ask for \
+                 shorter lists, or for fewer fields"
+            );
+            return Err(Fault::new(Code::QueryTooComplex, message));
+        }
+        (self.introspected, self.listed) = (introspected, listed);
+        (self.spent, self.asked) = (all, asked);
         Ok(cost)
     }
+}
 
-    fn within(&self, verb: &str, before: usize, digits: usize) -> Result<(), Fault> {
-        let limit = self.limit;
-        if before.saturating_add(digits) <= limit {
-            return Ok(());
-        }
-        let others = if before == 0 { String::new() } else { format!(", with {before} for those before it") };
-        let message = format!(
-            "a request may {verb} {limit} digits at most, but this operation would {verb} {digits}{others}: ask for \
-             fewer or smaller numbers, or for leading and trailing digits"
-        );
-        Err(Fault::new(Code::QueryTooComplex, message))
+/// Checks the cost of a request that asks these questions and renders `digits` digits of their values.
+///
+/// # Errors
+/// The cost and the limit that it exceeds.
+pub fn check_digits(questions: &BTreeSet<Question>, digits: usize, limits: &Limits) -> Result<(), Fault> {
+    let all = Cost { evaluate: digits_to_evaluate(questions), render: digits };
+    check(questions, Cost::default(), all, limits)
+}
+
+/// Checks the cost of a request with these questions, of which there was `before` for the operations before this one.
+fn check(questions: &BTreeSet<Question>, before: Cost, all: Cost, limits: &Limits) -> Result<(), Fault> {
+    let most = digits_per_request(limits);
+    within("evaluate", before.evaluate, all.evaluate, most.max(digits_admitted(questions)))?;
+    within("render", before.render, all.render, most)
+}
+
+/// Checks that the digits of a request, of which there were `before` for the operations before this one, are no more than
+/// `limit`.
+fn within(verb: &str, before: usize, digits: usize, limit: usize) -> Result<(), Fault> {
+    if digits <= limit {
+        return Ok(());
     }
+    let (own, others) =
+        (digits - before, if before == 0 { String::new() } else { format!(", with {before} for those before it") });
+    let message = format!(
+        "a request may {verb} {limit} digits at most, but this operation would {verb} {own}{others}: ask for \
+         fewer or smaller numbers, or for leading and trailing digits"
+    );
+    Err(Fault::new(Code::QueryTooComplex, message))
 }

@@ -1,16 +1,16 @@
-//! The cost of an operation is counted in digits of Fibonacci numbers, and its size in bytes. (An approximation of π
+//! The cost of an operation is counted in digits, and its size in bytes. (An approximation of π
 //! takes nanoseconds and has 17 digits: the bound on aliases is enough for it.)
 
 use std::ops::Add;
 
 use async_graphql::Name;
 
-use crate::math::fib::{self, Index};
+use crate::{evaluator::Limits, math::fib};
 
 /// The exact cost of an operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
-    /// Digits to evaluate or to look up, over the distinct indices.
+    /// Digits to evaluate or to look up, over the distinct questions.
     pub evaluate: usize,
     /// Digits that the answer holds.
     pub render: usize,
@@ -77,7 +77,16 @@ const LONGEST_ANSWERS: usize = 4;
 /// No request of GraphQL may ask for more digits: 64 MB of text, and a second of two cores.
 const MOST_DIGITS: usize = 64_000_000;
 
-/// The most digits that a request may evaluate, and may render, where indices go up to `max_n`.
-pub(super) fn digits_per_request(max_n: Index) -> usize {
-    (LONGEST_ANSWERS * fib::digit_count(max_n)).min(MOST_DIGITS)
+/// The most digits that a request may render, and may evaluate, unless there are more of π.
+pub(super) fn digits_per_request(limits: &Limits) -> usize {
+    (LONGEST_ANSWERS * fib::digit_count(limits.max_n)).min(MOST_DIGITS)
+}
+
+/// The memory of a field of an object in a list while it is executed: its key, its value and, beside its digits, its text.
+const ITEM_FIELD_BYTES: usize = 256;
+
+/// The size of a list of `items` objects, each with `fields` fields that have the size `each` together.
+pub(super) fn of_list(items: usize, fields: usize, each: Size) -> Size {
+    let execution = items.saturating_mul(fields).saturating_mul(ITEM_FIELD_BYTES);
+    Size { execution: each.execution.saturating_add(execution), text: each.text.saturating_mul(items) }
 }

@@ -1,14 +1,12 @@
 //! Declarations: the name, the words, the arguments, the cost and the answer of a field stand together, in the file of
 //! its type, and no other file knows its name. The schema and the plan of a query are both made from them.
 
-use std::sync::Arc;
-
 use async_graphql::{Name, Positioned};
 use async_graphql_value::ConstValue;
 use bytes::Bytes;
 
 use super::code::{Code, Fault};
-use crate::evaluator::{Decimal, Evaluator, Failure};
+use crate::evaluator::{Evaluator, Failure, Given};
 
 /// A field as the schema shows it.
 pub(super) struct Declaration {
@@ -49,6 +47,11 @@ impl Arguments<'_> {
         given.map(|&(_, value)| value).or(argument.default).unwrap_or_default()
     }
 
+    /// The value of an argument, whose range is still to be checked.
+    pub(super) fn given(&self, argument: &Argument) -> Given<'static> {
+        Given::Number(self.int(argument))
+    }
+
     /// The value of an argument that is a number of digits.
     ///
     /// # Errors
@@ -84,18 +87,20 @@ pub(super) struct Field<T: 'static> {
 pub(super) enum Answer<T: 'static> {
     /// By a value that is at hand.
     Leaf(fn(&T) -> Leaf),
-    /// By the text of a number of up to many million digits.
+    /// By digits, of which there may be many millions.
     Digits {
         /// How many digits it renders with these arguments, at most.
         ///
         /// # Errors
         /// When an argument is out of range.
         count: fn(&Arguments) -> Result<usize, Fault>,
-        number: fn(&T) -> &Arc<Decimal>,
-        /// Prints as many digits of the number.
-        print: fn(&Decimal, usize) -> String,
+        /// Prints as many digits.
+        print: fn(&T, usize) -> Print,
     },
 }
+
+/// Prints digits.
+pub(super) type Print = Box<dyn FnOnce() -> String + Send>;
 
 impl<T> Field<T> {
     /// A field without arguments whose value is at hand.
@@ -123,7 +128,7 @@ impl<T> Field<T> {
     pub(super) fn value(&self, object: &T, digits: usize) -> Value {
         match self.answer {
             Answer::Leaf(leaf) => Value::Leaf(leaf(object)),
-            Answer::Digits { number, print, .. } => Value::Digits { number: Arc::clone(number(object)), digits, print },
+            Answer::Digits { print, .. } => Value::Digits { digits, print: print(object, digits) },
         }
     }
 }
@@ -131,11 +136,10 @@ impl<T> Field<T> {
 /// The value of a field.
 pub(super) enum Value {
     Leaf(Leaf),
-    /// A number, of which at most `digits` digits are to be printed.
+    /// At most `digits` digits that are to be printed.
     Digits {
-        number: Arc<Decimal>,
         digits: usize,
-        print: fn(&Decimal, usize) -> String,
+        print: Print,
     },
 }
 
@@ -150,17 +154,14 @@ pub(super) enum Leaf {
 }
 
 impl Value {
-    /// The value without a number that is to be printed: long text is printed where long work may be done.
+    /// The value without digits that are to be printed: long text is printed where long work may be done.
     ///
     /// # Errors
     /// When printing fails.
     pub(super) async fn printed(self, evaluator: &Evaluator) -> Result<Leaf, Failure> {
         match self {
             Self::Leaf(leaf) => Ok(leaf),
-            Self::Digits { number, digits, print } => {
-                let text = evaluator.text(&number, digits, move |number| print(number, digits)).await?;
-                Ok(Leaf::Text(text.into()))
-            }
+            Self::Digits { digits, print } => Ok(Leaf::Text(evaluator.text(digits, print).await?.into())),
         }
     }
 }

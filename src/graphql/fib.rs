@@ -1,35 +1,36 @@
-//! `fib`: Fibonacci numbers.
+//! `fib` and `fibs`: Fibonacci numbers.
 
 use std::sync::Arc;
 
-use async_graphql::{InputValueError, InputValueResult, OutputType, Scalar, ScalarType, Value};
+use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 
 use super::{
     code::Fault,
-    declaration::{Answer, Argument, Arguments, Declaration, Field, Leaf, Object},
-    library::Declared,
-    root::{Root, planned},
+    declaration::{Answer, Argument, Arguments, Declaration, Field, Leaf, Object, Print},
+    root::{Objects, Root, Subject},
 };
 use crate::{
-    evaluator::{self, Decimal, Question},
-    math::fib::Index,
+    evaluator::{self, Decimal, Limits},
+    math::fib::{self, Index},
     telemetry::Kind,
 };
 
-pub(super) const FIB: Root = Root {
-    declaration: Declaration {
+pub(super) struct Fib;
+
+impl Root for Fib {
+    const DECLARATION: &'static Declaration = &Declaration {
         name: "fib",
         description: "The Fibonacci number F(n), exact to its last digit: F(0) = 0, F(1) = 1, F(n) = F(n−1) + F(n−2).",
         kind: "Fibonacci",
         arguments: &[N],
-    },
-    kind: Kind::Fib,
-    register: Declared::<Fibonacci>::create_type_info,
-    plan: |arguments, evaluator| {
-        let index = evaluator.index(arguments.int(&N))?;
-        Ok(planned(Some(Question::Fib(index)), move |answers| Ok(Fibonacci { index, answer: answers.fib(index)? })))
-    },
-};
+    };
+    const KIND: Kind = Kind::Fib;
+    type Object = Fibonacci;
+
+    fn plan(arguments: &Arguments, limits: &Limits) -> Result<Objects<Fibonacci>, Fault> {
+        Ok(Objects::one(limits.index(arguments.given(&N))?))
+    }
+}
 
 const N: Argument = Argument {
     name: "n",
@@ -37,11 +38,44 @@ const N: Argument = Argument {
     default: None,
 };
 
+pub(super) struct Fibs;
+
+impl Root for Fibs {
+    const DECLARATION: &'static Declaration = &Declaration {
+        name: "fibs",
+        description: "Fibonacci numbers in a row: F(from), F(from + 1) and so on, `count` of them.",
+        kind: "[Fibonacci!]",
+        arguments: &[FROM, COUNT],
+    };
+    const KIND: Kind = Kind::Fib;
+    type Object = Fibonacci;
+
+    fn plan(arguments: &Arguments, limits: &Limits) -> Result<Objects<Fibonacci>, Fault> {
+        Ok(Objects::list(limits.indices(arguments.given(&FROM), arguments.given(&COUNT))?))
+    }
+}
+
+const FROM: Argument = Argument { name: "from", description: "The index of the first one.", default: Some(0) };
+
+const COUNT: Argument = Argument { name: "count", description: "How many: 1 to 1,000.", default: Some(10) };
+
 const DIGITS: Argument = Argument { name: "digits", description: "How many digits: 0 or more.", default: Some(20) };
 
 pub(super) struct Fibonacci {
     index: Index,
     answer: evaluator::Answer<Arc<Decimal>>,
+}
+
+impl Subject for Fibonacci {
+    type Question = Index;
+
+    fn of(index: Index, answer: evaluator::Answer<Arc<Decimal>>) -> Self {
+        Self { index, answer }
+    }
+
+    fn digits(index: Index) -> usize {
+        fib::digit_count(index)
+    }
 }
 
 impl Object for Fibonacci {
@@ -57,7 +91,10 @@ impl Object for Fibonacci {
                 kind: "BigInt!",
                 arguments: &[],
             },
-            answer: Answer::Digits { count: |_| Ok(usize::MAX), number, print: |value, _| value.digits() },
+            answer: Answer::Digits {
+                count: |_| Ok(usize::MAX),
+                print: |fibonacci, _| fibonacci.print(Decimal::digits),
+            },
         },
         Field::leaf(
             "cached",
@@ -75,7 +112,10 @@ impl Object for Fibonacci {
                 kind: "String!",
                 arguments: &[DIGITS],
             },
-            answer: Answer::Digits { count, number, print: Decimal::leading },
+            answer: Answer::Digits {
+                count,
+                print: |fibonacci, digits| fibonacci.print(move |value| value.leading(digits)),
+            },
         },
         Field {
             declaration: Declaration {
@@ -84,13 +124,19 @@ impl Object for Fibonacci {
                 kind: "String!",
                 arguments: &[DIGITS],
             },
-            answer: Answer::Digits { count, number, print: Decimal::trailing },
+            answer: Answer::Digits {
+                count,
+                print: |fibonacci, digits| fibonacci.print(move |value| value.trailing(digits)),
+            },
         },
     ];
 }
 
-fn number(fibonacci: &Fibonacci) -> &Arc<Decimal> {
-    &fibonacci.answer.value
+impl Fibonacci {
+    fn print(&self, print: impl FnOnce(&Decimal) -> String + Send + 'static) -> Print {
+        let value = Arc::clone(&self.answer.value);
+        Box::new(move || print(&value))
+    }
 }
 
 fn count(arguments: &Arguments) -> Result<usize, Fault> {

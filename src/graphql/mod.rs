@@ -29,6 +29,7 @@ mod normal_form;
 mod operation;
 mod parser;
 mod pi;
+mod pi_digits;
 mod plan;
 mod query;
 mod reader;
@@ -65,6 +66,7 @@ use self::{
     schema::Schema,
 };
 pub use self::{
+    budget::check_digits,
     code::{Code, Fault},
     cost::Size,
     request::{Batch, PersistedQuery, Request},
@@ -132,7 +134,7 @@ impl Api {
     pub async fn prepare(&self, requests: Vec<Request>, tells_cost: bool) -> Prepared {
         let bytes = requests.iter().filter_map(|request| request.document.as_ref()).map(String::len).sum();
         let _turn = self.turn(bytes, SHORT_BYTES).await;
-        let mut budget = Budget::new(self.evaluator.max_n());
+        let mut budget = Budget::new(self.evaluator.limits());
         let mut operations = Vec::with_capacity(requests.len());
         for request in requests {
             operations.push(self.admit(request, &mut budget, tells_cost));
@@ -194,7 +196,7 @@ impl Api {
         let document = self.documents.of(&request)?;
         let operation = operation::choose(document.parsed(), request.operation_name.as_deref())?;
         let variables = operation::coerce(operation, request.variables)?;
-        let plan = Plan::of(document.parsed(), operation, &variables, self.documents.model(), &self.evaluator)?;
+        let plan = Plan::of(document.parsed(), operation, &variables, self.documents.model(), self.evaluator.limits())?;
         let cost = budget.admit(&plan)?;
         Ok(Admitted { plan, cost: tells_cost.then_some(cost) })
     }
@@ -216,8 +218,8 @@ impl Api {
         let mut data = Vec::with_capacity(roots.len());
         for (key, step) in roots {
             let value = match step {
-                Step::Planned(planned, pos) => match self.object(&*planned, answers).await {
-                    Ok(fields) => Data::Object(fields),
+                Step::Planned(planned, pos) => match self.objects(&*planned, answers).await {
+                    Ok(data) => data,
                     Err(failure) => {
                         errors.push(failed(&key, pos, failure));
                         Data::Null
@@ -235,14 +237,20 @@ impl Api {
         Response { outcome: Outcome::Executed { data: Data::Object(data), errors, is_immutable }, cost }
     }
 
-    /// The fields of an object.
-    async fn object(&self, planned: &dyn Planned, answers: &Answers) -> Result<Vec<(Name, Data)>, Failure> {
-        let values = planned.answer(answers)?;
-        let mut fields = Vec::with_capacity(values.len());
-        for (key, value) in values {
-            fields.push((key, Data::Leaf(value.printed(&self.evaluator).await?)));
+    /// The answer of a root field: an object, or a list of them.
+    async fn objects(&self, planned: &dyn Planned, answers: &Answers) -> Result<Data, Failure> {
+        let mut objects = Vec::new();
+        for values in planned.answer(answers)? {
+            let mut fields = Vec::with_capacity(values.len());
+            for (key, value) in values {
+                fields.push((key, Data::Leaf(value.printed(&self.evaluator).await?)));
+            }
+            objects.push(Data::Object(fields));
         }
-        Ok(fields)
+        match planned.items() {
+            Some(_) => Ok(Data::List(objects)),
+            None => objects.pop().ok_or(Failure::Internal),
+        }
     }
 
     /// The answers to fields about the schema.

@@ -1,32 +1,32 @@
-//! `pi`: approximations of π.
-
-use async_graphql::OutputType;
+//! `pi` and `piConvergence`: approximations of π.
 
 use super::{
-    declaration::{Argument, Declaration, Field, Leaf, Object},
-    library::Declared,
-    root::{Root, planned},
+    code::Fault,
+    declaration::{Argument, Arguments, Declaration, Field, Leaf, Object},
+    root::{Objects, Root, Subject},
 };
 use crate::{
-    evaluator::{self, Question},
+    evaluator::{self, Limits},
     math::pi::{self, Terms},
     telemetry::Kind,
 };
 
-pub(super) const PI: Root = Root {
-    declaration: Declaration {
+pub(super) struct Pi;
+
+impl Root for Pi {
+    const DECLARATION: &'static Declaration = &Declaration {
         name: "pi",
         description: "π approximated by √(6·(1/1² + 1/2² + … + 1/terms²)), correctly rounded.",
         kind: "PiApproximation",
         arguments: &[TERMS],
-    },
-    kind: Kind::Pi,
-    register: Declared::<PiApproximation>::create_type_info,
-    plan: |arguments, evaluator| {
-        let terms = evaluator.terms(arguments.int(&TERMS))?;
-        Ok(planned(Some(Question::Pi(terms)), move |answers| Ok(PiApproximation { terms, answer: answers.pi(terms)? })))
-    },
-};
+    };
+    const KIND: Kind = Kind::Pi;
+    type Object = PiApproximation;
+
+    fn plan(arguments: &Arguments, limits: &Limits) -> Result<Objects<PiApproximation>, Fault> {
+        Ok(Objects::one(limits.terms(arguments.given(&TERMS))?))
+    }
+}
 
 const TERMS: Argument = Argument {
     name: "terms",
@@ -34,9 +34,46 @@ const TERMS: Argument = Argument {
     default: None,
 };
 
+pub(super) struct PiConvergence;
+
+impl Root for PiConvergence {
+    const DECLARATION: &'static Declaration = &Declaration {
+        name: "piConvergence",
+        description: "Approximations at up to `points` (1 to 1,000) different term counts, evenly spaced on a logarithmic \
+                      scale from 1 to `terms`.",
+        kind: "[PiApproximation!]",
+        arguments: &[LARGEST, POINTS],
+    };
+    const KIND: Kind = Kind::Pi;
+    type Object = PiApproximation;
+
+    fn plan(arguments: &Arguments, limits: &Limits) -> Result<Objects<PiApproximation>, Fault> {
+        Ok(Objects::list(limits.spaced(arguments.given(&LARGEST), arguments.given(&POINTS))?))
+    }
+}
+
+const LARGEST: Argument =
+    Argument { name: "terms", description: "The largest number of terms: 1 to 2,147,483,647.", default: None };
+
+const POINTS: Argument =
+    Argument { name: "points", description: "How many approximations at most: 1 to 1,000.", default: Some(50) };
+
 pub(super) struct PiApproximation {
     pub(super) terms: Terms,
     pub(super) answer: evaluator::Answer<f64>,
+}
+
+impl Subject for PiApproximation {
+    type Question = Terms;
+
+    fn of(terms: Terms, answer: evaluator::Answer<f64>) -> Self {
+        Self { terms, answer }
+    }
+
+    /// None: it has 17 of them, which cost nothing.
+    fn digits(_: Terms) -> usize {
+        0
+    }
 }
 
 impl Object for PiApproximation {

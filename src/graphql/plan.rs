@@ -1,7 +1,10 @@
 //! The plan of an operation is data, made once from its document: the fields of its answer by their keys, with their
 //! arguments in their final types, the questions to evaluate, and their exact cost. The answer is written from it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    mem,
+};
 
 use async_graphql::{
     Name, Pos, Positioned, ServerError, Variables,
@@ -20,11 +23,11 @@ use super::{
     normal_form::{Normalization, Shape},
     query,
     reader::Reader,
-    root::{Planned, Root},
+    root::{AnyRoot, Planned},
     selections::below,
 };
 use crate::{
-    evaluator::{Evaluator, Question},
+    evaluator::{Limits, Question},
     telemetry::Kind,
 };
 
@@ -46,6 +49,8 @@ pub(super) struct Plan {
     pub(super) is_constant: bool,
     /// The most values of the schema that it asks for.
     pub(super) introspected: usize,
+    /// The values in its lists of objects.
+    pub(super) listed: usize,
     /// The kind of the request that it makes, in the metrics.
     pub(super) kind: Kind,
     /// The memory that it takes, without that of values and their digits.
@@ -89,22 +94,23 @@ impl Plan {
         operation: &OperationDefinition,
         variables: &Variables,
         model: &Model,
-        evaluator: &Evaluator,
+        limits: &Limits,
     ) -> Result<Self, Refusal> {
         let refused = |error| Refusal::new(Code::BadUserInput, vec![error]);
         let is_subscription = operation.ty == OperationType::Subscription;
         let mut planner = Planner {
             model,
-            evaluator,
+            limits,
             parent: model.root(operation.ty),
             has_declared: operation.ty == OperationType::Query,
             reader: Reader::new(document, variables),
             errors: Vec::new(),
             library: Vec::new(),
+            listed: 0,
             kind: Kind::Introspection,
         };
         let roots = planner.roots(&operation.selection_set.node).map_err(refused)?;
-        let Planner { reader: Reader { size, error_bytes, .. }, mut errors, library, kind, .. } = planner;
+        let Planner { reader: Reader { size, error_bytes, .. }, mut errors, library, listed, kind, .. } = planner;
         if error_bytes > ERROR_BYTES {
             let message = format!(
                 "the errors of an operation may take {ERROR_BYTES} bytes, but those of this one could take {error_bytes}: \
@@ -121,20 +127,32 @@ impl Plan {
                 Step::Typename(_) | Step::Library(_) | Step::Failed => None,
             })
         };
-        let questions: BTreeSet<_> = objects().filter_map(|object| object.question()).collect();
+        let questions: BTreeSet<_> = objects().flat_map(|object| object.questions()).copied().collect();
         let digits = objects().fold(0, |sum: usize, object| sum.saturating_add(object.digits()));
-        let asks = objects().all(|object| object.question().is_some()) && !questions.is_empty();
+        let asks = objects().all(|object| !object.questions().is_empty()) && !questions.is_empty();
         let introspected = if is_subscription { 0 } else { introspection::values(&library) };
         let size = size + cost::of_response(introspected) + cost::of_errors(error_bytes);
         let is_constant = asks && library.is_empty();
         let library = (!library.is_empty()).then(|| only(operation, library));
-        Ok(Self { roots, library, errors, questions, digits, is_subscription, is_constant, introspected, kind, size })
+        Ok(Self {
+            roots,
+            library,
+            errors,
+            questions,
+            digits,
+            is_subscription,
+            is_constant,
+            introspected,
+            listed,
+            kind,
+            size,
+        })
     }
 }
 
 struct Planner<'a> {
     model: &'a Model,
-    evaluator: &'a Evaluator,
+    limits: &'a Limits,
     /// The type of the operation.
     parent: Option<&'a TypeDefinition>,
     /// Whether the operation has declared root fields: it is a query.
@@ -143,6 +161,8 @@ struct Planner<'a> {
     errors: Vec<ServerError>,
     /// The root fields that the library answers.
     library: Vec<Positioned<Selection>>,
+    /// The values in lists of objects.
+    listed: usize,
     kind: Kind,
 }
 
@@ -178,9 +198,9 @@ impl<'a> Planner<'a> {
             return self.reader.at(key, |_| Ok(Step::Typename(kind.unwrap_or_else(|| Name::new("")))));
         }
         if let Some(root) = query::root(name).filter(|_| self.has_declared) {
-            self.kind = self.kind.and(root.kind);
-            let evaluator = self.evaluator;
-            let object = self.reader.at(key, |reader| object(reader, root, same, evaluator))?;
+            self.kind = self.kind.and(root.kind());
+            let (limits, listed) = (self.limits, &mut self.listed);
+            let object = self.reader.at(key, |reader| object(reader, root, same, limits, listed))?;
             return Ok(Step::Planned(object, same[0].pos));
         }
         let definition = self.parent.and_then(|parent| self.model.field(parent, name));
@@ -198,20 +218,23 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// Plans the object of a declared root field, at which the reader is.
+/// Plans the object of a declared root field, at which the reader is, or a list of them, whose values are added to `listed`.
 fn object<'a>(
     reader: &mut Reader<'a>,
-    root: &Root,
+    root: &dyn AnyRoot,
     same: &[&'a Positioned<Field>],
-    evaluator: &Evaluator,
+    limits: &Limits,
+    listed: &mut usize,
 ) -> Result<Box<dyn Planned>, ServerError> {
     let Positioned { node: field, pos } = same[0];
     let arguments = reader.arguments(field).collect::<Result<Arguments, _>>()?;
-    let object = (root.plan)(&arguments, evaluator);
+    let object = root.plan(&arguments, limits);
     let mut object = object.map_err(|fault| reader.error(*pos, fault.message))?;
     // The first error is that of the object; what comes after it is read all the same, since its size counts.
-    let mut outcome = Ok(());
-    for (key, same) in reader.fields(&below(same))? {
+    let (mut outcome, outside) = (Ok(()), mem::take(&mut reader.size));
+    let fields = reader.fields(&below(same))?;
+    let count = fields.len();
+    for (key, same) in fields {
         let Positioned { node: field, pos } = same[0];
         let selected = reader.at(key, |reader| {
             let arguments = reader.arguments(field).collect::<Result<Arguments, _>>()?;
@@ -220,6 +243,12 @@ fn object<'a>(
         });
         outcome = outcome.and(selected);
     }
+    let mut size = mem::take(&mut reader.size);
+    if let Some(items) = object.items() {
+        *listed = listed.saturating_add(items.saturating_mul(count));
+        size = cost::of_list(items, count, size);
+    }
+    reader.size = outside + size;
     outcome.map(|()| object)
 }
 

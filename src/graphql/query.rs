@@ -8,21 +8,28 @@ use async_graphql::{
     registry::{MetaTypeId, Registry},
 };
 
-use super::{fib::FIB, library::object_type, limits::LIMITS, pi::PI, root::Root};
+use super::{
+    fib::{Fib, Fibs},
+    library::object_type,
+    limits::Admitted,
+    pi::{Pi, PiConvergence},
+    pi_digits::Digits,
+    root::AnyRoot,
+};
 
-const ROOTS: [&Root; 3] = [&FIB, &PI, &LIMITS];
+const ROOTS: [&dyn AnyRoot; 6] = [&Fib, &Fibs, &Pi, &PiConvergence, &Digits, &Admitted];
 
 /// The root field of this name.
-pub(super) fn root(name: &str) -> Option<&'static Root> {
-    ROOTS.into_iter().find(|root| root.declaration.name == name)
+pub(super) fn root(name: &str) -> Option<&'static dyn AnyRoot> {
+    ROOTS.into_iter().find(|root| root.declaration().name == name)
 }
 
 /// The type of the root fields, for the schema. A [`plan`](super::plan) answers them; of queries, the library sees the
 /// introspection alone.
 pub(super) struct Query;
 
-const DESCRIPTION: &str = "Fibonacci numbers, exact to the last digit, and π from the Basel series, correctly rounded. Both \
-                           remember what they were asked: `cached` tells.";
+const DESCRIPTION: &str = "Fibonacci numbers, exact to the last digit; π from the Basel series, correctly rounded; and the digits \
+                           of π. All of them remember what they were asked: `cached` tells.";
 
 impl OutputType for Query {
     fn type_name() -> Cow<'static, str> {
@@ -32,9 +39,9 @@ impl OutputType for Query {
     fn create_type_info(registry: &mut Registry) -> String {
         registry.create_output_type::<Self, _>(MetaTypeId::Object, |registry| {
             for root in ROOTS {
-                (root.register)(registry);
+                root.register(registry);
             }
-            object_type::<Self>("Query", DESCRIPTION, ROOTS.iter().map(|root| &root.declaration))
+            object_type::<Self>("Query", DESCRIPTION, ROOTS.iter().map(|root| root.declaration()))
         })
     }
 

@@ -114,6 +114,9 @@ impl<F: Into<Fault>> From<F> for Refusal {
 
 /// Rejects a path that does not exist.
 pub(super) async fn not_found(uri: Uri) -> Response {
-    let message = format!("there is no {} here; there are /graphql, /fib/N, /pi/TERMS and /schema.graphql", uri.path());
+    let message = format!(
+        "there is no {} here; there are /graphql, /fib/N, /fib, /pi/TERMS, /pi/digits and /schema.graphql",
+        uri.path()
+    );
     Refusal::new(StatusCode::NOT_FOUND, message).into_problem()
 }

@@ -1,13 +1,13 @@
-//! `GET /fib/{n}` and `GET /pi/{terms}`, for clients without GraphQL.
+//! REST, for clients without GraphQL: `GET /fib/{n}`, `/fib?from=&count=`, `/pi/{terms}` and `/pi/digits?from=&count=`.
 
 use std::{collections::BTreeSet, convert::Infallible, iter, sync::Arc};
 
 use axum::{
     Extension,
     body::{Body, Bytes},
-    extract::{Path, State, rejection::PathRejection},
+    extract::{Path, Query, State, rejection::PathRejection},
     http::{
-        HeaderMap, HeaderValue, Method, StatusCode,
+        HeaderMap, HeaderValue, Method, StatusCode, Uri,
         header::{CONTENT_ENCODING, CONTENT_LENGTH},
     },
     response::{IntoResponse, Response},
@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use super::{
     caching::not_modified,
     compression::{ENCODER_BYTES, SHORT_BYTES, compressed},
-    gate::Client,
+    gate::{Client, Permit},
     held::Held,
     negotiation::{Coding, Media},
     refusal::Refusal,
@@ -26,12 +26,21 @@ use super::{
     service::{REQUEST_TIME, Service},
 };
 use crate::{
-    evaluator::{Answer, Answers, Question},
-    graphql::{Code, Fault},
+    evaluator::{Answer, Answers, Decimal, FromValue, Given, Question, Row, digits_to_evaluate},
+    graphql::{self, Code, Fault},
     telemetry::{Account, Kind},
 };
 
-/// `GET /fib/{n}`: streams F(n), so that a number of any length is sent in bounded memory.
+/// A request, and what answers it.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    service: &'a Service,
+    client: &'a Arc<Client>,
+    method: &'a Method,
+    headers: &'a HeaderMap,
+}
+
+/// `GET /fib/{n}`: F(n).
 pub(super) async fn fib(
     State(service): State<Arc<Service>>,
     Extension(client): Extension<Arc<Client>>,
@@ -39,52 +48,191 @@ pub(super) async fn fib(
     method: Method,
     headers: HeaderMap,
 ) -> Response {
+    let asked = Asked { service: &service, client: &client, method: &method, headers: &headers };
     let answer = async {
-        let (evaluator, n) = (&service.evaluator, text_of(n)?);
-        let index = n.parse().map_err(|_| evaluator.not_an_index(format!("{n:?}"))).and_then(|n| evaluator.index(n))?;
-        let form = form(&headers)?;
-        let question = Question::Fib(index);
-        // The permit is for the value while it is read or evaluated, and then while clients read it.
-        let permit = client.send(question.bytes())?;
-        let answers = service.ask(question).await?;
-        let answer = answers.fib(index).map_err(Fault::from)?;
-        let value_permit = service.values.share(question, &answer.value, permit)?;
-        let account = Account { kind: Kind::RestFib, cached: answer.cached, spent: Some(answers.spent) };
-        let (value, length) = (Arc::clone(&answer.value), answer.value.digit_count());
-        let digits = (0..).map_while(move |at| value.chunk(at));
-        let buffers = client.send(buffer_bytes(form.coding, length))?;
-        let response = service.stream(form, account, length, digits, &method, &headers);
-        Ok((Extension(Held::both(value_permit, buffers)), response).into_response())
+        let index = service.evaluator.limits().index(Given::Text(&text_of(n)?))?;
+        asked.value(Kind::RestFib, index, "").await
     };
     answer.await.unwrap_or_else(Refusal::into_problem)
-}
-
-/// The memory for streaming a number of digits: two pieces of text, and an encoder if they are compressed.
-fn buffer_bytes(coding: Coding, digits: usize) -> usize {
-    const PIECES_BYTES: usize = 128 * 1024;
-    let encoder = if coding == Coding::Identity || digits <= SHORT_BYTES { 0 } else { ENCODER_BYTES };
-    digits.min(PIECES_BYTES) + encoder
 }
 
 /// `GET /pi/{terms}`: the approximation of π.
 pub(super) async fn pi(
     State(service): State<Arc<Service>>,
+    Extension(client): Extension<Arc<Client>>,
     terms: Result<Path<String>, PathRejection>,
     method: Method,
     headers: HeaderMap,
 ) -> Response {
+    let asked = Asked { service: &service, client: &client, method: &method, headers: &headers };
     let answer = async {
-        let (evaluator, terms) = (&service.evaluator, text_of(terms)?);
-        let terms =
-            terms.parse().map_err(|_| evaluator.not_terms(format!("{terms:?}"))).and_then(|n| evaluator.terms(n))?;
-        let form = form(&headers)?;
-        let answers = service.ask(Question::Pi(terms)).await?;
-        let Answer { value, cached } = answers.pi(terms).map_err(Fault::from)?;
-        let account = Account { kind: Kind::RestPi, cached, spent: Some(answers.spent) };
-        let digits = value.to_string();
-        Ok(service.stream(form, account, digits.len(), iter::once(digits), &method, &headers))
+        let terms = service.evaluator.limits().terms(Given::Text(&text_of(terms)?))?;
+        asked.value(Kind::RestPi, terms, "").await
     };
     answer.await.unwrap_or_else(Refusal::into_problem)
+}
+
+/// `GET /pi/digits`: digits of π in a row.
+pub(super) async fn pi_digits(
+    State(service): State<Arc<Service>>,
+    Extension(client): Extension<Arc<Client>>,
+    uri: Uri,
+    method: Method,
+    headers: HeaderMap,
+) -> Response {
+    let asked = Asked { service: &service, client: &client, method: &method, headers: &headers };
+    let answer = async {
+        let [from, count] = from_and_count(&uri, ["0", "100"])?;
+        let span = service.evaluator.limits().span(Given::Text(&from), Given::Text(&count))?;
+        graphql::check_digits(&[span.into()].into(), span.count(), service.evaluator.limits())?;
+        asked.value(Kind::RestPiDigits, span, "\"").await
+    };
+    answer.await.unwrap_or_else(Refusal::into_problem)
+}
+
+/// `GET /fib`: Fibonacci numbers in a row. As text they are in the form of the b-files of the OEIS, `n F(n)` in each line.
+pub(super) async fn fibs(
+    State(service): State<Arc<Service>>,
+    Extension(client): Extension<Arc<Client>>,
+    uri: Uri,
+    method: Method,
+    headers: HeaderMap,
+) -> Response {
+    let asked = Asked { service: &service, client: &client, method: &method, headers: &headers };
+    let answer = async {
+        let [from, count] = from_and_count(&uri, ["0", "10"])?;
+        let indices = service.evaluator.limits().indices(Given::Text(&from), Given::Text(&count))?;
+        let questions: BTreeSet<Question> = indices.clone().map(Question::from).collect();
+        // What is evaluated is printed, all of it.
+        graphql::check_digits(&questions, digits_to_evaluate(&questions), service.evaluator.limits())?;
+        let form = form(&headers)?;
+        let permit = client.send(questions.iter().map(|question| question.bytes()).sum())?;
+        let answers = service.ask(questions).await?;
+        let (mut all, mut length) = (Vec::new(), 0);
+        for n in indices {
+            let Answer { value, cached } = answers.of(n).map_err(Fault::from)?;
+            let (before, after) = match form.media {
+                Media::Text => (format!("{} ", n.get()), "\n"),
+                _ => (
+                    format!(
+                        r#"{}{{"n":{},"cached":{cached},"result":"#,
+                        if all.is_empty() { "[" } else { "," },
+                        n.get()
+                    ),
+                    "}",
+                ),
+            };
+            length += before.len() + value.digit_count() + after.len();
+            all.push((before, value, after));
+        }
+        let end = if form.media == Media::Text { "" } else { "]" };
+        let values = all.into_iter().flat_map(|(before, value, after)| {
+            iter::once(before).chain(chunks(value)).chain(iter::once(after.to_owned()))
+        });
+        let pieces = gathered(values.chain(iter::once(end.to_owned())));
+        let account = Account { kind: Kind::RestFib, cached: answers.are_cached(), spent: Some(answers.spent) };
+        asked.respond(form, account, length + end.len(), pieces, Arc::new(permit))
+    };
+    answer.await.unwrap_or_else(Refusal::into_problem)
+}
+
+/// The parameters `from` and `count` of a URL, with their defaults.
+fn from_and_count(uri: &Uri, defaults: [&str; 2]) -> Result<[String; 2], Fault> {
+    let wrong = |message: String| Fault::new(Code::BadRequest, message);
+    let Query(given) = Query::<Vec<(String, String)>>::try_from_uri(uri).map_err(|error| wrong(error.body_text()))?;
+    let names = ["from", "count"];
+    if let Some((name, _)) = given.iter().find(|(name, _)| !names.contains(&&**name)) {
+        return Err(wrong(format!("there is no parameter {name:?}; there are from and count")));
+    }
+    let mut values = defaults.map(str::to_owned);
+    for (name, value) in names.iter().zip(&mut values) {
+        let mut same = given.iter().filter(|(own, _)| own == name).map(|(_, value)| value);
+        if let Some(given) = same.next() {
+            value.clone_from(given);
+        }
+        if same.next().is_some() {
+            return Err(wrong(format!("the parameter {name} is given twice")));
+        }
+    }
+    Ok(values)
+}
+
+/// A value as text of a known length, which is sent in pieces.
+trait Printed: Send + 'static {
+    fn length(&self) -> usize;
+
+    /// Piece `at` of the text; `None` after the last.
+    fn chunk(&self, at: usize) -> Option<String>;
+
+    /// The address of a value that several responses share.
+    fn address(&self) -> usize;
+}
+
+impl Printed for Arc<Decimal> {
+    fn length(&self) -> usize {
+        self.digit_count()
+    }
+
+    fn chunk(&self, at: usize) -> Option<String> {
+        Decimal::chunk(self, at)
+    }
+
+    fn address(&self) -> usize {
+        Arc::as_ptr(self).addr()
+    }
+}
+
+impl Printed for Arc<Row> {
+    fn length(&self) -> usize {
+        self.span().count()
+    }
+
+    fn chunk(&self, at: usize) -> Option<String> {
+        Row::chunk(self, at)
+    }
+
+    fn address(&self) -> usize {
+        Arc::as_ptr(self).addr()
+    }
+}
+
+impl Printed for f64 {
+    fn length(&self) -> usize {
+        self.to_string().len()
+    }
+
+    fn chunk(&self, at: usize) -> Option<String> {
+        (at == 0).then(|| self.to_string())
+    }
+
+    fn address(&self) -> usize {
+        0
+    }
+}
+
+fn chunks(value: impl Printed) -> impl Iterator<Item = String> + Send {
+    (0..).map_while(move |at| value.chunk(at))
+}
+
+/// The bytes of a piece of text that is streamed.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// Gathers pieces of text into pieces of about 64 KiB, or as long as one of them is.
+fn gathered(pieces: impl Iterator<Item = String>) -> impl Iterator<Item = String> {
+    let mut pieces = pieces.peekable();
+    iter::from_fn(move || {
+        let mut piece = pieces.next()?;
+        while let Some(next) = pieces.next_if(|next| piece.len() + next.len() <= PIECE_BYTES) {
+            piece += &next;
+        }
+        Some(piece)
+    })
+}
+
+/// The memory for streaming a number of bytes: two pieces of text, and an encoder if they are compressed.
+fn buffer_bytes(coding: Coding, length: usize) -> usize {
+    let encoder = if coding == Coding::Identity || length <= SHORT_BYTES { 0 } else { ENCODER_BYTES };
+    length.min(2 * PIECE_BYTES) + encoder
 }
 
 fn form(headers: &HeaderMap) -> Result<Form, Refusal> {
@@ -96,36 +244,51 @@ fn form(headers: &HeaderMap) -> Result<Form, Refusal> {
 }
 
 impl Service {
-    async fn ask(&self, question: Question) -> Result<Answers, Refusal> {
-        let answer = self.evaluator.answer(BTreeSet::from([question]));
-        timeout(REQUEST_TIME, answer).await.map_err(|_| Refusal::deadline())
+    async fn ask(&self, questions: BTreeSet<Question>) -> Result<Answers, Refusal> {
+        timeout(REQUEST_TIME, self.evaluator.answer(questions)).await.map_err(|_| Refusal::deadline())
+    }
+}
+
+impl Asked<'_> {
+    /// Streams the value that answers a question, so that one of any length is sent in bounded memory. In JSON it is
+    /// between `quotes`.
+    async fn value<F>(self, kind: Kind, question: F, quotes: &str) -> Result<Response, Refusal>
+    where
+        F: FromValue<Value: Printed>,
+    {
+        let form = form(self.headers)?;
+        let asked: Question = question.into();
+        // The permit is for the value while it is read or evaluated, and then while clients read it.
+        let permit = self.client.send(asked.bytes())?;
+        let answers = self.service.ask(BTreeSet::from([asked])).await?;
+        let Answer { value, cached } = answers.of(question).map_err(Fault::from)?;
+        let permit = self.service.values.share(asked, value.address(), permit)?;
+        let account = Account { kind, cached, spent: Some(answers.spent) };
+        let (before, after) = match form.media {
+            Media::Text => (String::new(), String::new()),
+            _ => (format!(r#"{{"cached":{cached},"result":{quotes}"#), format!("{quotes}}}")),
+        };
+        let length = before.len() + value.length() + after.len();
+        let pieces = iter::once(before).chain(chunks(value)).chain(iter::once(after));
+        self.respond(form, account, length, pieces, permit)
     }
 
-    /// Streams a response with these digits, `digits` in all. In JSON they are a number of any length.
-    fn stream(
-        &self,
+    /// Streams a response of pieces, `length` bytes in all.
+    fn respond(
+        self,
         form: Form,
         account: Account,
-        digits: usize,
+        length: usize,
         pieces: impl Iterator<Item = String> + Send + 'static,
-        method: &Method,
-        headers: &HeaderMap,
-    ) -> Response {
-        let cached = account.cached;
-        let (before, after) = match form.media {
-            Media::Text => (String::new(), ""),
-            Media::Json | Media::GraphqlResponse | Media::Html | Media::EventStream => {
-                (format!(r#"{{"cached":{cached},"result":"#), "}")
-            }
-        };
-        let length = before.len() + digits + after.len();
+        values: Arc<Permit>,
+    ) -> Result<Response, Refusal> {
         let coding = if length <= SHORT_BYTES { Coding::Identity } else { form.coding };
-        let lifetime = if cached { Lifetime::Immutable } else { Lifetime::Passing };
-        let (mut head, is_known) = head(Form { coding, ..form }, lifetime, method, headers);
+        let buffers = self.client.send(buffer_bytes(coding, length))?;
+        let lifetime = if account.cached { Lifetime::Immutable } else { Lifetime::Passing };
+        let (mut head, is_known) = head(Form { coding, ..form }, lifetime, self.method, self.headers);
         if is_known {
-            return (Extension(account), not_modified(head)).into_response();
+            return Ok((Extension(account), not_modified(head)).into_response());
         }
-        let pieces = iter::once(before).chain(pieces).chain(iter::once(after.to_owned()));
         let pieces = pieces.filter(|piece| !piece.is_empty()).map(Bytes::from);
         let body = match coding.name() {
             None => {
@@ -134,10 +297,10 @@ impl Service {
             }
             Some(name) => {
                 head.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
-                Body::from_stream(compressed(coding, Arc::clone(&self.workers), pieces))
+                Body::from_stream(compressed(coding, Arc::clone(&self.service.workers), pieces))
             }
         };
-        (head, Extension(account), body).into_response()
+        Ok((head, Extension(account), Extension(Held::both(values, buffers)), body).into_response())
     }
 }
 

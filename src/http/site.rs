@@ -47,8 +47,10 @@ impl Site {
             .route("/graphql", get(graphql::get).fallback(graphql::method_not_allowed))
             .route("/graphql/", any(pages::without_slash))
             .route("/schema.graphql", get(pages::schema))
+            .route("/fib", get(rest::fibs))
             .route("/fib/{n}", get(rest::fib))
             .route("/pi/{terms}", get(rest::pi))
+            .route("/pi/digits", get(rest::pi_digits))
             .fallback(refusal::not_found)
             .method_not_allowed_fallback(method_not_allowed)
             .with_state(Arc::clone(&service));

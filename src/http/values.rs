@@ -16,9 +16,9 @@ pub(super) struct Values(Mutex<HashMap<Copy, Arc<Shared>>>);
 type Copy = (Question, usize);
 
 impl Values {
-    /// Returns the permit that all streams of a value share: `permit` for the first of them, or if it fits in the share
+    /// Returns the permit that all streams of the value at an address share: `permit` for the first of them, or if it fits in the share
     /// of a connection. Time: linear in the values that are streamed, of which the budget admits some hundreds.
-    pub(super) fn share<T>(&self, question: Question, value: &Arc<T>, permit: Permit) -> Result<Arc<Permit>, Full> {
+    pub(super) fn share(&self, question: Question, address: usize, permit: Permit) -> Result<Arc<Permit>, Full> {
         if permit.bytes() <= SHARE_BYTES {
             return Ok(Arc::new(permit));
         }
@@ -26,7 +26,7 @@ impl Values {
             // A panic leaves no inconsistent state: each change is one operation of the map.
             let mut values = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             values.retain(|_, shared| shared.is_held());
-            Arc::clone(values.entry((question, Arc::as_ptr(value).addr())).or_default())
+            Arc::clone(values.entry((question, address)).or_default())
         };
         shared.permit(|| Ok(permit))
     }

@@ -69,15 +69,40 @@ pub fn proven(n: Index, prime: &Prime, progress: &mut dyn FnMut(f64)) -> Option<
     (n.0 <= LAST_OF_TWO_LIMBS || prime.proves(n, &value)).then_some(value)
 }
 
-/// (F(k), F(k−1)) for k ≥ 1. Time and memory as for [`evaluate`].
-pub(super) fn pair(k: u32) -> [Decimal; 2] {
+/// F(first) and the numbers after it, `count` in all, exact and proven: two of them are evaluated, and each other one is the
+/// sum of the two before it. `None` as for [`proven`], and when there are not as many indices.
+///
+/// `progress` is called as by [`evaluate`]. Time and memory: beyond those of the first two, linear in the result.
+#[must_use]
+pub fn consecutive(first: Index, count: usize, prime: &Prime, progress: &mut dyn FnMut(f64)) -> Option<Vec<Decimal>> {
+    if count < 2 {
+        return proven(first, prime, progress).map(|number| vec![number]);
+    }
+    let last = u32::try_from(count - 1).ok().and_then(|more| Index::new(first.0.checked_add(more)?))?;
+    let [next, here] = pair(first.0 + 1, progress);
+    let mut numbers = Vec::with_capacity(count);
+    numbers.extend([here, next]);
+    while let [.., before, here] = &numbers[..]
+        && numbers.len() < count
+    {
+        let mut sum = here.limbs().to_vec();
+        add_to(&mut sum, before.limbs());
+        numbers.push(Decimal::from_limbs(sum));
+    }
+    // A wrong number makes every later one wrong: what proves the last two proves all that led to them.
+    let are_proven = prime.proves(last, &numbers[count - 1]) && prime.proves(Index(last.0 - 1), &numbers[count - 2]);
+    are_proven.then_some(numbers)
+}
+
+/// (F(k), F(k−1)) for k ≥ 1. Time, memory and progress as for [`evaluate`].
+pub(super) fn pair(k: u32, progress: &mut dyn FnMut(f64)) -> [Decimal; 2] {
     let (mut short, doublings) = start(k);
     let doublings = double_short(&mut short, k, doublings);
     let pair = if doublings == 0 {
         short.limbs().map(<[u64]>::to_vec)
     } else {
         let mut multiplier = ntt::multiplier(Kernel::best(), limb_count(Index(k)) + 1, Parallel::in_this_pool());
-        double_long(&short, k, doublings, &mut *multiplier, &mut |_| ())
+        double_long(&short, k, doublings, &mut *multiplier, progress)
     };
     pair.map(Decimal::from_limbs)
 }
@@ -154,7 +179,7 @@ mod tests {
     fn neighbours_obey_cassini() {
         // F(k)² − F(k)·F(k−1) − F(k−1)² = (−1)^(k+1), an identity that the doubling formulas do not use.
         for k in [1, 2, 87, 88, 89, 127, 128, 4_095, 4_096, 65_537] {
-            let [a, b] = pair(k).map(|value| value.to_string().parse::<BigUint>().unwrap());
+            let [a, b] = pair(k, &mut |_| ()).map(|value| value.to_string().parse::<BigUint>().unwrap());
             let (square, rest) = (&a * &a, &a * &b + &b * &b);
             let (one_more, one_less) = if k % 2 == 1 { (square, rest) } else { (rest, square) };
             assert_eq!(one_more, one_less + 1_u32, "k = {k}");

@@ -3,7 +3,7 @@
 use super::limb::{BASE, LIMB_DIGITS};
 
 /// The index of a Fibonacci number: 0 to [`Index::MAX`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Index(pub(super) u32);
 
 impl Index {

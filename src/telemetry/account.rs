@@ -14,16 +14,22 @@ pub enum Kind {
     Pi,
     /// GraphQL that asks for both.
     FibAndPi,
-    /// GraphQL that asks for neither, but for the schema or the limits of this server.
+    /// GraphQL that asks for digits of π.
+    PiDigits,
+    /// GraphQL that asks for digits of π and for others.
+    Several,
+    /// GraphQL that asks for none of them, but for the schema or the limits of this server.
     Introspection,
     /// GraphQL whose response came from the response cache.
     ResponseCache,
     /// A GraphQL subscription over server-sent events, up to its first event, or the handshake of a WebSocket.
     Subscription,
-    /// A Fibonacci number over REST.
+    /// Fibonacci numbers over REST.
     RestFib,
     /// An approximation of π over REST.
     RestPi,
+    /// Digits of π over REST.
+    RestPiDigits,
     /// Requests of a browser: for pages and their assets, and CORS preflights.
     #[default]
     Page,
@@ -32,15 +38,18 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::Fib,
         Self::Pi,
         Self::FibAndPi,
+        Self::PiDigits,
+        Self::Several,
         Self::Introspection,
         Self::ResponseCache,
         Self::Subscription,
         Self::RestFib,
         Self::RestPi,
+        Self::RestPiDigits,
         Self::Page,
         Self::Refused,
     ];
@@ -51,6 +60,7 @@ impl Kind {
         match (self, other) {
             (Self::Introspection, kind) | (kind, Self::Introspection) => kind,
             (one, other) if one == other => one,
+            (Self::PiDigits | Self::Several, _) | (_, Self::PiDigits | Self::Several) => Self::Several,
             _ => Self::FibAndPi,
         }
     }
@@ -60,11 +70,14 @@ impl Kind {
             Self::Fib => "fib",
             Self::Pi => "pi",
             Self::FibAndPi => "fib_and_pi",
+            Self::PiDigits => "pi_digits",
+            Self::Several => "several",
             Self::Introspection => "introspection",
             Self::ResponseCache => "response_cache",
             Self::Subscription => "subscription",
             Self::RestFib => "rest_fib",
             Self::RestPi => "rest_pi",
+            Self::RestPiDigits => "rest_pi_digits",
             Self::Page => "page",
             Self::Refused => "refused",
         }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
-    oracle::{Model, fibonacci},
+    oracle::{BLOCK_DIGITS, Model, digits_of_pi, fibonacci},
     redis_server::{RedisServer, round_trips, runs_of},
     service::{Questions, Service, client, eventually, undisturbed},
 };
@@ -40,6 +40,15 @@ pub fn a_story(cache: &str) {
     assert!(!again.fib_cached(100_001));
     assert!(another.fib_cached(100_000) && another.fib_cached(100_001));
     assert!(!another.fib_cached(100_002), "beyond the ladder values are known one by one");
+
+    assert!(another.pi_digits(0, 1).1, "the 3 is the definition");
+    assert!(!another.pi_digits(BLOCK_DIGITS + 1, 1).1);
+    assert!(again.pi_digits(0, 100).1, "every digit before one that was answered is known");
+    assert!(again.pi_digits(BLOCK_DIGITS, BLOCK_DIGITS + 1).1, "and all of two blocks");
+    assert!(!again.pi_digits(2 * BLOCK_DIGITS, 2).1, "above all that were answered");
+    assert!(another.pi_digits(4 * BLOCK_DIGITS, 1).1, "which were evaluated ahead with it");
+    let (digits, cached) = Service::start(cache).pi_digits(0, 4 * BLOCK_DIGITS + 1);
+    assert!(cached && digits == digits_of_pi()[..=4 * BLOCK_DIGITS]);
 }
 
 #[test]
@@ -307,9 +316,14 @@ fn step() -> impl Strategy<Value = Step> {
         1 => 99_998..100_004_u32,
         1 => prop::sample::select(vec![120_000, 150_000]),
     ];
+    // On both sides of the end of a block, most of them of an early one.
+    let span = (prop_oneof![8 => 0..3_usize, 1 => 3..27_usize], 0..3_usize, 1..50_usize)
+        .prop_map(|(block, offset, count)| ((block * BLOCK_DIGITS + offset).saturating_sub(1), count));
     prop_oneof![
-        12 => (0..2_usize, prop::collection::vec(index, 0..4), prop::collection::vec(0..6_u32, 0..3))
-            .prop_map(|(process, indices, terms)| Step::Ask { process, questions: Questions { indices, terms } }),
+        12 => (0..2_usize, prop::collection::vec(index, 0..4), prop::collection::vec(0..6_u32, 0..3), prop::collection::vec(span, 0..2))
+            .prop_map(|(process, indices, terms, spans)| {
+                Step::Ask { process, questions: Questions { indices, terms, spans } }
+            }),
         1 => (0..2_usize).prop_map(|process| Step::Restart { process }),
     ]
 }
@@ -328,6 +342,11 @@ fn follows_the_model(cache: &str, steps: &[Step]) {
                 }
                 for (&n, (_, cached)) in questions.terms.iter().zip(&answers.pis) {
                     assert_eq!(*cached, model.pi_cached(n), "step {at}: pi({n}); {model:?}");
+                }
+                for (&(from, count), (digits, cached)) in questions.spans.iter().zip(&answers.digits) {
+                    let name = format!("step {at}: piDigits({from}, {count})");
+                    assert_eq!(*cached, model.digits_cached(from, count), "{name}; {model:?}");
+                    assert_eq!(*digits, digits_of_pi()[from..from + count], "{name}");
                 }
                 model.note(questions);
             }

@@ -11,7 +11,7 @@ use rustix::process::Signal;
 
 use crate::{
     file_size::limited,
-    oracle::fibonacci,
+    oracle::{BLOCK_DIGITS, digits_of_pi, fibonacci},
     redis_server::{PREFIX, RedisServer},
     service::{Service, eventually, get, program, undisturbed},
 };
@@ -33,12 +33,13 @@ fn poisons(entry: &[u8]) -> Vec<(Vec<u8>, &'static str)> {
     ]
 }
 
-/// Every entry that the answers to F(300), F(100,001) and π(1000) left is spoiled in every way: a fresh process serves
+/// Every entry that the answers to F(300), F(100,001), π(1000) and the digits of π left is spoiled in every way: a fresh process serves
 /// the right answer, `cached` is false that once, and the entry is repaired.
 fn poison_is_never_served(cache: &str, read: impl Fn(&str) -> Vec<u8>, write: impl Fn(&str, &[u8])) {
     let first = Service::start(cache);
     let (_, pi) = (first.fib(100_001), first.query("{ pi(terms: 1000) { result } }"));
-    for name in ["1:fib:rung:2", "1:fib:n:100001", "1:pi:1000"] {
+    first.pi_digits(2 * BLOCK_DIGITS, 1);
+    for name in ["1:fib:rung:2", "1:fib:n:100001", "1:pi:1000", "1:pi:digits:1"] {
         let key = format!("{PREFIX}{name}");
         let entry = read(&key);
         for (poison, why) in poisons(&entry) {
@@ -49,6 +50,11 @@ fn poison_is_never_served(cache: &str, read: impl Fn(&str) -> Vec<u8>, write: im
                     let answer = service.query("{ pi(terms: 1000) { result cached } }");
                     assert_eq!(answer["data"]["pi"]["result"], pi["data"]["pi"]["result"], "{name}: {why}");
                     return answer["data"]["pi"]["cached"] == true;
+                }
+                if name == "1:pi:digits:1" {
+                    let (digits, cached) = service.pi_digits(BLOCK_DIGITS + 1, 20);
+                    assert_eq!(digits, digits_of_pi()[BLOCK_DIGITS + 1..][..20], "{name}: {why}");
+                    return cached;
                 }
                 let n = if name == "1:fib:rung:2" { 300 } else { 100_001 };
                 let (digits, cached) = service.fib(n);
@@ -83,7 +89,7 @@ fn poison_in_sqlite_is_never_served() {
             connection.busy_timeout(Duration::from_secs(5)).unwrap();
             connection
         };
-        let table = |key: &str| if key.contains(":pi:") { "cheap" } else { "entry" };
+        let table = |key: &str| if key.ends_with(":pi:1000") { "cheap" } else { "entry" };
         let read = |key: &str| {
             let select = format!("SELECT value FROM {} WHERE name = ?1", table(key));
             open(&path).query_row(&select, [key], |row| row.get(0)).unwrap()

@@ -46,6 +46,7 @@ fn the_introspection_says_what_the_schema_says() {
         "Int",
         "Limits",
         "PiApproximation",
+        "PiDigits",
         "Query",
         "String",
         "Subscription",

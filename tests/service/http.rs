@@ -73,7 +73,7 @@ fn rest_errors_are_problem_details() {
             "/fibs",
             404,
             "BAD_REQUEST",
-            "there is no /fibs here; there are /graphql, /fib/N, /pi/TERMS and /schema.graphql",
+            "there is no /fibs here; there are /graphql, /fib/N, /fib, /pi/TERMS, /pi/digits and /schema.graphql",
         ),
     ];
     for (path, status, code, detail) in rows {

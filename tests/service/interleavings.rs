@@ -24,7 +24,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::{
-    oracle::{Model, Truth},
+    oracle::{BLOCK_DIGITS, Model, Truth},
     proxy::{Mode, Proxy},
     redis_cluster::RedisCluster,
     redis_server::RedisServer,
@@ -42,8 +42,21 @@ const LARGEST: u32 = 2_000;
 /// Above the ladder.
 const LONG: u32 = 100_001;
 
-/// The keys that a store may lose from one step to the next: all, the rungs, some of them, one, or the mark.
-const FORGOTTEN: [&str; 5] = ["*", "1:fib:rung:*", "1:fib:rung:?", "1:fib:rung:1", "1:fib:top"];
+/// Four blocks of digits of π are enough for gaps, and quickly evaluated.
+const DIGITS: usize = 4 * BLOCK_DIGITS;
+
+/// The keys that a store may lose from one step to the next: all, the rungs, some of them, one, or the mark; and the same of
+/// the digits of π.
+const FORGOTTEN: [&str; 8] = [
+    "*",
+    "1:fib:rung:*",
+    "1:fib:rung:?",
+    "1:fib:rung:1",
+    "1:fib:top",
+    "1:pi:digits:?",
+    "1:pi:digits:0",
+    "1:pi:digits:top",
+];
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -79,11 +92,20 @@ fn questions() -> impl Strategy<Value = Questions> {
         // Writes the whole ladder, which is the dearest step of all.
         1 => Just(LONG),
     ];
-    let several = (prop::collection::vec(index.clone(), 0..4), prop::collection::vec(0..6_u32, 0..3));
+    // On both sides of the end of a block.
+    let span = (0..=4_usize, 0..3_usize, 1..50_usize).prop_map(|(block, offset, count)| {
+        ((block * BLOCK_DIGITS + offset).saturating_sub(1).min(DIGITS - count), count)
+    });
+    let several = (
+        prop::collection::vec(index.clone(), 0..4),
+        prop::collection::vec(0..6_u32, 0..3),
+        prop::collection::vec(span.clone(), 0..2),
+    );
     prop_oneof![
-        4 => index.prop_map(|n| Questions { indices: vec![n], terms: Vec::new() }),
-        1 => (0..6_u32).prop_map(|n| Questions { indices: Vec::new(), terms: vec![n] }),
-        2 => several.prop_map(|(indices, terms)| Questions { indices, terms }),
+        4 => index.prop_map(|n| Questions { indices: vec![n], ..Questions::default() }),
+        1 => (0..6_u32).prop_map(|n| Questions { terms: vec![n], ..Questions::default() }),
+        1 => span.prop_map(|span| Questions { spans: vec![span], ..Questions::default() }),
+        2 => several.prop_map(|(indices, terms, spans)| Questions { indices, terms, spans }),
     ]
 }
 
@@ -221,7 +243,7 @@ impl<'a> Scene<'a> {
             Step::Climb { process, indices } => {
                 let from = self.asked.first_above();
                 for n in (from..=LARGEST).take(*indices) {
-                    self.ask(*process, &Questions { indices: vec![n], terms: Vec::new() });
+                    self.ask(*process, &Questions { indices: vec![n], ..Questions::default() });
                 }
             }
             Step::AskBoth(questions) => self.ask_both(questions),
@@ -270,6 +292,10 @@ impl<'a> Scene<'a> {
                 .filter(|(_, (_, cached))| !cached)
                 .map(|(&n, _)| n)
                 .collect(),
+            spans: (questions.spans.iter().zip(&answers.digits))
+                .filter(|(_, (_, cached))| !cached)
+                .map(|(&span, _)| span)
+                .collect(),
         };
         // A store that is late for a budget, on a busy machine, says nothing.
         let until = Instant::now() + PATIENCE;
@@ -306,6 +332,12 @@ impl<'a> Scene<'a> {
         }
         for (&terms, (_, cached)) in questions.terms.iter().zip(&answers.pis) {
             assert!(!cached || asked.pi_cached(terms), "pi({terms}) is said to be cached; {asked:?}");
+        }
+        for (&(from, count), (_, cached)) in questions.spans.iter().zip(&answers.digits) {
+            assert!(
+                !cached || asked.digits_cached(from, count),
+                "piDigits({from}, {count}) is said to be cached; {asked:?}"
+            );
         }
     }
 }

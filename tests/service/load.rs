@@ -53,7 +53,7 @@ fn questions(number: u32, approximations: &[(u32, f64)]) -> Questions {
         9 if number >= FIRST_LONG => (vec![long_index(number)], Vec::new()),
         _ => (vec![index(number)], terms(number)),
     };
-    Questions { indices, terms }
+    Questions { indices, terms, ..Questions::default() }
 }
 
 /// A request of the load and its outcome.

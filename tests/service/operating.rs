@@ -125,7 +125,7 @@ fn an_operator_who_checks_needs_three_rights_more() {
 
 #[test]
 fn a_right_of_the_rule_that_is_missing_is_told_by_its_name() {
-    let questions = Questions { indices: vec![213, 100_001], terms: vec![100] };
+    let questions = Questions { indices: vec![213, 100_001], terms: vec![100], ..Questions::default() };
     let truth = Truth::of(questions.indices.clone());
     for command in DATA_COMMANDS {
         let redis = RedisServer::start();
@@ -225,7 +225,7 @@ fn questions(number: u32, approximations: &[(u32, f64)]) -> Questions {
         _ => 2 + number * 7_919 % 1_999,
     };
     let (terms, _) = approximations[number as usize / 3 % approximations.len()];
-    Questions { indices: vec![index], terms: vec![terms] }
+    Questions { indices: vec![index], terms: vec![terms], ..Questions::default() }
 }
 
 /// Asks two processes, four requests at a time each. Returns the number of answers that were lost: not cached though

@@ -3,13 +3,14 @@
 use std::{
     collections::{BTreeSet, HashMap},
     iter::from_fn,
-    sync::Mutex,
+    sync::{LazyLock, Mutex},
     thread,
 };
 
 use num_bigint::BigUint;
+use sha2::{Digest, Sha256};
 
-use crate::service::{Answers, Questions};
+use crate::service::{Answers, Questions, program};
 
 /// F(n) in another library, by F(2k) = F(k)·(2F(k+1) − F(k)) and F(2k+1) = F(k)² + F(k+1)².
 pub fn fibonacci(n: u32) -> String {
@@ -34,7 +35,19 @@ pub fn approximations() -> Vec<(u32, f64)> {
     lines.map(|line| approximation(line).unwrap()).collect()
 }
 
-/// All that is true of some indices, and of the approximations.
+/// The first million digits of π, without the point: those whose SHA-256 was made by two other methods.
+pub fn digits_of_pi() -> &'static str {
+    static DIGITS: LazyLock<String> = LazyLock::new(|| {
+        let printed = program().args(["pi-digits", "1000000"]).output().unwrap();
+        let digits = String::from_utf8(printed.stdout).unwrap().trim_end().replace('.', "");
+        let hash: String = Sha256::digest(&digits).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hash, "387877db67fdddbde761c053c4376e0b411b10fd2b126fd8b1249963cb628877");
+        digits
+    });
+    &DIGITS
+}
+
+/// All that is true of some indices, of the approximations, and of the digits of π.
 pub struct Truth {
     fibs: HashMap<u32, String>,
     pub approximations: Vec<(u32, f64)>,
@@ -66,6 +79,11 @@ impl Truth {
                 return Some(format!("pi({terms}) is not {value}"));
             }
         }
+        for (&(from, count), (digits, _)) in questions.spans.iter().zip(&answers.digits) {
+            if digits_of_pi()[from..from + count] != *digits {
+                return Some(format!("piDigits({from}, {count}) is wrong"));
+            }
+        }
         None
     }
 }
@@ -76,9 +94,27 @@ pub struct Model {
     top: Option<u32>,
     values: BTreeSet<u32>,
     approximations: BTreeSet<u32>,
+    /// The blocks of digits of π that are vouched for.
+    blocks: usize,
 }
 
 const LADDER_TOP: u32 = 100_000;
+
+/// Digits of π are kept in blocks of as many.
+pub const BLOCK_DIGITS: usize = 36_864;
+
+/// A server has a million digits, unless it is told otherwise.
+const BLOCKS: usize = 28;
+
+/// The blocks that hold all digits before one; the 3 is in none.
+fn blocks_to(end: usize) -> usize {
+    (end - 1).div_ceil(BLOCK_DIGITS)
+}
+
+/// The blocks that are evaluated to have as many.
+fn ahead(blocks: usize) -> usize {
+    if blocks == 0 { 0 } else { blocks.next_power_of_two().min(BLOCKS) }
+}
 
 impl Model {
     pub fn fib_cached(&self, n: u32) -> bool {
@@ -92,6 +128,10 @@ impl Model {
 
     pub fn pi_cached(&self, terms: u32) -> bool {
         self.approximations.contains(&terms)
+    }
+
+    pub fn digits_cached(&self, from: usize, count: usize) -> bool {
+        blocks_to(from + count) <= self.blocks
     }
 
     fn fib_answered(&mut self, n: u32) {
@@ -111,5 +151,8 @@ impl Model {
     pub fn note(&mut self, questions: &Questions) {
         questions.indices.iter().for_each(|&n| self.fib_answered(n));
         questions.terms.iter().for_each(|&terms| self.pi_answered(terms));
+        for (from, count) in &questions.spans {
+            self.blocks = self.blocks.max(ahead(blocks_to(from + count)));
+        }
     }
 }

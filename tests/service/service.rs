@@ -151,7 +151,7 @@ impl Service {
         let answer = self.post_by(client, &json!({ "query": questions.document() }));
         let answer = answer.map_err(|error| error.to_string())?;
         let field = |name: String| (answer["data"][&name]["result"].clone(), answer["data"][&name]["cached"].as_bool());
-        let fib = |k: usize| match field(format!("f{k}")) {
+        let text = |name: String| match field(name) {
             (Value::String(digits), Some(cached)) => Some((digits, cached)),
             _ => None,
         };
@@ -159,9 +159,10 @@ impl Service {
             let (value, cached) = field(format!("p{k}"));
             value.as_f64().zip(cached)
         };
-        let fibs: Option<Vec<_>> = (0..questions.indices.len()).map(fib).collect();
+        let fibs: Option<Vec<_>> = (0..questions.indices.len()).map(|k| text(format!("f{k}"))).collect();
+        let digits: Option<Vec<_>> = (0..questions.spans.len()).map(|k| text(format!("d{k}"))).collect();
         let pis: Option<Vec<_>> = (0..questions.terms.len()).map(pi).collect();
-        let answers = fibs.zip(pis).map(|(fibs, pis)| Answers { fibs, pis });
+        let answers = fibs.zip(pis).zip(digits).map(|((fibs, pis), digits)| Answers { fibs, pis, digits });
         answers.ok_or_else(|| format!("{questions:?} are answered {answer}"))
     }
 
@@ -182,6 +183,12 @@ impl Service {
     pub fn pi_cached(&self, terms: u32) -> bool {
         let answer = self.query(&format!("{{ pi(terms: {terms}) {{ cached }} }}"));
         answer["data"]["pi"]["cached"].as_bool().unwrap_or_else(|| panic!("pi({terms}) answers {answer}"))
+    }
+
+    /// The answer of `piDigits`: the digits, and whether they were cached.
+    pub fn pi_digits(&self, from: usize, count: usize) -> (String, bool) {
+        let questions = Questions { spans: vec![(from, count)], ..Questions::default() };
+        self.ask(&client(), &questions).unwrap().digits.remove(0)
     }
 
     /// Asks for `pi` of each of `thousands` · 1,000 numbers of terms from `first` on, a thousand in a request.
@@ -288,6 +295,8 @@ pub struct Questions {
     pub indices: Vec<u32>,
     /// Of `pi`.
     pub terms: Vec<u32>,
+    /// Of `piDigits`: `from` and `count`.
+    pub spans: Vec<(usize, usize)>,
 }
 
 /// A value and whether it was cached, for each question of a request.
@@ -295,12 +304,14 @@ pub struct Questions {
 pub struct Answers {
     pub fibs: Vec<(String, bool)>,
     pub pis: Vec<(f64, bool)>,
+    pub digits: Vec<(String, bool)>,
 }
 
 impl Answers {
     /// Whether all of them were cached.
     pub fn are_cached(&self) -> bool {
-        self.fibs.iter().all(|(_, cached)| *cached) && self.pis.iter().all(|(_, cached)| *cached)
+        let texts = self.fibs.iter().chain(&self.digits).map(|(_, cached)| cached);
+        texts.chain(self.pis.iter().map(|(_, cached)| cached)).all(|&cached| cached)
     }
 }
 
@@ -308,7 +319,12 @@ impl Questions {
     fn document(&self) -> String {
         let fibs = self.indices.iter().enumerate().map(|(k, n)| format!("f{k}: fib(n: {n}) {{ result cached }} "));
         let pis = self.terms.iter().enumerate().map(|(k, n)| format!("p{k}: pi(terms: {n}) {{ result cached }} "));
-        format!("{{ __typename {} }}", fibs.chain(pis).collect::<String>())
+        let digits = self
+            .spans
+            .iter()
+            .enumerate()
+            .map(|(k, (from, count))| format!("d{k}: piDigits(from: {from}, count: {count}) {{ result cached }} "));
+        format!("{{ __typename {} }}", fibs.chain(pis).chain(digits).collect::<String>())
     }
 }
 

@@ -29,7 +29,8 @@ fn check(cache: &str, flags: &[&str]) -> (Value, i32) {
 
 fn whole(entries: usize, mark: u32) -> Value {
     json!({
-        "entries": entries, "proven": entries, "bad": [], "unknown": [], "mark": mark, "lost_rungs": [], "removed": 0,
+        "entries": entries, "proven": entries, "bad": [], "unknown": [], "mark": mark, "lost_rungs": [], "blocks": null,
+        "lost_blocks": [], "removed": 0,
     })
 }
 
@@ -90,7 +91,8 @@ fn what_is_bad_is_found_and_removed_and_what_is_unknown_is_not() {
     let expected = |removed: usize| {
         json!({
             "entries": 10, "proven": 6, "bad": ["phipi:1:fib:rung:3", "phipi:1:pi:7"],
-            "unknown": ["phipi:0:fib:n:7", "phipi:1:fib:rung:782"], "mark": 1_000, "lost_rungs": [3, 5], "removed": removed,
+            "unknown": ["phipi:0:fib:n:7", "phipi:1:fib:rung:782"], "mark": 1_000, "lost_rungs": [3, 5],
+            "blocks": null, "lost_blocks": [], "removed": removed,
         })
     };
     assert_eq!(check(&redis.url(), &[]), (expected(0), 1));
@@ -130,7 +132,8 @@ fn keys_of_another_type_are_found_and_removed(cache: &str, mut operator: impl Co
     let expected = |removed: usize| {
         json!({
             "entries": 11, "proven": 7, "bad": ["phipi:1:fib:rung:3", "phipi:1:fib:top", "phipi:1:pi:7"],
-            "unknown": ["phipi:theirs"], "mark": null, "lost_rungs": [], "removed": removed,
+            "unknown": ["phipi:theirs"], "mark": null, "lost_rungs": [], "blocks": null, "lost_blocks": [],
+            "removed": removed,
         })
     };
     assert_eq!(check(cache, &[]), (expected(0), 1));
@@ -141,7 +144,8 @@ fn keys_of_another_type_are_found_and_removed(cache: &str, mut operator: impl Co
 
     assert_eq!(text(&run(&["warm", "--fib", "1000"], cache).stdout), "F(1000) is there now\n");
     let whole = json!({
-        "entries": 9, "proven": 8, "bad": [], "unknown": ["phipi:theirs"], "mark": 1_000, "lost_rungs": [], "removed": 0,
+        "entries": 9, "proven": 8, "bad": [], "unknown": ["phipi:theirs"], "mark": 1_000, "lost_rungs": [], "blocks": null, "lost_blocks": [],
+            "removed": 0,
     });
     assert_eq!(check(cache, &[]), (whole, 0), "what was of another type is as if it had been lost");
 }
@@ -188,7 +192,8 @@ fn a_key_that_is_no_text_is_unknown_and_holds_up_nothing() {
     let no_text = [PREFIX.as_bytes(), &[0xff]].concat();
     let () = redis.connection().set(&no_text, "theirs").unwrap();
     let expected = json!({
-        "entries": 2, "proven": 1, "bad": [], "unknown": ["phipi:\u{fffd}"], "mark": 100, "lost_rungs": [], "removed": 0,
+        "entries": 2, "proven": 1, "bad": [], "unknown": ["phipi:\u{fffd}"], "mark": 100, "lost_rungs": [], "blocks": null, "lost_blocks": [],
+            "removed": 0,
     });
     assert_eq!(check(&redis.url(), &["--repair"]), (expected, 0));
     assert!(redis.connection().exists::<_, bool>(&no_text).unwrap(), "it is left alone");

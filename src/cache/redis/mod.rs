@@ -30,7 +30,7 @@ pub use self::{
     trust::{Access, AccessError},
     url::UrlError,
 };
-use super::record::{LARGE_BYTES, MarkSnapshot, Reading, Record, new_generation};
+use super::record::{Height, LARGE_BYTES, MarkSnapshot, Reading, Record, new_generation};
 use crate::telemetry;
 
 /// The members of the mark's sorted set. The score of the first is the generation of the store. The score of the second
@@ -39,7 +39,7 @@ use crate::telemetry;
 const GENERATION: &str = "generation";
 const MARK: &str = "mark";
 
-/// A mark is below 2^17. A score holds 53 bits exactly, so that 36 are left for the generation.
+/// A mark is at most 2^17 − 1. A score holds 53 bits exactly, so that 36 are left for the generation.
 const MARK_BITS: u32 = 17;
 
 /// The delay before INFO is retried, when the connection was lost before the answer.
@@ -50,66 +50,76 @@ const ADVICE_PACE: Duration = Duration::from_secs(1);
 pub(super) struct Redis {
     small: Supervised,
     large: Supervised,
-    mark: Arc<str>,
-    mark_is_taken: Arc<AtomicBool>,
+    /// By ladder.
+    marks: Arc<[Mark]>,
+}
+
+/// The key of a mark.
+struct Mark {
+    key: String,
+    /// Whether it is known to hold a value of another type.
+    is_taken: AtomicBool,
 }
 
 impl Redis {
     /// Begins to connect: a server that is down now may be up later.
-    pub(super) fn open(server: &Server, mark: String) -> Self {
+    pub(super) fn open(server: &Server, marks: Vec<String>) -> Self {
         let (small, large) = (Supervised::open(server.clone()), Supervised::open(server.clone()));
         tokio::spawn(advise(small.clone()));
-        Self { small, large, mark: mark.into(), mark_is_taken: Arc::default() }
+        let marks = marks.into_iter().map(|key| Mark { key, is_taken: AtomicBool::new(false) }).collect();
+        Self { small, large, marks }
     }
 
-    /// The mark is read before the entries and again after them, and the lower is taken: it only ever rises, so that
+    /// Each mark is read before the entries and again after them, and the lower is taken: it only ever rises, so that
     /// no digit that was damaged in transit makes it vouch for more than it does.
     ///
     /// When no entry is wanted, the same commands are sent, so that a user who may send them may do the rest.
-    pub(super) async fn read(&self, names: &[String], bytes: usize) -> RedisResult<Reading> {
+    pub(super) async fn read(&self, ladders: &[usize], names: &[String], bytes: usize) -> RedisResult<Reading> {
         let mut commands = Pipeline::new();
-        commands.zscore(&*self.mark, GENERATION).zscore(&*self.mark, MARK);
-        if names.is_empty() {
-            commands.cmd("MGET").arg(&*self.mark);
-        } else {
-            commands.cmd("MGET").arg(names);
+        let marks: Vec<&Mark> = ladders.iter().map(|&ladder| &self.marks[ladder]).collect();
+        for mark in &marks {
+            commands.zscore(&mark.key, GENERATION).zscore(&mark.key, MARK);
         }
-        commands.zscore(&*self.mark, MARK);
+        let keys: Vec<&String> = if names.is_empty() { vec![&self.marks[0].key] } else { names.iter().collect() };
+        commands.cmd("MGET").arg(&keys);
+        for mark in &marks {
+            commands.zscore(&mark.key, MARK);
+        }
         let connection = self.connection(bytes);
         let answers = connection.ask(commands.ignore_errors(), bytes).await?;
-        let reading = self.reading(answers, names.len());
+        let reading = reading(&marks, answers, keys.len(), names.len());
         if reading.as_ref().is_err_and(|error| code_of(error).is_none()) {
             connection.distrust();
         }
         reading
     }
 
-    /// Gives the generation of the store, if it was asked for, and the names of the records that were refused, with the
-    /// reasons.
+    /// Gives the generation of the ladder, if there is one, and the names of the records that were refused, with the reasons.
     ///
     /// # Errors
     /// When nothing was written.
     pub(super) async fn write(
         &self,
         records: &[Arc<Record>],
-        begins_mark: bool,
+        ladder: Option<usize>,
     ) -> RedisResult<(Option<u64>, Vec<(String, RedisError)>)> {
         let (mut commands, new) = (Pipeline::new(), new_generation() >> MARK_BITS);
-        if begins_mark {
-            commands.cmd("ZADD").arg(&*self.mark).arg("NX").arg(new).arg(GENERATION);
-            commands.zscore(&*self.mark, GENERATION);
+        let mark = ladder.map(|ladder| &self.marks[ladder]);
+        if let Some(mark) = mark {
+            commands.cmd("ZADD").arg(&mark.key).arg("NX").arg(new).arg(GENERATION);
+            commands.zscore(&mark.key, GENERATION);
         }
         for record in records {
             commands.set(&record.name, &*record.bytes);
         }
         let mut answers = self.change(commands, records.iter().map(|record| record.cost()).sum()).await?.into_iter();
         let mut generation = None;
-        if begins_mark {
+        if let Some(mark) = mark {
             let begun = answers.next().unwrap_or(Ok(Value::Nil));
             let asked = answers.next().unwrap_or(Ok(Value::Nil));
             // A cluster may answer the second question first.
             let is_new = matches!(begun, Ok(Value::Int(1)));
-            generation = if is_new { Some(new) } else { self.number_in(begun.and(asked))? };
+            generation = if is_new { Some(new) } else { mark.number_in(begun.and(asked))? };
         }
         let outcomes = records.iter().zip(answers);
         let refused = outcomes.filter_map(|(record, answer)| Some((record.name.clone(), answer.err()?)));
@@ -124,30 +134,31 @@ impl Redis {
     ///
     /// A mark that was decided before the store was emptied, and came after that, may be of a greater generation than the
     /// present one, and would never be raised: then a greater generation is begun, with a ladder that is written anew.
-    pub(super) async fn raise(&self, mark: u32, generation: u64) -> RedisResult<bool> {
-        let mut commands = Pipeline::new();
-        commands.cmd("ZADD").arg(&*self.mark).arg("GT").arg(score_of(generation, mark)).arg(MARK);
-        commands.zscore(&*self.mark, GENERATION).zscore(&*self.mark, MARK);
+    pub(super) async fn raise(&self, to: Height, generation: u64) -> RedisResult<bool> {
+        let (mark, mut commands) = (&self.marks[to.ladder], Pipeline::new());
+        commands.cmd("ZADD").arg(&mark.key).arg("GT").arg(score_of(generation, to.mark)).arg(MARK);
+        commands.zscore(&mark.key, GENERATION).zscore(&mark.key, MARK);
         let answers = self.change(commands, 0).await?;
         let answers = answers.into_iter().collect::<RedisResult<Vec<_>>>()?;
         let [_, now, raised] = <[Value; 3]>::try_from(answers).map_err(|_| nonsense())?;
-        let (now, raised) = (self.number_in(Ok(now))?, self.number_in(Ok(raised))?.map(|score| score >> MARK_BITS));
+        let (now, raised) = (mark.number_in(Ok(now))?, mark.number_in(Ok(raised))?.map(|score| score >> MARK_BITS));
         if now == Some(generation) && raised > now {
             let mut commands = Pipeline::new();
             let greater = raised.unwrap_or_default() + 1;
-            commands.cmd("ZADD").arg(&*self.mark).arg("GT").arg(greater).arg(GENERATION);
+            commands.cmd("ZADD").arg(&mark.key).arg("GT").arg(greater).arg(GENERATION);
             self.change(commands, 0).await?;
         }
         // A score that phipi did not write, and can't exceed, is left to an operator: there is no mark then.
         Ok(now == Some(generation) && raised.is_none_or(|raised| raised == generation))
     }
 
-    /// The generation rises to 0, if there is one.
+    /// The generation of the first ladder rises to 0, if there is one.
     pub(super) async fn touch(&self) -> RedisResult<()> {
         let mut commands = Pipeline::new();
-        commands.cmd("ZADD").arg(&*self.mark).arg("XX").arg("GT").arg(0).arg(GENERATION);
+        let mark = &self.marks[0];
+        commands.cmd("ZADD").arg(&mark.key).arg("XX").arg("GT").arg(0).arg(GENERATION);
         let answers = self.change(commands, 0).await?;
-        answers.into_iter().try_for_each(|answer| self.number_in(answer.map(|_| Value::Nil)).map(drop))
+        answers.into_iter().try_for_each(|answer| mark.number_in(answer.map(|_| Value::Nil)).map(drop))
     }
 
     /// Sends commands of `bytes` bytes that change something.
@@ -167,21 +178,32 @@ impl Redis {
     fn connection(&self, bytes: usize) -> &Supervised {
         if bytes > LARGE_BYTES { &self.large } else { &self.small }
     }
+}
 
-    /// Makes sense of the answers to the questions for the generation, the mark, `count` entries, and the mark.
-    fn reading(&self, answers: Vec<RedisResult<Value>>, count: usize) -> RedisResult<Reading> {
-        let [generation, before, values, after] = <[_; 4]>::try_from(answers).map_err(|_| nonsense())?;
-        let generation = self.number_in(generation)?;
-        let mark = self.number_in(before)?.min(self.number_in(after)?);
-        let mut values = Vec::<Option<Vec<u8>>>::from_redis_value(values?)?;
-        if values.len() != count.max(1) {
-            return Err((ErrorKind::Parse, "not as many values as were asked for").into());
-        }
-        values.truncate(count);
-        Ok(Reading { mark: MarkSnapshot { generation, mark: mark_under(generation, mark) }, values })
+/// Makes sense of the answers to the questions for the generation and the mark of each ladder, for the values of `keys`
+/// keys, of which those of `names` entries count, and for the marks again.
+fn reading(marks: &[&Mark], answers: Vec<RedisResult<Value>>, keys: usize, names: usize) -> RedisResult<Reading> {
+    let mut answers = answers.into_iter();
+    let mut next = || answers.next().ok_or_else(nonsense);
+    let mut before = Vec::with_capacity(marks.len());
+    for mark in marks {
+        before.push((mark.number_in(next()?)?, mark.number_in(next()?)?));
     }
+    let mut values = Vec::<Option<Vec<u8>>>::from_redis_value(next()??)?;
+    if values.len() != keys {
+        return Err((ErrorKind::Parse, "not as many values as were asked for").into());
+    }
+    values.truncate(names);
+    let mut snapshots = Vec::with_capacity(marks.len());
+    for (mark, (generation, score)) in marks.iter().zip(before) {
+        let score = score.min(mark.number_in(next()?)?);
+        snapshots.push(MarkSnapshot { generation, mark: mark_under(generation, score) });
+    }
+    Ok(Reading { marks: snapshots, values })
+}
 
-    /// The score in an answer. There is none when the key of the mark holds something else.
+impl Mark {
+    /// The score in an answer. There is none when the key holds something else.
     fn number_in(&self, answer: RedisResult<Value>) -> RedisResult<Option<u64>> {
         match answer {
             Err(error) if self.is_taken(&error) => Ok(None),
@@ -189,11 +211,11 @@ impl Redis {
         }
     }
 
-    /// Whether the key of the mark holds something else, which is logged once: then there is no mark.
+    /// Whether the key holds something else, which is logged once: then there is no mark.
     fn is_taken(&self, error: &RedisError) -> bool {
         let is_taken = code_of(error).as_deref() == Some("WRONGTYPE");
-        if is_taken && !self.mark_is_taken.swap(true, Ordering::Relaxed) {
-            telemetry::mark_is_taken(&self.mark);
+        if is_taken && !self.is_taken.swap(true, Ordering::Relaxed) {
+            telemetry::mark_is_taken(&self.key);
         }
         is_taken
     }

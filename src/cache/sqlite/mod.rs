@@ -26,7 +26,7 @@ use self::{
     connections::{Connections, Role},
     file::{PAGE_BYTES, Purpose, Scrutiny, begin, bound_log},
 };
-use super::record::{MarkSnapshot, Reading, Record, Retention, new_generation};
+use super::record::{Height, MarkSnapshot, Reading, Record, Retention, new_generation};
 
 /// The bound of the file: 256 MiB in pages.
 const MAX_PAGES: u32 = 256 * 1024 * 1024 / PAGE_BYTES;
@@ -56,7 +56,8 @@ const WATCH: Duration = Duration::from_secs(1);
 pub(super) struct Sqlite {
     reader: Blocking,
     writer: Blocking,
-    mark: Arc<str>,
+    /// The names of the marks, by ladder.
+    marks: Arc<[String]>,
     uses: Uses,
     max_pages: u32,
     max_log_bytes: u64,
@@ -68,11 +69,11 @@ impl Sqlite {
     ///
     /// # Errors
     /// When the file is no cache and is not to be replaced, or has no folder.
-    pub(super) fn open(path: &Path, is_default: bool, mark: String) -> Result<Self, FileError> {
+    pub(super) fn open(path: &Path, is_default: bool, marks: Vec<String>) -> Result<Self, FileError> {
         let connections = Connections::new(path.into(), Purpose::Serve { is_default });
         match connections.open(Role::Reader, Scrutiny::Claim) {
             Err(error) if error.forbids_start() => Err(error),
-            _ => Self::start(connections, mark),
+            _ => Self::start(connections, marks),
         }
     }
 
@@ -80,40 +81,41 @@ impl Sqlite {
     ///
     /// # Errors
     /// When there is none, or it is no sound cache.
-    pub(super) fn survey(path: &Path, is_repaired: bool, mark: String) -> Result<Self, FileError> {
+    pub(super) fn survey(path: &Path, is_repaired: bool, marks: Vec<String>) -> Result<Self, FileError> {
         let purpose = if is_repaired { Purpose::Repair } else { Purpose::Inspect };
         let connections = Connections::new(path.into(), purpose);
         connections.open(Role::Reader, Scrutiny::Whole)?;
-        Self::start(connections, mark)
+        Self::start(connections, marks)
     }
 
-    fn start(connections: Connections, mark: String) -> Result<Self, FileError> {
+    fn start(connections: Connections, marks: Vec<String>) -> Result<Self, FileError> {
         let connections = Arc::new(connections);
         let thread = |name, role| Blocking::start(name, Arc::clone(&connections), role).map_err(FileError::Thread);
         Ok(Self {
             reader: thread("sqlite-reader", Role::Reader)?,
             writer: thread("sqlite-writer", Role::Writer)?,
-            mark: mark.into(),
+            marks: marks.into(),
             uses: Uses::default(),
             max_pages: MAX_PAGES,
             max_log_bytes: MAX_LOG_BYTES,
         })
     }
 
-    pub(super) async fn read(&self, names: Vec<String>) -> Result<Reading, FileError> {
-        let mark = Arc::clone(&self.mark);
+    pub(super) async fn read(&self, ladders: Vec<usize>, names: Vec<String>) -> Result<Reading, FileError> {
+        let marks = Arc::clone(&self.marks);
         self.reader
             .run(move |connection| {
-                // One transaction, so that the mark and what it vouches for are of one moment.
+                // One transaction, so that the marks and what they vouch for are of one moment.
                 let snapshot = connection.transaction()?;
-                let mark = mark_in(&snapshot, &mark)?;
+                let marks = ladders.iter().map(|&ladder| mark_in(&snapshot, &marks[ladder]));
+                let marks = marks.collect::<Result<_, _>>()?;
                 // An older cache has cheap entries among the others; one that was written anew counts.
                 let mut value = snapshot.prepare_cached(
                     "SELECT value FROM cheap WHERE name = ?1 UNION ALL SELECT value FROM entry WHERE name = ?1",
                 )?;
                 let values =
                     names.iter().map(|name| value.query_row([name], |row| row.get_ref(0).map(bytes_of)).optional());
-                Ok(Reading { mark, values: values.collect::<Result<_, _>>()? })
+                Ok(Reading { marks, values: values.collect::<Result<_, _>>()? })
             })
             .await
     }
@@ -149,10 +151,14 @@ impl Sqlite {
         self.insert_after(records, |_| Ok(())).await
     }
 
-    /// Writes records that a mark is to vouch for. Sees to it that there is a generation, and gives it.
-    pub(super) async fn write_below_mark(&self, records: Vec<Arc<Record>>) -> Result<Option<u64>, FileError> {
-        let mark = Arc::clone(&self.mark);
-        self.insert_after(records, move |change| begin_generation(change, &mark)).await
+    /// Writes records that the mark of a ladder is to vouch for. Sees to it that there is a generation, and gives it.
+    pub(super) async fn write_below_mark(
+        &self,
+        records: Vec<Arc<Record>>,
+        ladder: usize,
+    ) -> Result<Option<u64>, FileError> {
+        let marks = Arc::clone(&self.marks);
+        self.insert_after(records, move |change| begin_generation(change, &marks[ladder])).await
     }
 
     /// Runs `first` and writes records, in one transaction.
@@ -177,16 +183,17 @@ impl Sqlite {
             .await
     }
 
-    pub(super) async fn raise(&self, mark: u32, generation: u64) -> Result<bool, FileError> {
+    pub(super) async fn raise(&self, to: Height, generation: u64) -> Result<bool, FileError> {
         const RAISE: &str = "
             INSERT INTO mark (name, n) SELECT ?1, ?2 WHERE (SELECT n FROM mark WHERE name = ?3) = ?4
             ON CONFLICT DO UPDATE SET n = max(n, excluded.n)";
-        let name = Arc::clone(&self.mark);
+        let marks = Arc::clone(&self.marks);
         self.writer
             .run(move |connection| {
                 let change = begin(connection)?;
-                let (row, generation_row) = (mark_row(&name, generation), generation_row(&name));
-                let raised = change.execute(RAISE, params![row, mark, generation_row, generation.cast_signed()])?;
+                let name = &marks[to.ladder];
+                let (row, generation_row) = (mark_row(name, generation), generation_row(name));
+                let raised = change.execute(RAISE, params![row, to.mark, generation_row, generation.cast_signed()])?;
                 change.commit()?;
                 Ok(raised > 0)
             })

@@ -21,11 +21,11 @@ fn place() -> (TempDir, PathBuf) {
 
 /// The file at the default path.
 fn opened(path: &Path) -> Sqlite {
-    Sqlite::open(path, true, "top".into()).unwrap()
+    Sqlite::open(path, true, vec!["top".into()]).unwrap()
 }
 
 fn opened_by_name(path: &Path) -> Result<Sqlite, FileError> {
-    Sqlite::open(path, false, "top".into())
+    Sqlite::open(path, false, vec!["top".into()])
 }
 
 fn record(name: &str, length: usize, retention: Retention) -> Arc<Record> {
@@ -38,7 +38,7 @@ async fn put(file: &Sqlite, name: &str) {
 
 /// Whether the entry of each name is there.
 async fn has<const N: usize>(file: &Sqlite, names: [&str; N]) -> [bool; N] {
-    let values = file.read(names.map(String::from).to_vec()).await.unwrap().values;
+    let values = file.read(vec![0], names.map(String::from).to_vec()).await.unwrap().values;
     values.iter().map(Option::is_some).collect::<Vec<_>>().try_into().unwrap()
 }
 
@@ -74,7 +74,7 @@ fn ended(file: Sqlite, path: &Path) {
 /// Waits until the file is read: after a failure that is tried again only now and then.
 async fn answers(file: &Sqlite) {
     let until = Instant::now() + Duration::from_secs(10);
-    while file.read(vec![]).await.is_err() {
+    while file.read(vec![0], vec![]).await.is_err() {
         assert!(Instant::now() < until, "the file is never opened");
         thread::yield_now();
     }
@@ -164,14 +164,14 @@ async fn no_number_of_cheap_entries_evicts_another() {
     for value in &values {
         file.write(vec![record(value, 20_000, Dear)]).await.unwrap();
     }
-    let before = file.read(values.clone()).await.unwrap().values;
+    let before = file.read(vec![0], values.clone()).await.unwrap().values;
     let kept = before.iter().filter(|value| value.is_some()).count();
     assert!((15..40).contains(&kept), "the file is full: of 40 it has {kept}");
     for flood in 0..100 {
         let name = |number: u32| format!("cheap {}", 100 * flood + number);
         file.write((0..100).map(|number| record(&name(number), 18, Cheap)).collect()).await.unwrap();
     }
-    assert_eq!(file.read(values).await.unwrap().values, before);
+    assert_eq!(file.read(vec![0], values).await.unwrap().values, before);
     assert_eq!(has(&file, ["pinned", "cheap 0", "cheap 9700", "cheap 9999"]).await, [true, false, true, true]);
     let size = fs::metadata(path).unwrap().len();
     assert!(size <= 160 * u64::from(PAGE_BYTES), "{size} bytes");
@@ -235,7 +235,7 @@ async fn a_file_that_was_closed_is_not_opened_by_work_that_comes_late() {
     let file = opened(&path);
     put(&file, "before").await;
     file.close().await.unwrap();
-    assert!(file.read(vec![]).await.is_err() && file.touch().await.is_err());
+    assert!(file.read(vec![0], vec![]).await.is_err() && file.touch().await.is_err());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is beside it again");
     assert_eq!(has(&opened(&path), ["before"]).await, [true]);
 }
@@ -244,36 +244,36 @@ async fn a_file_that_was_closed_is_not_opened_by_work_that_comes_late() {
 async fn the_mark_never_falls() {
     let (_folder, path) = place();
     let file = opened(&path);
-    assert_eq!(file.read(vec![]).await.unwrap().mark, MarkSnapshot::default());
-    let generation = file.write_below_mark(vec![]).await.unwrap().unwrap();
+    assert_eq!(file.read(vec![0], vec![]).await.unwrap().marks[0], MarkSnapshot::default());
+    let generation = file.write_below_mark(vec![], 0).await.unwrap().unwrap();
     for (raised, found) in [(7, 7), (5, 7), (9, 9)] {
-        assert!(file.raise(raised, generation).await.unwrap());
+        assert!(file.raise(Height { ladder: 0, mark: raised }, generation).await.unwrap());
         let mark = MarkSnapshot { generation: Some(generation), mark: Some(found) };
-        assert_eq!(file.read(vec![]).await.unwrap().mark, mark);
+        assert_eq!(file.read(vec![0], vec![]).await.unwrap().marks[0], mark);
     }
-    assert_eq!(file.write_below_mark(vec![]).await.unwrap(), Some(generation), "the first one stays");
+    assert_eq!(file.write_below_mark(vec![], 0).await.unwrap(), Some(generation), "the first one stays");
 }
 
 #[tokio::test]
 async fn a_mark_of_another_generation_is_not_raised() {
     let (_folder, path) = place();
     let file = opened(&path);
-    let lost = file.write_below_mark(vec![]).await.unwrap().unwrap();
+    let lost = file.write_below_mark(vec![], 0).await.unwrap().unwrap();
     fs::remove_file(&path).unwrap();
-    assert!(!file.raise(7, lost).await.unwrap(), "the new file has none");
-    let generation = file.write_below_mark(vec![]).await.unwrap();
-    assert!(!file.raise(7, lost).await.unwrap(), "it has another one");
-    assert_eq!(file.read(vec![]).await.unwrap().mark, MarkSnapshot { generation, mark: None });
+    assert!(!file.raise(Height { ladder: 0, mark: 7 }, lost).await.unwrap(), "the new file has none");
+    let generation = file.write_below_mark(vec![], 0).await.unwrap();
+    assert!(!file.raise(Height { ladder: 0, mark: 7 }, lost).await.unwrap(), "it has another one");
+    assert_eq!(file.read(vec![0], vec![]).await.unwrap().marks[0], MarkSnapshot { generation, mark: None });
 }
 
 #[tokio::test]
 async fn a_generation_that_is_no_number_is_replaced() {
     let (_folder, path) = place();
     let file = opened(&path);
-    file.write_below_mark(vec![]).await.unwrap();
+    file.write_below_mark(vec![], 0).await.unwrap();
     Connection::open(&path).unwrap().execute("UPDATE mark SET n = 'x'", []).unwrap();
-    assert_eq!(file.read(vec![]).await.unwrap().mark, MarkSnapshot::default());
-    assert!(file.write_below_mark(vec![]).await.unwrap().is_some());
+    assert_eq!(file.read(vec![0], vec![]).await.unwrap().marks[0], MarkSnapshot::default());
+    assert!(file.write_below_mark(vec![], 0).await.unwrap().is_some());
 }
 
 #[tokio::test]
@@ -325,7 +325,7 @@ async fn a_file_that_is_truncated_while_open_is_moved_aside() {
     file.write(names.iter().map(|name| record(name, 1_000, Dear)).collect()).await.unwrap();
     fold(&path);
     halve(&path);
-    assert!(file.read(names).await.unwrap().values.iter().all(Option::is_none));
+    assert!(file.read(vec![0], names).await.unwrap().values.iter().all(Option::is_none));
     works_on_a_new_file(&file).await;
     assert!(aside(&path, 1).exists());
     assert_eq!(has(&opened(&path), ["new"]).await, [true]);
@@ -364,7 +364,7 @@ async fn what_belongs_to_another_program_is_refused_whoever_named_it() {
         Connection::open(&path).unwrap().execute_batch(&tables).unwrap();
         let content = fs::read(&path).unwrap();
         for is_default in [true, false] {
-            let refusal = Sqlite::open(&path, is_default, "top".into()).err().expect(what).to_string();
+            let refusal = Sqlite::open(&path, is_default, vec!["top".into()]).err().expect(what).to_string();
             assert!(refusal.contains("belongs to another program") && refusal.contains("--cache"), "{refusal}");
             assert!(refusal.starts_with(path.to_str().unwrap()), "{refusal}");
         }
@@ -405,7 +405,7 @@ async fn a_named_file_that_becomes_garbage_is_left_until_somebody_removes_or_rep
         halve(&path);
         let damage = fs::read(&path).unwrap();
         for _ in 0..2 {
-            let refusal = file.read(names.clone()).await.unwrap_err().to_string();
+            let refusal = file.read(vec![0], names.clone()).await.unwrap_err().to_string();
             assert!(refusal.contains("is damaged") && refusal.contains("move it away"), "{refusal}");
         }
         assert_eq!(fs::read(&path).unwrap(), damage);
@@ -440,13 +440,13 @@ async fn older_cache_is_kept(lacking: &str) {
     file.write(vec![record("value", 10, Dear), record("cheap", 10, Dear)]).await.unwrap();
     ended(file, &path);
     Connection::open(&path).unwrap().execute_batch(lacking).unwrap();
-    let survey = Sqlite::survey(&path, false, "top".into()).unwrap();
+    let survey = Sqlite::survey(&path, false, vec!["top".into()]).unwrap();
     assert_eq!(has(&survey, ["value", "cheap"]).await, [true, true]);
     survey.close().await.unwrap();
     let file = opened(&path);
     assert_eq!(has(&file, ["value", "cheap"]).await, [true, true]);
     file.write(vec![record("cheap", 20, Cheap)]).await.unwrap();
-    let values = file.read(vec!["cheap".into()]).await.unwrap().values;
+    let values = file.read(vec![0], vec!["cheap".into()]).await.unwrap().values;
     assert_eq!(values, [Some(vec![7; 20])], "what was not what it should be is written anew");
     assert_eq!(file.names(String::new(), String::new()).await.unwrap(), ["cheap", "value"]);
     assert!(!aside(&path, 1).exists());
@@ -470,7 +470,7 @@ async fn a_folder_in_the_way_is_told_and_no_longer_once_it_is_gone() {
     }
     fs::create_dir(&path).unwrap();
     for _ in 0..2 {
-        let refusal = file.read(vec![]).await.unwrap_err().to_string();
+        let refusal = file.read(vec![0], vec![]).await.unwrap_err().to_string();
         assert!(refusal.starts_with(&format!("{} is not a file", path.display())), "{refusal}");
     }
     fs::remove_dir(&path).unwrap();

@@ -34,16 +34,18 @@ pub(super) struct Writes {
     queue: Arc<Queue>,
     small: Arc<Breaker>,
     large: Arc<Breaker>,
-    raises: Arc<AtomicU64>,
+    /// The number of times that this process has raised each mark in the store.
+    raises: Arc<[AtomicU64]>,
     writers: TaskTracker,
 }
 
 impl Writes {
-    /// Starts the writers.
-    pub(super) fn start(reads: &Arc<Reads>, make_rungs: MakeRungs) -> Self {
+    /// Starts the writers. There is a function that makes the rungs of each ladder.
+    pub(super) fn start(reads: &Arc<Reads>, make_rungs: Vec<MakeRungs>) -> Self {
         let queue = Arc::new(Queue::new(QUEUE_BYTES));
         let [small, large] = [Operation::Write, Operation::WriteLarge].map(Breaker::new).map(Arc::new);
-        let (raises, make_rungs, writers) = (Arc::default(), Arc::new(make_rungs), TaskTracker::new());
+        let raises: Arc<[AtomicU64]> = make_rungs.iter().map(|_| AtomicU64::new(0)).collect();
+        let (make_rungs, writers) = (Arc::<[MakeRungs]>::from(make_rungs), TaskTracker::new());
         for (size, breaker) in [(Size::Small, &small), (Size::Large, &large)] {
             let (queue, breaker, reads) = (Arc::clone(&queue), Arc::clone(breaker), Arc::clone(reads));
             let (make_rungs, raises) = (Arc::clone(&make_rungs), Arc::clone(&raises));
@@ -52,14 +54,14 @@ impl Writes {
         Self { reads: Arc::clone(reads), queue, small, large, raises, writers }
     }
 
-    /// The number of times that this process has raised the mark in the store.
-    pub(super) fn raises(&self) -> u64 {
-        self.raises.load(Ordering::Acquire)
+    /// The number of times that this process has raised the mark of a ladder in the store.
+    pub(super) fn raises(&self, ladder: usize) -> u64 {
+        self.raises[ladder].load(Ordering::Acquire)
     }
 
-    /// Queues records, and a mark to raise.
-    pub(super) fn put(&self, records: Vec<Record>, raise: Option<Raise>) -> [Pending; 2] {
-        self.queue.put(records, raise)
+    /// Queues records, and marks to raise.
+    pub(super) fn put(&self, records: Vec<Record>, raises: Vec<Raise>) -> [Pending; 2] {
+        self.queue.put(records, raises)
     }
 
     /// Waits until all of it is acknowledged, no longer than the budget; that is shorter after recent failures, and

@@ -21,7 +21,7 @@ use tokio::{
 
 use crate::{
     cache::{
-        record::{LARGE_BYTES, MarkSnapshot, Record, Retention},
+        record::{Height, LARGE_BYTES, MarkSnapshot, Record, Retention},
         store::StoreError,
     },
     telemetry,
@@ -66,20 +66,21 @@ pub(in crate::cache) struct Seen {
 /// A mark to be raised, when all that it vouches for is acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cache) struct Raise {
-    pub(in crate::cache) top: u32,
+    pub(in crate::cache) to: Height,
     /// The mark that the store has already, if it is known; else it has to be read before the first write.
     pub(in crate::cache) seen: Option<Seen>,
 }
 
 impl Raise {
-    /// One raise in place of two.
+    /// One raise in place of two of a ladder.
     fn merge(self, other: Self) -> Self {
         let common = |(one, other): (Seen, Seen)| {
             let are_alike = one.raises == other.raises && one.mark.generation == other.mark.generation;
             let mark = one.mark.mark.min(other.mark.mark);
             are_alike.then_some(Seen { mark: MarkSnapshot { mark, ..one.mark }, ..one })
         };
-        Self { top: self.top.max(other.top), seen: self.seen.zip(other.seen).and_then(common) }
+        let to = Height { mark: self.to.mark.max(other.to.mark), ..self.to };
+        Self { to, seen: self.seen.zip(other.seen).and_then(common) }
     }
 }
 
@@ -187,7 +188,8 @@ pub(super) struct Queue {
 struct State {
     /// One for each size class.
     rows: [Row; 2],
-    raise: Option<PendingRaise>,
+    /// At most one for each ladder, in order of arrival.
+    raises: Vec<PendingRaise>,
     /// The waiters for each record that is queued or under way, so that no record is queued twice; `None` for one that
     /// was set aside, for which nobody waits.
     waiters: HashMap<String, Option<Vec<Waiter>>>,
@@ -242,16 +244,16 @@ impl Queue {
         Self { state: Mutex::default(), bound, arrived: Default::default() }
     }
 
-    /// Takes records in, and a mark to raise; gives what to wait for, by size class. When there is no room, the oldest
+    /// Takes records in, and marks to raise; gives what to wait for, by size class. When there is no room, the oldest
     /// cheap records are dropped, and then the oldest.
-    pub(super) fn put(&self, records: Vec<Record>, raise: Option<Raise>) -> [Pending; 2] {
+    pub(super) fn put(&self, records: Vec<Record>, raises: Vec<Raise>) -> [Pending; 2] {
         let (mut state, mut all_pending) = (self.state(), <[Pending; 2]>::default());
         for record in records {
             let pending = &mut all_pending[Size::of(&record) as usize];
             pending.bytes += record.cost();
             state.put(record, pending.waiters.subscribe());
         }
-        if let Some(raise) = raise {
+        for raise in raises {
             let waiters = vec![all_pending[Size::Small as usize].waiters.subscribe()];
             state.grow_by(RAISE_BYTES);
             state.add(PendingRaise { raise, waiters, refusals: 0, due: None });
@@ -262,7 +264,7 @@ impl Queue {
         all_pending
     }
 
-    /// The mark, and the oldest records of a size class up to `bytes` bytes and at least one; with 0, the mark or a
+    /// The oldest mark, and the oldest records of a size class up to `bytes` bytes and at least one; with 0, the mark or a
     /// record alone. Waits for some; `None` when the queue is closed and has none.
     pub(super) async fn next(&self, size: Size, bytes: usize) -> Option<Batch> {
         loop {
@@ -367,16 +369,17 @@ impl State {
         self.row(Size::of(&item.record)).put(item);
     }
 
-    /// Queues a mark, merged with one that is queued already. Nobody waits for one that was refused.
+    /// Queues a mark, merged with one of its ladder that is queued already. Nobody waits for one that was refused.
     fn add(&mut self, mut new: PendingRaise) {
-        if let Some(mut old) = self.raise.take() {
+        let same = self.raises.iter().position(|old| old.raise.to.ladder == new.raise.to.ladder);
+        if let Some(mut old) = same.map(|place| self.raises.remove(place)) {
             self.shrink_by(RAISE_BYTES);
             if old.refusals == 0 {
                 new.waiters.drain(..).for_each(|waiter| add_waiter(&mut old.waiters, waiter));
             }
             new = PendingRaise { raise: new.raise.merge(old.raise), ..old };
         }
-        self.raise = Some(new);
+        self.raises.push(new);
     }
 
     /// Drops records until no more than `bound` bytes are left, or nothing else than what is under way.
@@ -417,8 +420,8 @@ impl State {
 
     /// The time at which the next refused item of a size class is due.
     fn next_due(&mut self, size: Size) -> Option<Instant> {
-        let raise = self.raise.as_ref().filter(|_| size == Size::Small).and_then(|pending| pending.due);
-        self.row(size).aside.iter().map(|(due, _)| *due).chain(raise).min()
+        let raises = self.raises.iter().filter(|_| size == Size::Small).filter_map(|pending| pending.due);
+        self.rows[size as usize].aside.iter().map(|(due, _)| *due).chain(raises).min()
     }
 
     fn take(&mut self, size: Size, bytes: usize) -> Option<Batch> {
@@ -438,8 +441,9 @@ impl State {
     }
 
     fn take_raise(&mut self, size: Size) -> Option<PendingRaise> {
-        let is_closed = self.is_closed;
-        self.raise.take_if(|pending| size == Size::Small && (is_closed || pending.due <= Some(Instant::now())))
+        let is_due =
+            |pending: &mut PendingRaise| size == Size::Small && (self.is_closed || pending.due <= Some(Instant::now()));
+        self.raises.extract_if(.., is_due).next()
     }
 
     /// Sets a record aside that the store has refused while it took others.
@@ -506,11 +510,11 @@ mod tests {
     }
 
     fn raise(top: u32, mark: Option<u32>, raises: u64) -> Raise {
-        Raise { top, seen: Some(seen(mark, raises)) }
+        Raise { to: Height { ladder: 0, mark: top }, seen: Some(seen(mark, raises)) }
     }
 
     fn unknown(top: u32) -> Raise {
-        Raise { top, seen: None }
+        Raise { to: Height { ladder: 0, mark: top }, seen: None }
     }
 
     fn names(batch: &Batch) -> Vec<String> {
@@ -538,20 +542,20 @@ mod tests {
     async fn those_who_wait_no_longer_are_forgotten() {
         let queue = Queue::new(10_000);
         for _ in 0..100 {
-            queue.put(vec![record("a", 1_000)], Some(raise(300, None, 0)));
+            queue.put(vec![record("a", 1_000)], vec![raise(300, None, 0)]);
         }
         let state = queue.state();
         assert_eq!(state.waiters["a"].as_ref().map(Vec::len), Some(1));
-        assert_eq!(state.raise.as_ref().map(|pending| pending.waiters.len()), Some(1));
+        assert_eq!(state.raises.iter().map(|pending| pending.waiters.len()).collect::<Vec<_>>(), [1]);
     }
 
     #[tokio::test]
     async fn what_came_meanwhile_leaves_together() {
         let queue = Queue::new(10_000);
-        let first = queue.put(vec![record("a", 1_000), record("b", 1_000)], Some(raise(300, None, 0)));
+        let first = queue.put(vec![record("a", 1_000), record("b", 1_000)], vec![raise(300, None, 0)]);
         let batch = next(&queue, 1_500).await;
         assert_eq!((names(&batch), batch.raise()), (vec!["a".into()], Some(raise(300, None, 0))));
-        let second = queue.put(vec![record("c", 1_000)], Some(raise(200, Some(7), 0)));
+        let second = queue.put(vec![record("c", 1_000)], vec![raise(200, Some(7), 0)]);
         queue.settle(batch, Outcome::default());
         assert!(!is_done(&first), "b is still to be written");
         assert!(!is_done(&second), "and the later mark to be raised");
@@ -567,10 +571,10 @@ mod tests {
     #[tokio::test]
     async fn a_record_that_is_under_way_is_not_queued_again() {
         let queue = Queue::new(10_000);
-        queue.put(vec![record("a", 1_000)], None);
+        queue.put(vec![record("a", 1_000)], Vec::new());
         let batch = next(&queue, 1_000).await;
-        let second = queue.put(vec![record("a", 1_000)], None);
-        queue.put(vec![record("b", 1_000)], None);
+        let second = queue.put(vec![record("a", 1_000)], Vec::new());
+        queue.put(vec![record("b", 1_000)], Vec::new());
         queue.settle(batch, Outcome::default());
         assert!(is_done(&second));
     }
@@ -578,9 +582,9 @@ mod tests {
     #[tokio::test]
     async fn what_could_not_be_written_comes_first_again_and_the_mark_is_read_anew() {
         let queue = Queue::new(10_000);
-        let first = queue.put(vec![record("a", 1_000)], Some(raise(300, Some(5), 0)));
+        let first = queue.put(vec![record("a", 1_000)], vec![raise(300, Some(5), 0)]);
         let batch = next(&queue, 1_000).await;
-        let later = queue.put(vec![record("b", 1_000), record("a", 1_000)], Some(raise(400, Some(5), 0)));
+        let later = queue.put(vec![record("b", 1_000), record("a", 1_000)], vec![raise(400, Some(5), 0)]);
         queue.put_back(batch);
 
         let batch = next(&queue, 1_000).await;
@@ -597,9 +601,9 @@ mod tests {
     #[tokio::test]
     async fn a_mark_under_way_holds_up_nobody_but_those_who_wait_for_it() {
         let queue = Queue::new(10_000);
-        let first = queue.put(vec![record("a", 1_000)], Some(raise(300, None, 0)));
+        let first = queue.put(vec![record("a", 1_000)], vec![raise(300, None, 0)]);
         let batch = next(&queue, 1_000).await;
-        let later = queue.put(vec![record("b", 1_000)], None);
+        let later = queue.put(vec![record("b", 1_000)], Vec::new());
         queue.settle(batch, raised(Raised::InPart));
         assert!(!is_done(&first), "it has not reached its top");
         let batch = next(&queue, 1_000).await;
@@ -615,9 +619,9 @@ mod tests {
     #[tokio::test]
     async fn a_mark_counts_until_it_is_raised() {
         let queue = Queue::new(10_000);
-        queue.put(Vec::new(), Some(raise(300, None, 0)));
+        queue.put(Vec::new(), vec![raise(300, None, 0)]);
         let batch = next(&queue, 1_000).await;
-        queue.put(Vec::new(), Some(raise(400, None, 0)));
+        queue.put(Vec::new(), vec![raise(400, None, 0)]);
         assert_eq!(queue.bytes(), 2 * RAISE_BYTES);
         queue.settle(batch, raised(Raised::Void));
         assert_eq!(queue.bytes(), RAISE_BYTES, "both are one");
@@ -640,17 +644,17 @@ mod tests {
     #[tokio::test]
     async fn both_size_classes_together_never_hold_more_than_the_bound_and_the_oldest_is_dropped() {
         let queue = Queue::new(500_000);
-        queue.put(vec![record("under way", 60_000)], None);
+        queue.put(vec![record("under way", 60_000)], Vec::new());
         let under_way = next(&queue, 1_000).await;
-        queue.put(vec![record("oldest", 300_000)], None);
-        queue.put(vec![record("newer", 60_000)], None);
+        queue.put(vec![record("oldest", 300_000)], Vec::new());
+        queue.put(vec![record("newer", 60_000)], Vec::new());
         assert_eq!(queue.bytes(), 420_000);
-        queue.put(vec![record("large", 100_000)], None);
+        queue.put(vec![record("large", 100_000)], Vec::new());
         assert_eq!(queue.bytes(), 220_000);
-        queue.put(vec![record("too large", 500_001)], None);
+        queue.put(vec![record("too large", 500_001)], Vec::new());
         assert_eq!(queue.bytes(), 60_000, "a record under way can't be dropped");
         queue.put_back(under_way);
-        queue.put(vec![record("newest", 60_000)], None);
+        queue.put(vec![record("newest", 60_000)], Vec::new());
         let batch = next(&queue, 200_000).await;
         assert_eq!(names(&batch), ["under way", "newest"]);
         queue.settle(batch, Outcome::default());
@@ -660,12 +664,12 @@ mod tests {
     #[tokio::test]
     async fn no_number_of_cheap_records_drops_another() {
         let queue = Queue::new(10_000);
-        let dear = queue.put(vec![record("dear", 1_000)], None);
-        let first = queue.put(vec![cheap("0", 1_000)], None);
+        let dear = queue.put(vec![record("dear", 1_000)], Vec::new());
+        let first = queue.put(vec![cheap("0", 1_000)], Vec::new());
         for number in 1..100 {
-            queue.put(vec![cheap(&number.to_string(), 1_000)], None);
+            queue.put(vec![cheap(&number.to_string(), 1_000)], Vec::new());
         }
-        queue.put(vec![record("later", 1_000), cheap("100", 1_000)], None);
+        queue.put(vec![record("later", 1_000), cheap("100", 1_000)], Vec::new());
         assert_eq!(queue.bytes(), 10_000);
 
         let batch = next(&queue, 2_000).await;
@@ -678,7 +682,7 @@ mod tests {
 
         let batch = next(&queue, 10_000).await;
         assert_eq!(names(&batch), ["94", "95", "96", "97", "98", "99", "later", "100"]);
-        queue.put(vec![record("large", 9_000)], None);
+        queue.put(vec![record("large", 9_000)], Vec::new());
         assert_eq!(queue.bytes(), 8_000, "what is under way can't be dropped");
         queue.settle(batch, Outcome::default());
         assert_eq!(queue.bytes(), 0);
@@ -687,8 +691,8 @@ mod tests {
     #[tokio::test]
     async fn one_thing_at_a_time_is_another_one_each_time() {
         let queue = Queue::new(10_000);
-        queue.put(vec![record("a", 1_000), cheap("b", 1_000)], None);
-        queue.put(vec![record("c", 1_000)], Some(raise(300, None, 0)));
+        queue.put(vec![record("a", 1_000), cheap("b", 1_000)], Vec::new());
+        queue.put(vec![record("c", 1_000)], vec![raise(300, None, 0)]);
         let mut tried = Vec::new();
         for _ in 0..8 {
             let batch = next(&queue, 0).await;
@@ -702,15 +706,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_refused_record_holds_up_nobody_and_is_dropped_in_the_end() {
         let queue = Queue::new(10_000);
-        let first = queue.put(vec![record("refused", 1_000)], None);
+        let first = queue.put(vec![record("refused", 1_000)], Vec::new());
         let began = Instant::now();
         for _ in 1..REFUSALS {
             let batch = next(&queue, 1_000).await;
             assert_eq!(names(&batch), ["refused"]);
             queue.settle(batch, refusal("refused"));
-            let again = queue.put(vec![record("refused", 1_000)], None);
+            let again = queue.put(vec![record("refused", 1_000)], Vec::new());
             assert!(is_done(&first) && is_done(&again), "nobody waits");
-            queue.put(vec![record("other", 1_000)], None);
+            queue.put(vec![record("other", 1_000)], Vec::new());
             let batch = next(&queue, 1_000).await;
             assert_eq!(names(&batch), ["other"]);
             queue.settle(batch, Outcome::default());
@@ -725,14 +729,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_mark_that_is_refused_is_tried_again_later_and_nobody_waits_for_it() {
         let queue = Queue::new(10_000);
-        let first = queue.put(Vec::new(), Some(raise(300, None, 0)));
+        let first = queue.put(Vec::new(), vec![raise(300, None, 0)]);
         for pause in [100, 200, 200, 200] {
             let batch = next(&queue, 1_000).await;
-            assert_eq!(batch.raise().unwrap().top, 300);
+            assert_eq!(batch.raise().unwrap().to.mark, 300);
             let began = Instant::now();
             queue.settle(batch, raised(Raised::Refused));
             assert!(is_done(&first));
-            let another = queue.put(Vec::new(), Some(raise(200, None, 0)));
+            let another = queue.put(Vec::new(), vec![raise(200, None, 0)]);
             assert!(is_done(&another));
             let batch = next(&queue, 1_000).await;
             assert_eq!(began.elapsed(), Duration::from_millis(pause));

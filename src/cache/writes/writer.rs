@@ -23,7 +23,7 @@ use crate::{
         breaker::Breaker,
         budget::{self, within},
         reads::Reads,
-        record::{LARGE_BYTES, MarkSnapshot, Record},
+        record::{Height, LARGE_BYTES, MarkSnapshot, Record},
         store::{StoreError, Written},
     },
     telemetry::Trouble,
@@ -49,9 +49,10 @@ pub(super) struct Writer {
     pub(super) queue: Arc<Queue>,
     pub(super) breaker: Arc<Breaker>,
     pub(super) reads: Arc<Reads>,
-    pub(super) make_rungs: Arc<MakeRungs>,
-    /// The number of times that this process has raised the mark.
-    pub(super) raises: Arc<AtomicU64>,
+    /// By ladder.
+    pub(super) make_rungs: Arc<[MakeRungs]>,
+    /// The number of times that this process has raised each mark.
+    pub(super) raises: Arc<[AtomicU64]>,
 }
 
 /// The state that a writer learns from its attempts.
@@ -83,7 +84,7 @@ struct Step {
     /// The mark as the store has it.
     from: MarkSnapshot,
     /// The mark to raise it to.
-    to: u32,
+    to: Height,
     rungs: HashSet<String>,
     /// The outcome if it succeeds: the whole way, or a part.
     raised: Raised,
@@ -180,17 +181,18 @@ impl Writer {
     /// answer waits for it; else it is short, so that a slow store makes progress, and records that arrive meanwhile
     /// leave with the next one. `None` when there is none, or its rungs can't be made.
     async fn step(&self, raise: Raise, limit: Duration) -> Result<Option<(Step, Vec<Record>)>, StoreError> {
+        let Height { ladder, mark: top } = raise.to;
         let (from, bytes) = match raise.seen {
-            Some(Seen { mark, raises }) if raises == self.raises.load(Ordering::Acquire) => (mark, usize::MAX),
-            Some(_) | None => (self.mark(limit).await?, BATCH_BYTES),
+            Some(Seen { mark, raises }) if raises == self.raises[ladder].load(Ordering::Acquire) => (mark, usize::MAX),
+            Some(_) | None => (self.mark(ladder, limit).await?, BATCH_BYTES),
         };
-        if from.mark >= Some(raise.top) {
+        if from.mark >= Some(top) {
             return Ok(None);
         }
-        let Some((rungs, to)) = (self.make_rungs)(from.mark, raise.top, bytes).await else { return Ok(None) };
-        let raised = if to < raise.top { Raised::InPart } else { Raised::Whole };
+        let Some((rungs, mark)) = self.make_rungs[ladder](from.mark, top, bytes).await else { return Ok(None) };
+        let raised = if mark < top { Raised::InPart } else { Raised::Whole };
         let names = rungs.iter().map(|rung| rung.name.clone()).collect();
-        Ok(Some((Step { from, to, rungs: names, raised }, rungs)))
+        Ok(Some((Step { from, to: Height { ladder, mark }, rungs: names, raised }, rungs)))
     }
 
     /// Writes within a limit. A store that takes longer than answers wait is slow; one that takes longer than the limit
@@ -223,7 +225,7 @@ impl Writer {
     async fn write_and_raise(&self, records: Vec<Arc<Record>>, step: Option<Step>) -> Result<Outcome, StoreError> {
         let mut written = Written::default();
         if !records.is_empty() {
-            written = self.reads.store.write(records, step.is_some()).await?;
+            written = self.reads.store.write(records, step.as_ref().map(|step| step.to.ladder)).await?;
         } else if let Some(step) = &step {
             written.generation = step.from.generation;
         }
@@ -249,19 +251,19 @@ impl Writer {
             self.breaker.put_on_probation();
             return Ok(Raised::Void);
         }
-        self.raises.fetch_add(1, Ordering::Release);
+        self.raises[step.to.ladder].fetch_add(1, Ordering::Release);
         Ok(step.raised)
     }
 
-    /// The mark as it is now. A failure to read it rules out raising it; a success says nothing of writes. A missing
+    /// The mark of a ladder as it is now. A failure to read it rules out raising it; a success says nothing of writes. A missing
     /// permission to read does not stop writes.
-    async fn mark(&self, limit: Duration) -> Result<MarkSnapshot, StoreError> {
+    async fn mark(&self, ladder: usize, limit: Duration) -> Result<MarkSnapshot, StoreError> {
         let began = Instant::now();
-        let reading = within(limit, self.reads.store.read(Vec::new(), 0)).await;
+        let reading = within(limit, self.reads.store.read(vec![ladder], Vec::new(), 0)).await;
         if reading.as_ref().is_err_and(|error| error.trouble() != Trouble::Denied) {
             self.breaker.note(began, &reading);
         }
-        Ok(reading?.mark)
+        Ok(reading?.marks.first().copied().unwrap_or_default())
     }
 }
 

@@ -211,7 +211,7 @@ mod tests {
             "1:20 the field of a subscription can't be left out by @skip or @include",
         ),
         ("Single Root Field", "subscription { __typename }", "1:16 a subscription can't have the field __typename"),
-        ("Field Selections", "{ fob }", "1:3 the type Query has no field fob; it has fib, pi"),
+        ("Field Selections", "{ fob }", "1:3 the type Query has no field fob; it has fib, fibs"),
         ("Field Selections", "{ __typename fib(n: 1) { __schema { description } } }", "1:26 the type Fibonacci has"),
         (
             "Field Selection Merging",

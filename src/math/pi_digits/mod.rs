@@ -5,6 +5,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`block`] | the rows of digits that are stored |
+//! | [`span`] | digits in a row, off their blocks |
 //! | [`series`] | Chudnovsky's series by binary splitting |
 //! | [`mod@fingerprint`] | what proves a block |
 //!
@@ -23,12 +24,14 @@
 mod block;
 mod fingerprint;
 mod series;
+mod span;
 
 use std::ops::Range;
 
 pub use self::{
     block::{BLOCK_BYTES, BLOCK_DIGITS, BLOCKS, Block},
     fingerprint::fingerprint,
+    span::{Row, Span},
 };
 use super::{
     digits,
@@ -52,6 +55,13 @@ const FACTOR: u64 = 426_880 * RADICAND;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Count(usize);
 
+/// The 3 alone.
+impl Default for Count {
+    fn default() -> Self {
+        Self(1)
+    }
+}
+
 impl Count {
     /// The 3 and all blocks: 10⁸ digits, and the rest of the last block.
     pub const MAX: Self = Self(1 + BLOCKS * BLOCK_DIGITS);
@@ -72,6 +82,12 @@ impl Count {
     #[must_use]
     pub const fn get(self) -> usize {
         self.0
+    }
+
+    /// The number of blocks that hold the digits behind the point.
+    #[must_use]
+    pub const fn blocks(self) -> usize {
+        (self.0 - 1).div_ceil(BLOCK_DIGITS)
     }
 
     /// Limbs that hold the digits behind the point.

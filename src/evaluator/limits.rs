@@ -1,0 +1,81 @@
+//! The limits of a server, and the arguments of clients.
+
+use std::fmt::{self, Display};
+
+use thiserror::Error;
+
+use crate::math::{
+    decimal::LIMB_BYTES,
+    fib::{self, Index},
+    pi_digits::{self, Count},
+};
+
+/// The limits that an operator sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest index of `fib`.
+    pub max_n: Index,
+    /// The most digits of π, the 3 counted.
+    pub max_pi_digits: Count,
+}
+
+impl Limits {
+    /// The most values in a sequence.
+    pub const MAX_COUNT: u32 = 1_000;
+
+    /// The work that has to be admitted at once, in limbs: four of the longest numbers, or the evaluation of all digits.
+    #[must_use]
+    pub fn work(&self) -> usize {
+        let digits = Count::of_blocks(self.max_pi_digits.blocks()).map_or(0, pi_digits::memory);
+        (4 * fib::limb_count(self.max_n)).max(digits.div_ceil(LIMB_BYTES))
+    }
+}
+
+/// An argument as a client gave it.
+#[derive(Clone, Copy, Debug)]
+pub enum Given<'a> {
+    /// A number.
+    Number(i64),
+    /// Text that should be one.
+    Text(&'a str),
+}
+
+impl Display for Given<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => write!(out, "{number}"),
+            Self::Text(text) => match text.parse::<i64>() {
+                Ok(number) => write!(out, "{number}"),
+                Err(_) => write!(out, "{text:?}"),
+            },
+        }
+    }
+}
+
+/// An argument outside its range.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{argument} must be a whole number from {least} to {largest}, but it is {given}")]
+pub struct OutOfRange {
+    /// The name of the argument.
+    argument: &'static str,
+    least: u32,
+    largest: u32,
+    given: String,
+}
+
+impl Given<'_> {
+    /// The number of an argument, from `least` to `largest`.
+    pub(super) fn within(self, argument: &'static str, least: u32, largest: u32) -> Result<u32, OutOfRange> {
+        let number = match self {
+            Self::Number(number) => number.try_into().ok(),
+            Self::Text(text) => text.parse().ok(),
+        };
+        let number = number.filter(|number| (least..=largest).contains(number));
+        number.ok_or_else(|| self.outside(argument, least, largest))
+    }
+
+    /// The error of an argument that is outside of a range.
+    pub(super) fn outside(self, argument: &'static str, least: u32, largest: u32) -> OutOfRange {
+        OutOfRange { argument, least, largest, given: self.to_string() }
+    }
+}
