@@ -121,9 +121,9 @@ fn large() -> bool {
 /// The latency of cached pages of digits of π, no two alike, beside that of cached numbers with as many digits.
 fn page(rounds: u32) -> bool {
     const PAGES: u32 = 990;
-    let digits = |k: u32| format!("piDigits(from: {}, count: 1000)", 1_000 * (k * 487 % PAGES));
+    let digits = |k: u32| format!("a{k}: piDigits(from: {}, count: 1000)", 1_000 * (k * 487 % PAGES));
     // These have 1,000 digits.
-    let number = |k: u32| format!("fib(n: {})", 4_782 + k % 4);
+    let number = |k: u32| format!("a{k}: fib(n: {})", 4_782 + k % 4);
     let rounds = beside(rounds, PAGES, number, digits);
     println!("{:<28}{:>12}{:>12}", "", "fib", "piDigits");
     compare("page: p50 in ms", 3, &rounds, |latencies| percentile(latencies, 50), &Bound::None);
@@ -143,7 +143,8 @@ fn sequence(rounds: u32) -> bool {
     is_reached
 }
 
-/// The times in ms of requests for two fields that are cached, by turns over one connection, round by round.
+/// The times in ms of requests for two fields that are cached, by turns over one connection, round by round. The fields are
+/// given the number of the request.
 fn beside(
     rounds: u32,
     requests: u32,
@@ -157,9 +158,9 @@ fn beside(
         connection.send(&request("piDigits(from: 999999, count: 1)".into()));
         connection.send(&request("fib(n: 5000)".into()));
     }
-    let mut round = |_| {
+    let mut round = |number| {
         let mut times = [Vec::new(), Vec::new()];
-        for k in 0..requests {
+        for k in number * requests..(number + 1) * requests {
             for (times, field) in times.iter_mut().zip([first(k), second(k)]) {
                 let request = request(field);
                 let start = Instant::now();
@@ -172,7 +173,7 @@ fn beside(
     };
     // The first is not measured: the window of the connection has to grow.
     round(0);
-    (0..rounds).map(round).collect()
+    (1..=rounds).map(round).collect()
 }
 
 fn percentile(times: &[f64], percent: usize) -> f64 {

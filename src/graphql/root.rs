@@ -76,7 +76,7 @@ impl<T: Object + Clone> Objects<T> {
     /// An object that depends on this server, and may change with its next start.
     pub(super) fn constant(object: T) -> Self {
         let make = Box::new(move |_: &Answers| Ok(vec![object.clone()]));
-        Self { questions: Vec::new(), lengths: Vec::new(), is_list: false, make }
+        Self { questions: Vec::new(), lengths: vec![0], is_list: false, make }
     }
 }
 
@@ -168,9 +168,9 @@ impl<T: Object> Planned for PlannedObjects<T> {
 
     fn answer(&self, answers: &Answers) -> Result<Vec<Vec<(Name, Value)>>, Failure> {
         let typename = || Value::Leaf(Leaf::Text(T::NAME.into()));
-        let objects = (self.objects.make)(answers)?.into_iter().map(|object| {
+        let objects = (self.objects.make)(answers)?.into_iter().zip(&self.objects.lengths).map(|(object, &all)| {
             let value = |(key, field, digits): &(Name, Option<&'static Field<T>>, usize)| {
-                (key.clone(), field.map_or_else(typename, |field| field.value(&object, *digits)))
+                (key.clone(), field.map_or_else(typename, |field| field.value(&object, all.min(*digits))))
             };
             self.fields.iter().map(value).collect()
         });
