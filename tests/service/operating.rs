@@ -63,14 +63,14 @@ fn the_rule_is_enough() {
         let first = Service::start(&url);
         assert!(!first.fib_cached(213));
         assert_eq!(first.fib(100_001), (fibonacci(100_001), false));
-        assert!(!first.pi_cached(1_000));
+        assert!(!first.pi_cached(1_000) && !first.pi_digits(40_000, 10).1);
         first.stop();
 
         let again = Service::start(&url);
         for n in [213, 77_777, 100_001] {
             assert_eq!(again.fib(n), (fibonacci(n), true), "F({n})");
         }
-        assert!(again.pi_cached(1_000));
+        assert!(again.pi_cached(1_000) && again.pi_digits(0, 40_010).1);
         assert_eq!(refused(&redis), Vec::<String>::new());
     });
 }
@@ -302,6 +302,23 @@ fn what_is_stored_is_as_long_as_the_page_says() {
     eventually("the ladder is stored", || redis.mark() == Some(100_000));
     let ladder: u64 = (0..782).map(|r| stored(&format!("rung:{r}"))).sum();
     assert!(PAGE.contains(&format!("| {} |", grouped(ladder))), "{ladder}");
+}
+
+#[test]
+fn digits_of_pi_are_stored_as_the_page_says() {
+    let redis = RedisServer::start();
+    // A busy machine may be late for the budget.
+    let service = Service::start(&redis.url()).expecting_warnings();
+    service.pi_digits(999_999, 1);
+    let mut observer = redis.connection();
+    let mut stored =
+        |block: u32| cmd("STRLEN").arg(format!("{PREFIX}1:pi:digits:{block}")).query::<u64>(&mut observer).unwrap();
+    eventually("the digits are stored", || (0..28).all(|block| stored(block) > 0));
+    assert_eq!(stored(28), 0, "28 blocks are all");
+    for blocks in [1, 28, 2_713] {
+        let row = format!("| {} | {} |", grouped(blocks * 36_864), grouped(blocks * stored(0)));
+        assert!(PAGE.contains(&row), "{row}");
+    }
 }
 
 /// The text after `start` on the page, each time, up to the first character that is none of a name.

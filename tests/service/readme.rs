@@ -33,18 +33,25 @@ fn shell(line: &str, service: &Service) -> String {
 }
 
 #[test]
-fn the_query_has_the_answer_that_is_shown() {
+fn the_queries_have_the_answers_that_are_shown() {
     let service = Service::start("memory:");
-    let query = blocks(README, "sh").into_iter().find(|block| block.contains("/graphql")).unwrap();
-    let shown = blocks(README, "json")[0].trim();
-    assert_eq!(shell(query, &service), shown);
-    assert_eq!(shell(query, &service), shown.replace("false", "true"), "asked again, both are cached");
+    let queries = blocks(README, "sh").into_iter().filter(|block| block.contains("/graphql"));
+    let shown = blocks(README, "json");
+    let mut count = 0;
+    for (query, shown) in queries.zip(&shown) {
+        assert_eq!(shell(query, &service), shown.trim());
+        assert_eq!(shell(query, &service), shown.trim().replace("false", "true"), "asked again, all are cached");
+        count += 1;
+    }
+    assert_eq!((count, shown.len()), (2, 2));
 }
 
 #[test]
 fn the_lines_with_an_answer_have_that_answer() {
     let service = Service::start("memory:");
-    service.query(blocks(README, "sh").concat().split('"').find(|text| text.starts_with("{ fib")).unwrap());
+    for query in blocks(README, "sh").concat().split('"').filter(|text| text.starts_with("{ ")) {
+        service.query(query);
+    }
     let lines = [README, REFERENCE].into_iter().flat_map(|page| blocks(page, "sh")).flat_map(str::lines);
     let asked = lines.filter(|line| line.contains(URL)).filter_map(|line| line.split_once('#'));
     let mut count = 0;
@@ -52,7 +59,7 @@ fn the_lines_with_an_answer_have_that_answer() {
         assert_eq!(shell(line, &service).trim(), answer.trim(), "{line}");
         count += 1;
     }
-    assert_eq!(count, 4);
+    assert_eq!(count, 7);
     let printed = String::from_utf8(program().args(["fib", "1000000"]).output().unwrap().stdout).unwrap();
     assert!(README.contains("-- fib 1000000 ") && README.contains("# its 208,988 digits"));
     assert!(README.contains("-- pi-digits 1000 ") && README.contains("# 3.14159…, cut and not rounded"));
@@ -138,7 +145,7 @@ fn the_settings_are_those_of_the_program() {
         let variable = format!("PHIPI_{}", flag.to_uppercase().replace('-', "_"));
         assert!(help.contains(&variable) && REFERENCE.contains(&format!("`{variable}`")), "{variable}");
     }
-    for default in ["127.0.0.1:8000", "127.0.0.1:8001", "phipi:", "10000000", "*", "text", "info"] {
+    for default in ["127.0.0.1:8000", "127.0.0.1:8001", "phipi:", "10000000", "1000000", "*", "text", "info"] {
         assert!(
             help.contains(&format!("[default: {default}]")) && REFERENCE.contains(&format!("| `{default}` |")),
             "{default}"
@@ -149,7 +156,7 @@ fn the_settings_are_those_of_the_program() {
 #[test]
 fn the_paths_and_links_lead_somewhere() {
     let service = Service::start("memory:");
-    for path in ["/schema.graphql", "/fib/10", "/pi/1000"] {
+    for path in ["/schema.graphql", "/fib/10", "/pi/1000", "/fib?from=90&count=3", "/pi/digits?from=762&count=6"] {
         assert!(REFERENCE.contains(path));
         assert_eq!(get(&service.url(path)).0, 200, "{path}");
     }
