@@ -1,5 +1,5 @@
-//! phipi: Fibonacci numbers, exact to the last digit, and π from the Basel series, correctly rounded, over GraphQL,
-//! from a cache that a fleet shares.
+//! phipi: Fibonacci numbers, exact to the last digit, π from the Basel series, correctly rounded, and the digits of π, over
+//! GraphQL, from a cache that a fleet shares.
 //!
 //! # The house
 //!
@@ -18,7 +18,7 @@
 //!
 //! - No value leaves unproven: neither an evaluated one nor one that came from the store.
 //! - `cached` is true if and only if the value was vouched for before the request and read from stored data.
-//! - The mark of the ladder is raised after everything that it vouches for was acknowledged.
+//! - A mark is raised after everything that it vouches for was acknowledged.
 //! - No answer waits for the store longer than its budgets.
 //! - No operation runs before its exact cost is known and within the budget.
 //! - An answer that may be kept, here or in between, can never change.
@@ -26,10 +26,12 @@
 //!
 //! # Vocabulary
 //!
-//! - *rung*: a pair of neighbouring Fibonacci numbers, one each 128 indices, from which 128 values are read off;
-//! - *ladder*: all the rungs, up to index 100,000;
-//! - *mark*: the highest index that the ladder vouches for;
-//! - *generation*: the random number of a store, drawn with its first mark; under another one a mark does not count;
+//! - *ladder*: entries in a row that are cached from the first one on: the rungs of Fibonacci numbers, up to index 100,000,
+//!   and the blocks of digits of π;
+//! - *rung*: an entry of a ladder; that of Fibonacci numbers is a pair of neighbours, one each 128 indices, from which 128
+//!   values are read off;
+//! - *mark*: the height up to which a ladder is vouched for;
+//! - *generation*: the random number of a ladder, drawn with its first mark; under another one a mark does not count;
 //! - *proof*: the check that bytes are exactly what their key says.
 
 pub mod telemetry;

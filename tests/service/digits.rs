@@ -1,9 +1,10 @@
 //! Digits of π: evaluated ahead, kept as blocks, and proven one by one.
 
-use std::{sync::Barrier, thread};
+use std::{sync::Barrier, thread, time::Duration};
 
 use redis::{Commands, cmd};
 use serde_json::json;
+use ureq::Agent;
 
 use crate::{
     oracle::{BLOCK_DIGITS, digits_of_pi},
@@ -195,6 +196,17 @@ fn digits_over_rest_are_those_over_graphql() {
         let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
         assert!(problem["detail"].as_str().unwrap().contains(words), "{query}: {problem}");
     }
+}
+
+#[test]
+fn an_evaluation_whose_client_has_left_goes_on_and_is_kept() {
+    let service = Service::start_with("memory:", &["--max-pi-digits", "4000000"]);
+    let request = json!({ "query": "{ piDigits(from: 3000000, count: 10) { result } }" });
+    let hasty: Agent = Agent::config_builder().timeout_global(Some(Duration::from_millis(20))).build().into();
+    assert!(service.post_by(&hasty, &request).is_err(), "it takes longer");
+    eventually("the digits are kept", || service.pi_digits(3_000_000, 10).1);
+    assert!(service.pi_digits(999_999, 1).1, "and what comes before");
+    assert_eq!(service.metric("phipi_evaluations_total"), 1, "by whoever asks");
 }
 
 #[test]
