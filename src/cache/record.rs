@@ -47,7 +47,7 @@ pub struct Height {
 
 /// The mark as one read of the store saw it.
 ///
-/// The first process that raises a mark in an empty store draws a *generation*, a random number, and each mark is raised
+/// The first process that raises a mark in a store without one draws a *generation*, a random number, and each mark is raised
 /// under one. A mark that is raised under another generation than the store's vouches for nothing. So a raise that was
 /// decided before the store was emptied, and arrives after that, does not vouch for rungs that are gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
