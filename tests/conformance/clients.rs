@@ -104,17 +104,17 @@ fn graphql_sse() {
 
 #[test]
 fn apollo() {
-    run(node(), "apollo.mjs", 19);
+    run(node(), "apollo.mjs", 21);
 }
 
 #[test]
 fn urql() {
-    run(node(), "urql.mjs", 23);
+    run(node(), "urql.mjs", 25);
 }
 
 #[test]
 fn relay() {
-    run(node(), "relay.mjs", 9);
+    run(node(), "relay.mjs", 11);
 }
 
 #[test]
@@ -124,5 +124,5 @@ fn websockets() {
 
 #[test]
 fn gql() {
-    run(python(), "gql_client.py", 39);
+    run(python(), "gql_client.py", 41);
 }

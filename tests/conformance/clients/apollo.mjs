@@ -19,20 +19,25 @@ import WebSocket from 'ws';
 import { recording } from './fetched.mjs';
 import {
   BAD,
+  BAD_ROWS,
   BOTH,
   CONVERGENCE,
   GOOD,
+  GOOD_ROWS,
   INVALID,
   LONG,
   LONG_TERMS,
   PI_1000,
+  ROWS,
   TERMS,
   check,
   event,
   failure,
   finish,
   hasBoth,
+  hasDigitsAlone,
   hasPiAlone,
+  hasRows,
   isInvalid,
   nextProcess,
   restart,
@@ -98,6 +103,23 @@ await check('HttpLink: a GET has both values', async () => {
     sent.map(({ method, status }) => [method, status]),
     [['GET', 200]],
   );
+});
+
+await check('HttpLink: the cache keeps a list and digits of π', async () => {
+  const { client, sent } = overHttp();
+  const ask = () => client.query({ query: gql(ROWS), variables: GOOD_ROWS });
+  hasRows((await ask()).data);
+  hasRows((await ask()).data);
+  assert.equal(sent.length, 1);
+});
+
+await check('HttpLink: a list that fails leaves the digits of π by the policy "all"', async () => {
+  const { data, error } = await overHttp().client.query({
+    query: gql(ROWS),
+    variables: BAD_ROWS,
+    errorPolicy: 'all',
+  });
+  hasDigitsAlone(data, error.errors);
 });
 
 for (const [name, options] of Object.entries({ POST: {}, GET: { useGETForQueries: true } })) {

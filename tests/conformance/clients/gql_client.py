@@ -12,18 +12,23 @@ from gql.transport.httpx import HTTPXAsyncTransport, HTTPXTransport
 from gql.transport.websockets import WebsocketsTransport
 from suite import (
     BAD,
+    BAD_ROWS,
     BOTH,
     CONVERGENCE,
     GOOD,
+    GOOD_ROWS,
     INVALID,
     LONG,
     LONG_TERMS,
+    ROWS,
     SOCKET_URL,
     TERMS,
     URL,
     case,
     has_both,
+    has_digits_alone,
     has_pi_alone,
+    has_rows,
     is_invalid,
     restart,
     run_cases,
@@ -73,6 +78,22 @@ def sync_partial() -> None:
         Client(transport=HTTPXTransport(URL)).execute(BAD_REQUEST)
     except TransportQueryError as error:
         has_pi_alone(error.data or {}, error.errors or [])
+    else:
+        raise AssertionError("no error")
+
+
+@case("HTTPXTransport: a list and digits of π, by a schema of introspection")
+def sync_rows() -> None:
+    with Client(transport=HTTPXTransport(URL), fetch_schema_from_transport=True) as session:
+        has_rows(session.execute(GraphQLRequest(ROWS, variable_values=GOOD_ROWS)))
+
+
+@case("HTTPXTransport: a list that fails leaves the digits of π")
+def sync_partial_rows() -> None:
+    try:
+        Client(transport=HTTPXTransport(URL)).execute(GraphQLRequest(ROWS, variable_values=BAD_ROWS))
+    except TransportQueryError as error:
+        has_digits_alone(error.data or {}, error.errors or [])
     else:
         raise AssertionError("no error")
 

@@ -8,19 +8,24 @@ import WebSocket from 'ws';
 import { recording } from './fetched.mjs';
 import {
   BAD,
+  BAD_ROWS,
   BOTH,
   CONVERGENCE,
   GOOD,
+  GOOD_ROWS,
   INVALID,
   LONG,
   LONG_TERMS,
+  ROWS,
   TERMS,
   check,
   event,
   failure,
   finish,
   hasBoth,
+  hasDigitsAlone,
   hasPiAlone,
+  hasRows,
   isInvalid,
   nextProcess,
   restart,
@@ -47,9 +52,9 @@ const literal = (name, value) => ({ kind: 'Literal', name, value });
 const variable = (name) => ({ kind: 'Variable', name, variableName: name });
 const scalar = (name) => ({ alias: null, args: null, kind: 'ScalarField', name, storageKey: null });
 
-function linked(name, args, concreteType, fields) {
+function linked(name, args, concreteType, fields, plural = false) {
   const selections = fields.map(scalar);
-  return { alias: null, args, concreteType, kind: 'LinkedField', name, plural: false, selections, storageKey: null };
+  return { alias: null, args, concreteType, kind: 'LinkedField', name, plural, selections, storageKey: null };
 }
 
 const both = artifact(
@@ -60,6 +65,17 @@ const both = artifact(
   [
     linked('fib', [variable('n')], 'Fibonacci', ['result', 'cached']),
     linked('pi', [literal('terms', 1000)], 'PiApproximation', ['result', 'cached']),
+  ],
+);
+
+const rows = artifact(
+  'query',
+  'Rows',
+  ROWS,
+  ['from'],
+  [
+    linked('fibs', [literal('count', 3), variable('from')], 'Fibonacci', ['n', 'result'], true),
+    linked('piDigits', [literal('count', 6), literal('from', 762)], 'PiDigits', ['from', 'result']),
   ],
 );
 
@@ -135,6 +151,15 @@ await check('a field that fails is null in the store, and its error is told', as
   const [{ kind, owner, error }] = seen.fieldErrors;
   assert.deepEqual([kind, owner], ['relay_field_payload.error', 'Both']);
   assert.match(error.message, /n must be a whole number/);
+});
+
+await check('a list and digits of π are in the store', async () => {
+  hasRows(await ask(environment().environment, rows, GOOD_ROWS));
+});
+
+await check('a list that fails is null in the store, beside the digits of π', async () => {
+  const { environment: relay, seen } = environment();
+  hasDigitsAlone(await ask(relay, rows, BAD_ROWS), seen.response.errors);
 });
 
 await check('a document that is not valid has no data', async () => {

@@ -12,6 +12,9 @@ export const F_213 = '146178119651438213260386312206974243796773058';
 export const PI_1000 = 3.1406380562059932;
 
 export const BOTH = 'query Both($n: Int!) { fib(n: $n) { result cached } pi(terms: 1000) { result cached } }';
+/** A list, and digits of π: those from the 762nd decimal on are six nines. */
+export const ROWS =
+  'query Rows($from: Int!) { fibs(from: $from, count: 3) { n result } piDigits(from: 762, count: 6) { from result } }';
 export const INVALID = '{ nothing }';
 export const CONVERGENCE = 'subscription Convergence { piConvergence(terms: 1000, points: 4) { terms result } }';
 export const TERMS = [1, 10, 100, 1000];
@@ -19,6 +22,10 @@ export const TERMS = [1, 10, 100, 1000];
 /** Arguments of `fib` that the program answers, and that it refuses. */
 export const GOOD = { n: 213 };
 export const BAD = { n: -1 };
+
+/** The first index of `fibs` that the program answers, and one that it refuses. */
+export const GOOD_ROWS = { from: 93 };
+export const BAD_ROWS = { from: -1 };
 
 /** A subscription of about 17 MB: far more than the buffers hold for a client that stops to read at once. */
 export const LONG_TERMS = 2147483647;
@@ -94,6 +101,27 @@ export function hasPiAlone(data, errors) {
   assert.match(errors[0].message, /n must be a whole number from 0 to 10000000, but it is -1/);
   assert.equal(errors[0].extensions.code, 'BAD_USER_INPUT');
 }
+
+/** Checks a list in its order, and the digits of π. */
+export function hasRows({ fibs, piDigits }) {
+  const results = fibs.map(({ n, result }) => [n, result]);
+  assert.deepEqual(results, [
+    [93, '12200160415121876738'],
+    [94, '19740274219868223167'],
+    [95, '31940434634990099905'],
+  ]);
+  hasNines(piDigits);
+}
+
+/** Checks that the digits of π are answered though the list is refused. */
+export function hasDigitsAlone({ fibs, piDigits }, errors) {
+  assert.equal(fibs, null);
+  hasNines(piDigits);
+  assert.deepEqual(errors[0].path, ['fibs']);
+  assert.match(errors[0].message, /from must be a whole number from 0 to 10000000, but it is -1/);
+}
+
+const hasNines = ({ from, result }) => assert.deepEqual([from, result], [762, '999999']);
 
 /** Checks the only error of a document that is not valid. */
 export function isInvalid(errors) {

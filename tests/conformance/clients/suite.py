@@ -17,6 +17,10 @@ F_213 = "146178119651438213260386312206974243796773058"
 PI_1000 = 3.1406380562059932
 
 BOTH = "query Both($n: Int!) { fib(n: $n) { result cached } pi(terms: 1000) { result cached } }"
+# A list, and digits of π: those from the 762nd decimal on are six nines.
+ROWS = (
+    "query Rows($from: Int!) { fibs(from: $from, count: 3) { n result } piDigits(from: 762, count: 6) { from result } }"
+)
 INVALID = "{ nothing }"
 CONVERGENCE = "subscription Convergence { piConvergence(terms: 1000, points: 4) { terms result } }"
 TERMS = [1, 10, 100, 1000]
@@ -24,6 +28,10 @@ TERMS = [1, 10, 100, 1000]
 # Arguments of `fib` that the program answers, and that it refuses.
 GOOD = {"n": 213}
 BAD = {"n": -1}
+
+# The first index of `fibs` that the program answers, and one that it refuses.
+GOOD_ROWS = {"from": 93}
+BAD_ROWS = {"from": -1}
 
 # A subscription of about 50 MB, which no buffer between the program and a client holds.
 LONG_TERMS = 2147483647
@@ -98,6 +106,26 @@ def has_pi_alone(data: dict[str, Any], errors: list[dict[str, Any]]) -> None:
     assert errors[0]["path"] == ["fib"], errors
     assert "n must be a whole number from 0 to 10000000, but it is -1" in errors[0]["message"], errors
     assert errors[0]["extensions"]["code"] == "BAD_USER_INPUT", errors
+
+
+def has_rows(data: dict[str, Any]) -> None:
+    """Checks a list in its order, and the digits of π."""
+    assert [(each["n"], each["result"]) for each in data["fibs"]] == [
+        (93, "12200160415121876738"),
+        (94, "19740274219868223167"),
+        (95, "31940434634990099905"),
+    ], data
+    assert data["piDigits"] == NINES, data
+
+
+def has_digits_alone(data: dict[str, Any], errors: list[dict[str, Any]]) -> None:
+    """Checks that the digits of π are answered though the list is refused."""
+    assert data == {"fibs": None, "piDigits": NINES}, data
+    assert errors[0]["path"] == ["fibs"], errors
+    assert "from must be a whole number from 0 to 10000000, but it is -1" in errors[0]["message"], errors
+
+
+NINES = {"from": 762, "result": "999999"}
 
 
 def is_invalid(errors: list[dict[str, Any]]) -> None:

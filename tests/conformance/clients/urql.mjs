@@ -9,18 +9,23 @@ import WebSocket from 'ws';
 import { gated, recording } from './fetched.mjs';
 import {
   BAD,
+  BAD_ROWS,
   BOTH,
   CONVERGENCE,
   GOOD,
+  GOOD_ROWS,
   INVALID,
   LONG,
   LONG_TERMS,
+  ROWS,
   TERMS,
   check,
   event,
   finish,
   hasBoth,
+  hasDigitsAlone,
   hasPiAlone,
+  hasRows,
   isInvalid,
   nextProcess,
   restart,
@@ -70,6 +75,21 @@ await check('fetchExchange: a query has both values', async () => {
   // The cache answers the second.
   hasBoth((await urql.query(BOTH, GOOD)).data);
   assert.deepEqual(by(sent), [['POST', 200]]);
+});
+
+await check('fetchExchange: the cache keeps a list and digits of π', async () => {
+  const { client: urql, sent } = client([cacheExchange, fetchExchange]);
+  const { data } = await urql.query(ROWS, GOOD_ROWS);
+  hasRows(data);
+  // The cache asks for the types of all objects.
+  assert.ok(data.fibs.every(({ __typename }) => __typename === 'Fibonacci'));
+  hasRows((await urql.query(ROWS, GOOD_ROWS)).data);
+  assert.equal(sent.length, 1);
+});
+
+await check('fetchExchange: a list that fails leaves the digits of π', async () => {
+  const { data, error } = await client([fetchExchange]).client.query(ROWS, BAD_ROWS);
+  hasDigitsAlone(data, error.graphQLErrors);
 });
 
 await check('fetchExchange: a GET has both values', async () => {

@@ -109,7 +109,15 @@ function forgetDescriptions(one) {
   for (const parts of [one.fields, one.args, one.enumValues]) parts?.forEach(forgetDescriptions);
 }
 
-const LIMITS = { bytes: 131_072, tokens: 4_000, levels: 24, selections: 1_000, aliases: 100, directives: 100 };
+const LIMITS = {
+  bytes: 131_072,
+  tokens: 4_000,
+  levels: 24,
+  selections: 1_000,
+  aliases: 100,
+  directives: 100,
+  listed: 50_000,
+};
 
 function isBeyondTheLimits(query) {
   const document = parse(query);
@@ -121,6 +129,7 @@ function isBeyondTheLimits(query) {
     selections: sizes.reduce((sum, { selections }) => sum + selections, 0),
     aliases: Math.max(...sizes.map(({ aliases }) => aliases)),
     directives: query.split('@').length - 1,
+    listed: document.definitions.reduce((sum, { selectionSet }) => sum + listedBy(selectionSet), 0),
   };
   return Object.entries(LIMITS).some(([what, limit]) => counts[what] > limit);
 }
@@ -139,4 +148,12 @@ function sizeOf(selectionSet, document) {
     size.aliases += inner.aliases + (alias ? 1 : 0);
   }
   return size;
+}
+
+// The values in the lists of an operation, whose lengths are written in it.
+function listedBy({ selections }) {
+  const length = (field) => field.arguments.find(({ name }) => ['count', 'points'].includes(name.value))?.value.value;
+  const isList = ({ kind, name }) => kind === 'Field' && ['fibs', 'piConvergence'].includes(name.value);
+  const lists = selections.filter(isList);
+  return lists.reduce((sum, field) => sum + Number(length(field) ?? 0) * field.selectionSet.selections.length, 0);
 }

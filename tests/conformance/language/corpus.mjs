@@ -5,11 +5,12 @@ import descriptions from './corpus/documents.mjs';
 import execution from './corpus/execution.mjs';
 import introspection from './corpus/introspection.mjs';
 import limits from './corpus/limits.mjs';
+import lists from './corpus/lists.mjs';
 import sourceText from './corpus/source-text.mjs';
 import validation from './corpus/validation.mjs';
 import values from './corpus/values.mjs';
 
-const sections = [sourceText, descriptions, values, introspection, validation, execution, limits];
+const sections = [sourceText, descriptions, values, introspection, validation, execution, lists, limits];
 
 export const corpus = sections.flatMap((section) =>
   Object.entries(section).flatMap(([heading, { executes = [], refused = [] }]) => [

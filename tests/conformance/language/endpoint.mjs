@@ -5,8 +5,8 @@ import { answer } from './oracle.mjs';
 export class Endpoint {
   constructor(url) {
     this.url = url;
-    // The numbers of terms, and the indices above the ladder, that phipi was asked.
-    this.known = { fib: new Set(), pi: new Set() };
+    // The numbers of terms, the indices above the ladder, and how many digits of π, that phipi was asked.
+    this.known = { fib: new Set(), pi: new Set(), piDigits: 0 };
   }
 
   // The data of a query that can't fail.
@@ -25,9 +25,13 @@ export class Endpoint {
       ...fib.map((n) => `fib(n: ${n}) { cached }`),
       ...pi.map((terms) => `pi(terms: ${terms}) { cached }`),
     ];
+    const piDigits = Math.max(...questions.piDigits, this.known.piDigits);
+    // Once a digit was answered, all before it are cached.
+    if (piDigits > this.known.piDigits) fields.push(`piDigits(from: ${piDigits - 1}, count: 1) { cached }`);
     while (fields.length > 0) await this.data(`{ ${fields.splice(0, 100).map((field, k) => `a${k}: ${field}`)} }`);
     fib.forEach((n) => this.known.fib.add(n));
     pi.forEach((terms) => this.known.pi.add(terms));
+    this.known.piDigits = Math.max(piDigits, this.known.piDigits);
   }
 
   // The outcomes of up to ten requests. Where they share what one of them alone may spend, it is asked again, alone.

@@ -1,6 +1,7 @@
 // Holds requests to phipi against the oracle, and gathers where they differ.
 
 import { allowed, at, editions } from './allowed.mjs';
+import { isOfRange } from './oracle.mjs';
 
 // A batch is one request of HTTP.
 const BATCH = 10;
@@ -60,10 +61,12 @@ export class Judge {
 const kind = (outcome) => outcome.refused ?? 'executed';
 const isEqual = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 
-// A document that is refused tells a place in it, and the source of a subscription the field that failed.
+// A document that is refused tells a place in it, and the source of a subscription the field that failed. Where both tell the
+// range of an argument, they tell the same; phipi may tell of a condition that is null before it.
 function isSame({ query }, ours, theirs) {
   if ('answers' in theirs) return isEqual(ours.answers, theirs.answers);
   const isOfDocument = ['GRAPHQL_PARSE_FAILED', 'GRAPHQL_VALIDATION_FAILED'].includes(theirs.refused);
   const isPlaced = ours.locations?.every((place) => at(query, place) !== undefined);
-  return ours.refused === theirs.refused && isEqual(ours.path, theirs.path) && (isPlaced || !isOfDocument);
+  const isTold = !theirs.message || !isOfRange(ours.message) || ours.message === theirs.message;
+  return ours.refused === theirs.refused && isEqual(ours.path, theirs.path) && isTold && (isPlaced || !isOfDocument);
 }

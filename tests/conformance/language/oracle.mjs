@@ -3,11 +3,15 @@
 import * as version16 from 'graphql';
 import * as version17 from 'graphql17';
 
+import { basel, digitsOfPi, fibonacciNumber, fibonacciRow, spaced } from './numbers.mjs';
+
 // Most documents are refused, and nobody reads where in graphql-js that was.
 Error.stackTraceLimit = 0;
 
 const MAX_N = 10_000_000;
 const MAX_INT = 2_147_483_647;
+const MAX_PI_DIGITS = 1_000_000;
+const MAX_COUNT = 1_000;
 // Four times those of F(10,000,000).
 const DIGITS_PER_REQUEST = 8_359_508;
 
@@ -20,7 +24,7 @@ export class Oracle {
 
   // The outcome of a request by the September 2025 edition, that by the older version, and the questions that it asks.
   async judge(request) {
-    const questions = { fib: new Set(), pi: new Set() };
+    const questions = { fib: new Set(), pi: new Set(), piDigits: new Set() };
     const expected = await this.version17.outcome(request, questions);
     // Some validation rules of the older version throw.
     const older = await this.version16.outcome(request, questions).catch(() => ({ refused: 'nothing: it throws' }));
@@ -28,7 +32,7 @@ export class Oracle {
   }
 }
 
-// An outcome is `{ refused: code }`, or `{ answers: [{ data: text, errors: [path] }] }` with one answer for a query and
+// An outcome is `{ refused: code }`, or `{ answers: [{ data: text, errors: [text] }] }` with one answer for a query and
 // one for each event of a subscription.
 export class Version {
   constructor(graphql, sdl, introspection) {
@@ -80,14 +84,19 @@ export class Version {
       return { isSubscription, answers };
     }
     if ('data' in result) return { answers: [answer(result)] };
-    return { isSubscription, refused: 'BAD_USER_INPUT', path: result.errors[0].path };
+    const [{ path, message }] = result.errors;
+    return { isSubscription, refused: 'BAD_USER_INPUT', path, message: isOfRange(message) ? message : undefined };
   }
 }
 
-// The data as text, so that the order of keys counts, and the paths of the errors.
+// The data as text, so that the order of keys counts, and the errors: the path of each, and the message of an argument
+// that is out of range. The other messages are the service's own.
 export function answer({ data, errors = [] }) {
-  return { data: JSON.stringify(data), errors: errors.map(({ path = [] }) => path.join('.')).sort() };
+  const told = ({ path = [], message }) => (isOfRange(message) ? `${path.join('.')}: ${message}` : path.join('.'));
+  return { data: JSON.stringify(data), errors: errors.map(told).sort() };
 }
+
+export const isOfRange = (message) => message.includes(' must be a whole number from ');
 
 // graphql-js is ahead of the September 2025 edition: directives may be deprecated, and fragments have variables.
 function keepToTheEdition({ __Schema, __Directive, __DirectiveLocation, GraphQLDeprecatedDirective: deprecated }) {
@@ -131,96 +140,61 @@ function inOrder(all, told) {
 // The resolvers. They note what they are asked, so that phipi can be asked the same before, which makes `cached` true.
 function roots(questions) {
   return {
-    fib: ({ n }) => fibonacci(inRange('n', n, 0, MAX_N), questions),
-    pi: ({ terms }) => approximation(inRange('terms', terms, 0, MAX_INT), questions),
-    limits: { maxN: MAX_N, maxTerms: MAX_INT, digitsPerRequest: DIGITS_PER_REQUEST },
-    piConvergence: ({ terms, points }) => {
-      const counts = spaced(inRange('terms', terms, 1, MAX_INT), inRange('points', points, 1, 1_000));
-      return events(counts.map((count) => ({ piConvergence: approximation(count, questions) })));
+    fib: ({ n }) => fibonacci(inRange('n', n, 0, MAX_N), () => fibonacciNumber(n), questions),
+    fibs: ({ from, count }) => {
+      const most = Math.min(MAX_N - inRange('from', from, 0, MAX_N) + 1, MAX_COUNT);
+      const length = inRange('count', count, 1, most);
+      const row = once(() => fibonacciRow(from, length));
+      return Array.from({ length }, (_, k) => fibonacci(from + k, () => String(row()[k]), questions));
     },
-  };
-}
-
-// A function of one number that evaluates none twice.
-function remembered(evaluate) {
-  const values = new Map();
-  return (number) => {
-    if (!values.has(number)) values.set(number, evaluate(number));
-    return values.get(number);
+    pi: ({ terms }) => approximation(inRange('terms', terms, 0, MAX_INT), questions),
+    // A field of queries, and the source of a subscription.
+    piConvergence: ({ terms, points }, _, { operation }) => {
+      const counts = spaced(inRange('terms', terms, 1, MAX_INT), inRange('points', points, 1, MAX_COUNT));
+      const all = counts.map((count) => approximation(count, questions));
+      return operation.operation === 'subscription' ? events(all.map((piConvergence) => ({ piConvergence }))) : all;
+    },
+    piDigits: ({ from, count }) => {
+      const most = MAX_PI_DIGITS - inRange('from', from, 0, MAX_PI_DIGITS - 1);
+      questions.piDigits.add(from + inRange('count', count, 1, most));
+      return { from, count, result: () => digitsOfPi(from, count), cached: true };
+    },
+    limits: {
+      maxN: MAX_N,
+      maxTerms: MAX_INT,
+      maxPiDigits: MAX_PI_DIGITS,
+      maxCount: MAX_COUNT,
+      digitsPerRequest: DIGITS_PER_REQUEST,
+    },
   };
 }
 
 function inRange(name, value, least, most) {
   if (value >= least && value <= most) return value;
-  throw new Error(`${name} is out of range`);
+  throw new Error(`${name} must be a whole number from ${least} to ${most}, but it is ${value}`);
 }
 
-const digits = remembered((n) => String(fibonacciPair(n)[0]));
-
-function fibonacci(n, { fib }) {
+// F(n), which is printed when a field needs its digits.
+function fibonacci(n, print, { fib }) {
   fib.add(n);
-  const result = digits(n);
-  const leading = ({ digits }) => result.slice(0, inRange('digits', digits, 0, MAX_INT));
-  const trailing = ({ digits }) => result.slice(Math.max(0, result.length - inRange('digits', digits, 0, MAX_INT)));
-  return { n, result, cached: true, digitCount: result.length, leading, trailing };
+  const result = once(print);
+  const leading = ({ digits }) => result().slice(0, inRange('digits', digits, 0, MAX_INT));
+  const trailing = ({ digits }) => {
+    const left = result().length - inRange('digits', digits, 0, MAX_INT);
+    return result().slice(Math.max(0, left));
+  };
+  return { n, result, cached: true, digitCount: () => result().length, leading, trailing };
 }
-
-// F(n) and F(n + 1), by doubling.
-function fibonacciPair(n) {
-  if (n === 0) return [0n, 1n];
-  const [a, b] = fibonacciPair(Math.floor(n / 2));
-  const [even, odd] = [a * (2n * b - a), a * a + b * b];
-  return n % 2 === 0 ? [even, odd] : [odd, even + odd];
-}
-
-// Fixed-point numbers with this many decimals.
-const DECIMALS = 80;
-const ONE = 10n ** BigInt(DECIMALS);
-const PI = 3_14159265358979323846264338327950288419716939937510582097494459230781640628620899n;
-
-// The number to which a fixed-point number is rounded: reading a decimal rounds correctly.
-const toNumber = (fixed) => Number(`${fixed}e-${DECIMALS}`);
 
 function approximation(terms, { pi }) {
   pi.add(terms);
   return { terms, cached: true, ...basel(terms) };
 }
 
-const basel = remembered((terms) => {
-  const result = toNumber(squareRoot(6n * inverseSquares(terms) * ONE));
-  // A result of 2 to 4 is a multiple of 2^-51.
-  const exact = (BigInt(result * 2 ** 51) * ONE) / 2n ** 51n;
-  return { result, error: toNumber(PI - exact) };
-});
-
-// 1/1² + … + 1/terms². Of many terms, π²/6 without the rest by the Euler–Maclaurin formula, to 10^-30 and better.
-function inverseSquares(terms) {
-  const n = BigInt(terms);
-  const power = (exponent) => ONE / n ** exponent;
-  if (terms > 10_000) {
-    const rest = power(1n) - power(2n) / 2n + power(3n) / 6n - power(5n) / 30n + power(7n) / 42n;
-    return (PI * PI) / ONE / 6n - rest;
-  }
-  let sum = 0n;
-  for (let i = 1n; i <= n; i++) sum += ONE / (i * i);
-  return sum;
-}
-
-function squareRoot(square) {
-  if (square === 0n) return 0n;
-  let root = 10n ** BigInt(Math.ceil(String(square).length / 2));
-  for (;;) {
-    const next = (root + square / root) / 2n;
-    if (next >= root) return root;
-    root = next;
-  }
-}
-
-// At most this many different numbers from 1 to `largest`, evenly spaced on a logarithmic scale.
-function spaced(largest, points) {
-  const numbers = Array.from({ length: points }, (_, k) => Math.round(largest ** (k / Math.max(points - 1, 1))));
-  numbers[points - 1] = largest;
-  return [...new Set(numbers)];
+// A function that is evaluated at its first call.
+function once(evaluate) {
+  let made;
+  return () => (made ??= evaluate());
 }
 
 async function* events(all) {

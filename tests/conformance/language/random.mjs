@@ -9,11 +9,14 @@ export function randomRequest(schema, seed, number) {
 const NAMES = [
   ...['query', 'mutation', 'subscription', 'fragment', 'on', 'true', 'false', 'null', 'schema', 'extend', 'type'],
   ...['fib', 'pi', 'n', 'terms', 'digits', 'points', 'result', 'cached', 'error', 'leading', 'digitCount'],
+  ...['fibs', 'piDigits', 'limits', 'from', 'count', 'maxCount', 'PiDigits', 'Limits'],
   ...['piConvergence', '__typename', '__schema', '__type', 'name', 'if', 'skip', 'include', 'deprecated', 'oneOf'],
   ...['Query', 'Subscription', 'Fibonacci', 'PiApproximation', 'Int', 'Float', 'String', 'Boolean', 'ID', 'BigInt'],
   ...['__Schema', '__TypeKind', 'a', 'b', 'F', 'G', '_', 'A1', 'Mutation'],
 ];
 const INTS = ['0', '1', '2', '3', '7', '10', '20', '93', '100', '213', '-1', '-0', '2147483647', '10000001'];
+// Lengths of lists, most of them small: the documents are many.
+const COUNTS = ['1', '2', '3', '3', '4', '5', '8', '10', '20', '0', '-1', '1001', '2147483647'];
 const NOT_INTS = '2147483648 -2147483649 9999999999999999999 00 01 1.0 1e1 1. .5 - 0x1 1a 1_0'.split(' ');
 const TEXTS = ['Int', 'Query', 'Fibonacci', '__Type', 'BigInt', 'Nothing', '', 'é', '😀', '#', '{'];
 const PUNCTUATORS = ['!', '$', '&', '(', ')', '...', ':', '=', '@', '[', ']', '{', '|', '}'];
@@ -141,9 +144,14 @@ class Generator {
     const given = all.filter((arg) => this.chance(isRequired(arg) ? 0.993 : 0.5));
     if (this.chance(0.01) && all.length > 0) given.push(this.pick(all));
     if (this.chance(0.005)) given.push({ name: this.pick(NAMES), type: 'Int' });
-    return given.length > 0
-      ? ['(', ...given.flatMap(({ name, type }) => [name, ':', this.value(String(type))]).flat(), ')']
-      : [];
+    return given.length > 0 ? ['(', ...given.flatMap((arg) => [arg.name, ':', this.valueFor(arg)]).flat(), ')'] : [];
+  }
+
+  // An argument that has a default takes a variable that may be null.
+  valueFor(arg) {
+    const type = String(arg.type);
+    if (['count', 'points'].includes(arg.name) && this.chance(0.7)) return [this.pick(COUNTS)];
+    return this.value(isRequired(arg) || this.chance(0.5) ? type : type.replace('!', ''));
   }
 
   maybeDirectives() {
@@ -191,7 +199,7 @@ class Generator {
   }
 
   object() {
-    return this.schema.getType(this.pick(['Query', 'Fibonacci', 'PiApproximation', '__Type']));
+    return this.schema.getType(this.pick(['Query', 'Fibonacci', 'PiApproximation', 'PiDigits', 'Limits', '__Type']));
   }
 
   // The tokens of a value for a place of this type: a variable or a literal.

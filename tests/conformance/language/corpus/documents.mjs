@@ -119,6 +119,7 @@ export default {
       'subscription S { piConvergence(terms: 3, points: 2) { terms } }',
       ['subscription S($t: Int!, $p: Int! = 3) { piConvergence(terms: $t, points: $p) { terms } }', { t: 9 }],
       'subscription { all: piConvergence(terms: 3) { t: terms } }',
+      'query { piConvergence(terms: 3) { terms } }',
     ],
     refused: [
       'query ($n: Int!) ',
@@ -147,7 +148,6 @@ export default {
       'subscription',
       'subscription { }',
       'subscription { fib(n: 7) { n } }',
-      'query { piConvergence(terms: 3) { terms } }',
       'subscription query { __typename }',
     ],
   },

@@ -1,6 +1,9 @@
 // 4 Introspection.
 
-const TYPES = ['Query', 'Subscription', 'Fibonacci', 'PiApproximation', 'BigInt', 'Int', 'Float', 'String', 'Boolean'];
+const TYPES = [
+  ...['Query', 'Subscription', 'Fibonacci', 'PiApproximation', 'PiDigits', 'Limits'],
+  ...['BigInt', 'Int', 'Float', 'String', 'Boolean'],
+];
 const META = [
   '__Schema',
   '__Type',

@@ -6,6 +6,8 @@ const inTen = (count, selection) => `{ ${times(10, `a#: fib(n: 7) { ${times(coun
 // A fragment that spreads the next twice, and so on: the last is spread 2^count times.
 const doubling = (count) =>
   Array.from({ length: count }, (_, k) => `fragment F${k} on Query { ...F${k + 1} ...F${k + 1} }`).join(' ');
+const sixLists = (fields) =>
+  `{ ${times(6, `l#: fibs(count: 1000) { ${Array.from({ length: fields }, (_, k) => `n${k}: n`).join(' ')} }`)} }`;
 const comment = (length) => `{ __typename } #${'x'.repeat(length - '{ __typename } #'.length)}`;
 
 export default {
@@ -19,6 +21,7 @@ export default {
       comment(131_072),
       `{ ...F0 } ${doubling(6)} fragment F6 on Query { __typename }`,
       `{ __type(name: "${'x'.repeat(131_000)}") { name } }`,
+      sixLists(8),
     ],
   },
   'Limits of the guard: beyond': {
@@ -30,6 +33,7 @@ export default {
       inTen(67, 'leading(digits: 3)'),
       comment(131_073),
       `{ ...F0 } ${doubling(11)} fragment F11 on Query { __typename }`,
+      sixLists(9),
     ],
   },
 };
