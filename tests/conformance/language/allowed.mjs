@@ -33,13 +33,13 @@ export const allowed = [
       DEFINES_TYPES.test(at(query, ours.locations[0])),
   },
   {
-    name: 'null as a condition of @skip or @include in the root selection set',
-    paragraph: '6.4.1 for the error; 6.3.2 has no field that it could belong to',
+    name: 'a null that leaves no data: in the root selection set, or where nothing above may be null',
+    paragraph: '6.4.1 for the error, 6.4.4 for the data; 7.1: a service may refuse a request for reasons of its own',
     reason: 'phipi refuses the request before it runs, graphql-js finds it when it runs and has no data either',
     isIt: (request, ours, theirs) =>
       ours.refused === 'BAD_USER_INPUT' &&
-      ours.message.startsWith('the condition of @') &&
-      theirs.answers?.every(({ data, errors }) => data === 'null' && errors.length === 1),
+      /^the (condition of @|argument )/.test(ours.message) &&
+      theirs.answers?.every(({ data }) => data === 'null'),
   },
 ];
 

@@ -297,7 +297,10 @@ class Generator {
       F: ['1.5', '2'],
     };
     const odd = ['null', '5.5', '"3"', 'true', '-1', '[1,2]', '{"a":1}', '2147483648', '1e3', '-0', '""', '5e-1'];
-    const value = ({ type }) => this.pick(this.chance(0.85) ? (fitting[type[0]] ?? ['1']) : odd);
+    const value = ({ type }) => {
+      if (!type.endsWith('!') && this.chance(0.2)) return 'null';
+      return this.pick(this.chance(0.85) ? (fitting[type[0]] ?? ['1']) : odd);
+    };
     const given = [...this.variables]
       .filter(() => this.chance(0.9))
       .map(([name, variable]) => `"${name}":${value(variable)}`);

@@ -233,11 +233,26 @@ export default {
       ],
       ['query ($b: Boolean = true) { a: __typename @skip(if: true) @include(if: $b) }', { b: null }],
       ['query ($b: Boolean = true) { __type(name: "Int") { name @include(if: $b) } a: __typename }', { b: null }],
+      // Selections below null, and below a list without items, are never reached.
+      ['query ($b: Boolean = true) { __type(name: "None") { name @skip(if: $b) } a: __typename }', { b: null }],
+      ['query ($b: Boolean = true) { __type(name: "Int") { name ofType { name @skip(if: $b) } } }', { b: null }],
+      ['query ($b: Boolean = true) { __type(name: "Query") { interfaces { name @skip(if: $b) } } }', { b: null }],
+      ['query ($b: Boolean = true) { __schema { mutationType { name @include(if: $b) } } }', { b: null }],
+      [
+        'query ($b: Boolean = true) { __type(name: "Int") { ofType { fields(includeDeprecated: $b) { name } } } }',
+        { b: null },
+      ],
+      // The first item fails.
+      ['query ($b: Boolean = true) { __type(name: "Query") { fields { name @skip(if: $b) } } }', { b: null }],
+      ['query ($b: Boolean = true) { __type(name: "Query") { fields { type { kind @skip(if: $b) } } } }', { b: null }],
     ],
     refused: [
       ['query ($b: Boolean = true) { a: __typename @include(if: $b) }', { b: null }],
       ['query ($b: Boolean = true) { a: __typename @skip(if: $b) }', { b: null }],
       ['query ($b: Boolean = true) { fib(n: 7) @skip(if: $b) { n } a: __typename }', { b: null }],
+      ['query ($b: Boolean = true) { limits { maxN @skip(if: $b) } a: __typename }', { b: null }],
+      ['query ($b: Boolean = true) { fib(n: -1) { n } limits { ... @include(if: $b) { maxN } } }', { b: null }],
+      ['query ($b: Boolean = true) { __schema { directives { args(includeDeprecated: $b) { name } } } }', { b: null }],
       ['subscription ($b: Boolean = true) { piConvergence(terms: 2) { terms @include(if: $b) } }', { b: null }],
     ],
   },
