@@ -74,7 +74,9 @@ pub type Stored = (String, Option<Vec<u8>>);
 
 impl Survey {
     /// Opens the store at `location`, of whose keys those are read that begin with `prefix`. `marks` are the keys of
-    /// the marks, which are no entries. Without `is_repaired` nothing can be removed, and a file is opened so that nothing in its folder
+    /// the marks, which are no entries.
+    ///
+    /// Without `is_repaired` nothing can be removed, and a file is opened so that nothing in its folder
     /// changes.
     ///
     /// # Errors

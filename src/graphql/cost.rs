@@ -3,8 +3,6 @@
 
 use std::ops::Add;
 
-use async_graphql::Name;
-
 use crate::{evaluator::Limits, math::fib};
 
 /// The exact cost of an operation.
@@ -59,12 +57,16 @@ pub(super) fn of_response(introspected: usize) -> Size {
 }
 
 /// The memory of an error beside its path, in the text and as a value: its message, its place and its code.
-const ERROR_BYTES: usize = 256;
+const OWN_ERROR_BYTES: usize = 256;
 
-/// The bytes of an error with this path, in the text as well as in memory.
-pub(super) fn bytes_of_error(path: &[&Name]) -> usize {
-    ERROR_BYTES + path.iter().map(|key| key.len()).sum::<usize>()
+/// The bytes of an error with a path of steps of these lengths, in the text as well as in memory.
+pub(super) fn bytes_of_error(path: impl Iterator<Item = usize>) -> usize {
+    OWN_ERROR_BYTES + path.sum::<usize>()
 }
+
+/// The most bytes that the errors of an operation may take. An error repeats the keys on the way to its field, of which one may
+/// be nearly as long as the document; a thousand fields with usual keys take 300 kB.
+pub(super) const ERROR_BYTES: usize = 512 * 1024;
 
 /// The size of errors of this many bytes.
 pub(super) fn of_errors(bytes: usize) -> Size {

@@ -13,6 +13,7 @@
 mod budget;
 mod classes;
 mod code;
+mod completion;
 mod convergence;
 mod cost;
 mod declaration;
@@ -56,6 +57,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use self::{
     budget::Budget,
     code::Refusal,
+    completion::Completion,
     cost::Cost,
     declaration::Leaf,
     documents::{Documents, of_document},
@@ -156,7 +158,8 @@ impl Api {
         match <[_; 1]>::try_from(prepared.operations) {
             Ok([Ok(Admitted { plan: Plan { library: Some(document), roots, is_subscription: true, .. }, .. })]) => {
                 let request = of_document(document).data(Arc::clone(&self.evaluator));
-                let shape = Shape(roots.into_iter().map(|(key, step)| (key, step.into_shape())).collect());
+                let keys = roots.into_iter().filter_map(|(key, step)| Some((key, step.into_below()?)));
+                let shape = Shape(keys.collect());
                 let execution = move |response: async_graphql::Response| {
                     let response = if has_no_source(&response) {
                         Refusal::new(Code::BadUserInput, response.errors).into()
@@ -215,7 +218,7 @@ impl Api {
             Some(document) => self.introspect(document, &mut errors).await,
             None => IndexMap::new(),
         };
-        let mut data = Vec::with_capacity(roots.len());
+        let (mut data, mut completion, mut is_null) = (Vec::with_capacity(roots.len()), Completion::default(), false);
         for (key, step) in roots {
             let value = match step {
                 Step::Planned(planned, pos) => match self.objects(&*planned, answers).await {
@@ -226,15 +229,25 @@ impl Api {
                     }
                 },
                 Step::Typename(name) => Data::Leaf(Leaf::Text(name.as_str().to_owned().into())),
-                Step::Library(shape) => Data::of(introspected.swap_remove(&key), &shape),
+                Step::Library(below) => {
+                    completion.at(&key, introspected.swap_remove(&key), &below).unwrap_or_else(|| {
+                        is_null = true;
+                        Data::Null
+                    })
+                }
                 Step::Failed => Data::Null,
             };
             data.push((key, value));
         }
+        match completion.errors() {
+            Ok(own) => errors.extend(own),
+            Err(fault) => return fault.into(),
+        }
+        let data = if is_null { Data::Null } else { Data::Object(data) };
         // In the order of the document.
         errors.sort_by_key(|error| error.locations.first().copied());
         let is_immutable = is_constant && errors.is_empty() && questions.iter().all(|&asked| answers.is_cached(asked));
-        Response { outcome: Outcome::Executed { data: Data::Object(data), errors, is_immutable }, cost }
+        Response { outcome: Outcome::Executed { data, errors, is_immutable }, cost }
     }
 
     /// The answer of a root field: an object, or a list of them.
@@ -296,7 +309,11 @@ fn failed(key: &Name, pos: Pos, failure: Failure) -> ServerError {
 
 /// An event of a subscription.
 fn event(response: async_graphql::Response, shape: &Shape) -> Response {
-    let (data, mut errors) = (Data::of(Some(response.data), shape), response.errors);
+    let data = match response.data {
+        Value::Object(fields) => Completion::default().object(fields, shape).unwrap_or(Data::Null),
+        _ => Data::Null,
+    };
+    let mut errors = response.errors;
     errors.iter_mut().for_each(|error| code::complete(error, Code::Internal));
     Response { outcome: Outcome::Executed { data, errors, is_immutable: false }, cost: None }
 }

@@ -13,40 +13,69 @@ use super::{
     selections::below,
 };
 
-/// The keys of an object in the order of the document, each with those below. (The library leaves out fields that are null.)
+/// The keys of an object in the order of the document, each with what is below. (The library leaves out fields that are null.)
 #[derive(Clone, Debug, Default)]
-pub(super) struct Shape(pub(super) Vec<(Name, Shape)>);
+pub(super) struct Shape(pub(super) Vec<(Name, Below)>);
+
+/// What is below a key.
+#[derive(Clone, Debug)]
+pub(super) struct Below {
+    pub(super) is_nullable: bool,
+    pub(super) content: Content,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Content {
+    /// The fields of its objects; none if it has no objects.
+    Fields(Shape),
+    /// It has no argument to run with: it fails.
+    Argument(ServerError),
+    /// Its selections depend on a condition that is neither true nor false: it fails if it has an object.
+    Selections(ServerError),
+}
+
+impl Below {
+    /// The first error that can come of it.
+    pub(super) fn error(&self) -> Option<&ServerError> {
+        match &self.content {
+            Content::Fields(Shape(keys)) => keys.iter().find_map(|(_, below)| below.error()),
+            Content::Argument(error) | Content::Selections(error) => Some(error),
+        }
+    }
+}
 
 /// Brings selections to their normal form.
 pub(super) struct Normalization<'a, 'b> {
     pub(super) model: &'a Model,
     pub(super) reader: &'b mut Reader<'a>,
-    /// The errors of fields that have no argument to run with: they are null in the answer, and not in its normal form.
-    pub(super) errors: &'b mut Vec<ServerError>,
 }
 
 impl<'a> Normalization<'a, '_> {
-    /// The normal form of fields of one key, which are of a type; the reader is there.
-    ///
-    /// # Errors
-    /// When they can't be answered.
+    /// The normal form of fields of one key, which are of a type, unless they fail in any case; the reader is there.
     pub(super) fn field(
         &mut self,
         same: &[&'a Positioned<Field>],
         kind: Option<&'a Type>,
-    ) -> Result<(Positioned<Selection>, Shape), ServerError> {
-        let arguments = self.reader.arguments(&same[0].node).collect::<Result<_, _>>()?;
+    ) -> (Option<Positioned<Selection>>, Below) {
+        let is_nullable = kind.is_none_or(|kind| kind.nullable);
+        let arguments = match self.reader.arguments(&same[0].node).collect::<Result<_, _>>() {
+            Ok(arguments) => arguments,
+            Err(error) => return (None, Below { is_nullable, content: Content::Argument(error) }),
+        };
         let sets = below(same);
         let below = kind.and_then(|kind| self.model.named(name_of(kind)));
-        let (selections, shape) =
-            if sets[0].items.is_empty() { Default::default() } else { self.object(&sets, below)? };
-        Ok((field(same[0], arguments, selections), shape))
+        let object = if sets[0].items.is_empty() { Ok(Default::default()) } else { self.object(&sets, below) };
+        let (selections, content) = match object {
+            Ok((selections, shape)) => (selections, Content::Fields(shape)),
+            Err(error) => (SelectionSet { items: vec![typename()] }, Content::Selections(error)),
+        };
+        (Some(field(same[0], arguments, selections)), Below { is_nullable, content })
     }
 
     /// The normal form of all selections of these sets, for one object of a type.
     ///
     /// # Errors
-    /// When the object can't be answered, because a field of it that is never null can't.
+    /// When a condition of them is neither true nor false.
     fn object(
         &mut self,
         sets: &[&'a SelectionSet],
@@ -58,35 +87,26 @@ impl<'a> Normalization<'a, '_> {
             let name = &same[0].node.name.node;
             let definition = parent.and_then(|parent| self.model.field(parent, name));
             let kind = definition.map(|definition| &definition.ty.node);
-            let (model, errors) = (self.model, &mut *self.errors);
-            let normal = self.reader.at(key, |reader| Normalization { model, reader, errors }.field(&same, kind));
-            let shape = match normal {
-                Ok((field, shape)) => {
-                    if !parent.is_some_and(|parent| introspection::is_null(&parent.name.node, name)) {
-                        items.push(field);
-                    }
-                    shape
-                }
-                Err(error) if kind.is_none_or(|kind| kind.nullable) => {
-                    self.errors.push(error);
-                    Shape::default()
-                }
-                Err(error) => return Err(error),
-            };
-            keys.push((key.clone(), shape));
+            let model = self.model;
+            let (field, below) = self.reader.at(key, |reader| Normalization { model, reader }.field(&same, kind));
+            if !parent.is_some_and(|parent| introspection::is_null(&parent.name.node, name)) {
+                items.extend(field);
+            }
+            keys.push((key.clone(), below));
         }
         if items.is_empty() {
             // An object of which nothing is left is an object still, which the library would take for null.
-            items.push(field(&typename(), Vec::new(), SelectionSet::default()));
+            items.push(typename());
         }
         Ok((SelectionSet { items }, Shape(keys)))
     }
 }
 
-fn typename() -> Positioned<Field> {
+fn typename() -> Positioned<Selection> {
     let name = Positioned::new(Name::new(TYPENAME), Pos::default());
     let (arguments, directives, selection_set) = Default::default();
-    Positioned::new(Field { alias: None, name, arguments, directives, selection_set }, Pos::default())
+    let name = Positioned::new(Field { alias: None, name, arguments, directives, selection_set }, Pos::default());
+    field(&name, Vec::new(), SelectionSet::default())
 }
 
 /// A field with these arguments, and with these below.

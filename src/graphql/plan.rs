@@ -16,11 +16,11 @@ use async_graphql::{
 
 use super::{
     code::{Code, Fault, Refusal},
-    cost::{self, Size},
+    cost::{self, ERROR_BYTES, Size},
     declaration::Arguments,
     introspection,
     model::{Model, TYPENAME},
-    normal_form::{Normalization, Shape},
+    normal_form::{Below, Normalization},
     query,
     reader::Reader,
     root::{AnyRoot, Planned},
@@ -63,25 +63,21 @@ pub(super) enum Step {
     Planned(Box<dyn Planned>, Pos),
     /// By the name of the type of the operation.
     Typename(Name),
-    /// By the library, in this shape.
-    Library(Shape),
+    /// By the library.
+    Library(Below),
     /// It is null, since it has an error.
     Failed,
 }
 
 impl Step {
-    /// The shape of what the library answers.
-    pub(super) fn into_shape(self) -> Shape {
+    /// What is below its key, if the library answers it.
+    pub(super) fn into_below(self) -> Option<Below> {
         match self {
-            Self::Library(shape) => shape,
-            Self::Planned(..) | Self::Typename(_) | Self::Failed => Shape::default(),
+            Self::Library(below) => Some(below),
+            Self::Planned(..) | Self::Typename(_) | Self::Failed => None,
         }
     }
 }
-
-/// The most bytes that the errors of an operation may take if each of its fields fails. An error repeats the keys on the way
-/// to its field, of which one may be nearly as long as the document; a thousand fields with usual keys take 300 kB.
-const ERROR_BYTES: usize = 512 * 1024;
 
 impl Plan {
     /// The plan of an operation, given the values of its variables.
@@ -205,11 +201,16 @@ impl<'a> Planner<'a> {
         }
         let definition = self.parent.and_then(|parent| self.model.field(parent, name));
         let kind = definition.map(|definition| &definition.ty.node);
-        let (model, errors) = (self.model, &mut self.errors);
-        let normal = self.reader.at(key, |reader| Normalization { model, reader, errors }.field(same, kind));
-        let (field, shape) = normal?;
-        self.library.push(field);
-        Ok(Step::Library(shape))
+        let model = self.model;
+        let (field, below) = self.reader.at(key, |reader| Normalization { model, reader }.field(same, kind));
+        match below.error() {
+            // It would be an error of every event.
+            Some(error) if !self.has_declared => Err(error.clone()),
+            _ => {
+                self.library.extend(field);
+                Ok(Step::Library(below))
+            }
+        }
     }
 
     fn is_nullable(&self, name: &str) -> bool {
@@ -231,15 +232,17 @@ fn object<'a>(
     let object = root.plan(&arguments, limits);
     let mut object = object.map_err(|fault| reader.error(*pos, fault.message))?;
     // The first error is that of the object; what comes after it is read all the same, since its size counts.
-    let (mut outcome, outside) = (Ok(()), mem::take(&mut reader.size));
-    let fields = reader.fields(&below(same))?;
+    let (mut outcome, outside, is_list) = (Ok(()), mem::take(&mut reader.size), object.items().is_some());
+    let fields = reader.within(is_list, |reader| reader.fields(&below(same)))?;
     let count = fields.len();
     for (key, same) in fields {
         let Positioned { node: field, pos } = same[0];
-        let selected = reader.at(key, |reader| {
-            let arguments = reader.arguments(field).collect::<Result<Arguments, _>>()?;
-            let selected = object.select(key, &field.name.node, &arguments);
-            selected.map_err(|fault| reader.error(*pos, fault.message))
+        let selected = reader.within(is_list, |reader| {
+            reader.at(key, |reader| {
+                let arguments = reader.arguments(field).collect::<Result<Arguments, _>>()?;
+                let selected = object.select(key, &field.name.node, &arguments);
+                selected.map_err(|fault| reader.error(*pos, fault.message))
+            })
         });
         outcome = outcome.and(selected);
     }

@@ -17,12 +17,20 @@ use super::{
 pub(super) struct Reader<'a> {
     document: &'a ExecutableDocument,
     variables: &'a Variables,
-    /// The keys down to the place.
-    path: Vec<&'a Name>,
+    /// The way down to the place.
+    path: Vec<Way<'a>>,
     /// The memory of the fields so far.
     pub(super) size: Size,
     /// The bytes of the errors of an operation each of whose fields so far fails.
     pub(super) error_bytes: usize,
+}
+
+/// A step on the way to a place.
+#[derive(Clone, Copy)]
+enum Way<'a> {
+    Key(&'a Name),
+    /// The first item of a list. If it can't be answered no other one is.
+    Item,
 }
 
 /// A variable has neither a value nor a default.
@@ -36,11 +44,24 @@ impl<'a> Reader<'a> {
 
     /// Reads what is at the field of this key below.
     pub(super) fn at<T>(&mut self, key: &'a Name, read: impl FnOnce(&mut Self) -> T) -> T {
-        self.path.push(key);
+        self.path.push(Way::Key(key));
         self.size = self.size + cost::of_field(key);
-        self.error_bytes += cost::bytes_of_error(&self.path);
+        let length = |way: &Way| match way {
+            Way::Key(key) => key.len(),
+            Way::Item => 1,
+        };
+        self.error_bytes += cost::bytes_of_error(self.path.iter().map(length));
         let result = read(self);
         self.path.pop();
+        result
+    }
+
+    /// Reads what is within an item, if the place is a list.
+    pub(super) fn within<T>(&mut self, is_list: bool, read: impl FnOnce(&mut Self) -> T) -> T {
+        let depth = self.path.len();
+        self.path.extend(is_list.then_some(Way::Item));
+        let result = read(self);
+        self.path.truncate(depth);
         result
     }
 
@@ -71,7 +92,11 @@ impl<'a> Reader<'a> {
     /// An error at the place, with the code `BAD_USER_INPUT`.
     pub(super) fn error(&self, pos: Pos, message: String) -> ServerError {
         let mut error = ServerError::new(message, Some(pos));
-        error.path = self.path.iter().map(|key| PathSegment::Field(key.to_string())).collect();
+        let segment = |way: &Way| match way {
+            Way::Key(key) => PathSegment::Field(key.to_string()),
+            Way::Item => PathSegment::Index(0),
+        };
+        error.path = self.path.iter().map(segment).collect();
         code::complete(&mut error, Code::BadUserInput);
         error
     }

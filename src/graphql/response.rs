@@ -9,7 +9,6 @@ use super::{
     code::{Code, Refusal},
     cost::Cost,
     declaration::Leaf,
-    normal_form::Shape,
 };
 
 /// Text of this length or more is sent without being copied.
@@ -40,22 +39,6 @@ pub(super) enum Data {
     Scalar(Value),
     List(Vec<Data>),
     Object(Vec<(Name, Data)>),
-}
-
-impl Data {
-    /// The value that the library answered, if it did, in this shape.
-    pub(super) fn of(value: Option<Value>, shape: &Shape) -> Self {
-        match value {
-            None | Some(Value::Null) => Self::Null,
-            Some(Value::Object(mut fields)) => {
-                let field = |(key, below): &(Name, Shape)| (key.clone(), Self::of(fields.swap_remove(key), below));
-                Self::Object(shape.0.iter().map(field).collect())
-            }
-            Some(Value::List(items)) => Self::List(items.into_iter().map(|item| Self::of(Some(item), shape)).collect()),
-            Some(Value::Binary(text)) => Self::Leaf(Leaf::Text(text)),
-            Some(scalar) => Self::Scalar(scalar),
-        }
-    }
 }
 
 impl Response {

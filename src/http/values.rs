@@ -16,8 +16,8 @@ pub(super) struct Values(Mutex<HashMap<Copy, Arc<Shared>>>);
 type Copy = (Question, usize);
 
 impl Values {
-    /// Returns the permit that all streams of the value at an address share: `permit` for the first of them, or if it fits in the share
-    /// of a connection. Time: linear in the values that are streamed, of which the budget admits some hundreds.
+    /// Returns the permit that all streams of the value at an address share: `permit` for the first of them, or if it fits
+    /// in the share of a connection. Time: linear in the values that are streamed, of which the budget admits some hundreds.
     pub(super) fn share(&self, question: Question, address: usize, permit: Permit) -> Result<Arc<Permit>, Full> {
         if permit.bytes() <= SHARE_BYTES {
             return Ok(Arc::new(permit));

@@ -517,3 +517,35 @@ fn an_operator_may_set_another_limit() {
     let answer = service.query("{ fib(n: 101) { n } }");
     assert_eq!(error(&answer), ("BAD_USER_INPUT", "n must be a whole number from 0 to 100, but it is 101"));
 }
+
+#[test]
+fn errors_belong_to_the_places_where_they_are_met_and_take_a_bounded_room() {
+    let service = Service::start("memory:");
+    let ask = |document: &str| {
+        service.post(
+            &json!({ "query": format!("query($b: Boolean = true) {{ {document} }}"), "variables": { "b": null } }),
+        )
+    };
+    for (document, path) in [
+        (
+            "fibs(count: 3) { leading(digits: -1) } __type(name: \"Int\") { ofType { name @skip(if: $b) } }",
+            json!(["fibs", 0, "leading"]),
+        ),
+        ("fibs(count: 3) { n @include(if: $b) } a: __typename", json!(["fibs", 0])),
+        ("__type(name: \"Query\") { fields { type { kind @skip(if: $b) } } }", json!(["__type", "fields", 0, "type"])),
+    ] {
+        let answer = ask(document);
+        assert_eq!((&answer["errors"][0]["path"], answer["errors"].as_array().unwrap().len()), (&path, 1), "{answer}");
+    }
+    let answer =
+        ask("__type(name: \"Query\") { interfaces { name @skip(if: $b) } none: ofType { name @skip(if: $b) } }");
+    assert_eq!(answer, json!({ "data": { "__type": { "interfaces": [], "none": null } } }), "these are never reached");
+
+    // Each type has an error, which repeats the key.
+    let answer = ask("__schema { types { a: fields(includeDeprecated: $b) { name } } }");
+    assert!(answer["errors"].as_array().unwrap().len() > 10, "{answer}");
+    let answer =
+        ask(&format!("__schema {{ types {{ {}: fields(includeDeprecated: $b) {{ name }} }} }}", "a".repeat(60_000)));
+    assert_eq!(error(&answer).0, "QUERY_TOO_COMPLEX", "{answer}");
+    assert!(answer.to_string().len() < 1_000);
+}

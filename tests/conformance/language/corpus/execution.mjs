@@ -242,6 +242,7 @@ export default {
         'query ($b: Boolean = true) { __type(name: "Int") { ofType { fields(includeDeprecated: $b) { name } } } }',
         { b: null },
       ],
+      ['query ($b: Boolean = true) { __schema { directives { args(includeDeprecated: $b) { name } } } }', { b: null }],
       // The first item fails.
       ['query ($b: Boolean = true) { __type(name: "Query") { fields { name @skip(if: $b) } } }', { b: null }],
       ['query ($b: Boolean = true) { __type(name: "Query") { fields { type { kind @skip(if: $b) } } } }', { b: null }],
@@ -252,7 +253,6 @@ export default {
       ['query ($b: Boolean = true) { fib(n: 7) @skip(if: $b) { n } a: __typename }', { b: null }],
       ['query ($b: Boolean = true) { limits { maxN @skip(if: $b) } a: __typename }', { b: null }],
       ['query ($b: Boolean = true) { fib(n: -1) { n } limits { ... @include(if: $b) { maxN } } }', { b: null }],
-      ['query ($b: Boolean = true) { __schema { directives { args(includeDeprecated: $b) { name } } } }', { b: null }],
       ['subscription ($b: Boolean = true) { piConvergence(terms: 2) { terms @include(if: $b) } }', { b: null }],
     ],
   },
