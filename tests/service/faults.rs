@@ -34,8 +34,7 @@ fn poisons(entry: &[u8]) -> Vec<(Vec<u8>, &'static str)> {
 }
 
 /// Every entry that the answers to F(300), F(100,001), π(1000) and the digits of π left is spoiled in every way: a fresh
-/// process serves
-/// the right answer, `cached` is false that once, and the entry is repaired.
+/// process serves the right answer, `cached` is false that once, and the entry is repaired.
 fn poison_is_never_served(cache: &str, read: impl Fn(&str) -> Vec<u8>, write: impl Fn(&str, &[u8])) {
     let first = Service::start(cache);
     let (_, pi) = (first.fib(100_001), first.query("{ pi(terms: 1000) { result } }"));
