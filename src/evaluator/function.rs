@@ -40,7 +40,7 @@ pub trait Function: Copy {
     /// too, which is a lesser one.
     fn digits(self, before: Option<Self>) -> usize;
 
-    /// Whether a limit of its own admits its digits, whatever else a request may evaluate.
+    /// Whether a limit of its own bounds its digits, so that they come on top of what else a request may evaluate.
     const HAS_LIMIT: bool = false;
 
     /// Approximate bytes of the value, in memory or in transit from the store.

@@ -212,7 +212,7 @@ pub fn digits_to_evaluate<'a>(questions: impl IntoIterator<Item = &'a Question>)
     digits.fold(0, usize::saturating_add)
 }
 
-/// Those digits of them that a limit of their own admits, whatever else a request may evaluate.
+/// Those digits of them that a limit of their own bounds, and that come on top of what else a request may evaluate.
 #[must_use]
 pub fn digits_admitted<'a>(questions: impl IntoIterator<Item = &'a Question>) -> usize {
     digits_to_evaluate(questions.into_iter().filter(|question| question.has_limit()))

@@ -79,7 +79,7 @@ pub fn check_digits(questions: &BTreeSet<Question>, digits: usize, limits: &Limi
 /// Checks the cost of a request with these questions, of which there was `before` for the operations before this one.
 fn check(questions: &BTreeSet<Question>, before: Cost, all: Cost, limits: &Limits) -> Result<(), Fault> {
     let most = digits_per_request(limits);
-    within("evaluate", before.evaluate, all.evaluate, most.max(digits_admitted(questions)))?;
+    within("evaluate", before.evaluate, all.evaluate, most.saturating_add(digits_admitted(questions)))?;
     within("render", before.render, all.render, most)
 }
 

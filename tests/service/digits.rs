@@ -219,4 +219,13 @@ fn an_operator_bounds_the_digits() {
     assert_eq!(answer["data"]["a"], json!(null));
     assert_eq!(answer["errors"][0]["message"], "count must be a whole number from 1 to 1000, but it is 1001");
     assert_eq!(answer["data"]["b"]["result"], digits_of_pi()[990..1_000]);
+
+    // 836 digits of Fibonacci numbers, and those of π on top.
+    let service = Service::start_with("memory:", &["--max-n", "1000", "--max-pi-digits", "40000"]);
+    let numbers =
+        |count: u32| -> String { (0..count).map(|k| format!("f{k}: fib(n: {}) {{ n }} ", 1_000 - k)).collect() };
+    let answer = service.query(&format!("{{ piDigits(from: 39990, count: 10) {{ result }} {} }}", numbers(4)));
+    assert_eq!(answer["data"]["piDigits"]["result"], digits_of_pi()[39_990..40_000], "{answer}");
+    let answer = service.query(&format!("{{ piDigits(from: 39990, count: 10) {{ result }} {} }}", numbers(5)));
+    assert_eq!(answer["errors"][0]["extensions"]["code"], "QUERY_TOO_COMPLEX", "{answer}");
 }
