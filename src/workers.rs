@@ -21,6 +21,11 @@ const QUEUE_LIMBS: usize = 8 * 1024 * 1024;
 /// The memory that this room may hold, in bytes, by what it is held for. docs/operating.md adds the rooms up.
 pub const MEMORY: [(&str, usize); 1] = [("results that wait to be evaluated", QUEUE_LIMBS * size_of::<u64>())];
 
+/// Work on more limbs (n ≈ 1,400,000) takes a millisecond and megabytes, and no more of it is under way than there are
+/// threads: a thread that waits for a part of its work takes up other work meanwhile, so that any number of evaluations
+/// would be half done, each with its memory. Smaller work does not wait behind it.
+const LARGE_LIMBS: usize = 16 * 1024;
+
 /// Work on more limbs (n ≈ 86,000,000) is giant: it may take all threads for a second, and yields to other work.
 const GIANT_LIMBS: usize = 1_000_000;
 
@@ -45,6 +50,8 @@ pub struct Workers {
     pool: rayon::ThreadPool,
     waiting: Arc<Waiting>,
     queue: Arc<Semaphore>,
+    /// The permits of large work that is under way, one for each thread. Giant work takes none.
+    large: Arc<Semaphore>,
 }
 
 impl Workers {
@@ -60,7 +67,8 @@ impl Workers {
             // The panic is logged where it happens; the caller sees a closed channel.
             .panic_handler(|_| {})
             .build()?;
-        Ok(Self { pool, waiting: Arc::default(), queue: Arc::new(Semaphore::new(QUEUE_LIMBS.max(least))) })
+        let (queue, large) = (Semaphore::new(QUEUE_LIMBS.max(least)), Semaphore::new(threads));
+        Ok(Self { pool, waiting: Arc::default(), queue: Arc::new(queue), large: Arc::new(large) })
     }
 
     /// Admits work on `limbs` limbs in all. Short work is always admitted.
@@ -95,7 +103,13 @@ impl Workers {
             // If the caller is gone, here or below, the result is dropped.
             self.pool.spawn_fifo(move || drop(done.send(work(&MakeWay(Some(waiting))))));
         } else {
-            self.waiting.push(Box::new(move || drop(done.send(work(&MakeWay(None))))));
+            let large = Arc::clone(&self.large);
+            let permit = if limbs > LARGE_LIMBS { large.acquire_owned().await.ok() } else { None };
+            self.waiting.push(Box::new(move || {
+                let result = work(&MakeWay(None));
+                drop(permit);
+                drop(done.send(result));
+            }));
             self.pool.spawn_fifo(move || waiting.do_next());
         }
         result.await.map_err(|_| Panicked)
@@ -189,6 +203,28 @@ mod tests {
         for giant in giants {
             assert_eq!(giant.await.unwrap(), Ok(()));
         }
+    }
+
+    #[tokio::test]
+    async fn no_more_large_work_is_under_way_than_there_are_threads() {
+        let workers = Arc::new(Workers::start(0).unwrap());
+        let (under_way, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let work: Vec<_> = (0..50)
+            .map(|_| {
+                let (workers, under_way, most) = (Arc::clone(&workers), Arc::clone(&under_way), Arc::clone(&most));
+                let work = move |_: &MakeWay| {
+                    most.fetch_max(under_way.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+                    let part = || std::thread::sleep(Duration::from_millis(1));
+                    rayon::join(part, part);
+                    under_way.fetch_sub(1, Ordering::Relaxed);
+                };
+                tokio::spawn(async move { workers.run(LARGE_LIMBS + 1, work).await })
+            })
+            .collect();
+        for work in work {
+            assert_eq!(work.await.unwrap(), Ok(()));
+        }
+        assert!(most.load(Ordering::Relaxed) <= workers.pool.current_num_threads(), "{most:?} at a time");
     }
 
     #[test]
