@@ -92,8 +92,11 @@ pub struct Api {
     /// Executes validated operations.
     schema: Schema,
     evaluator: Arc<Evaluator>,
-    /// The turn of large requests, which are read and executed one at a time.
-    turn: Semaphore,
+    /// The turn of large documents, which are read one at a time.
+    reading: Semaphore,
+    /// The turn of large plans, which are executed one at a time. They hold the values that were evaluated for them, so they
+    /// do not wait behind documents that are still to be read.
+    executing: Semaphore,
 }
 
 /// The longest text of documents, in bytes, that does not wait for its turn: it is read in some tenths of a millisecond.
@@ -128,14 +131,20 @@ impl Api {
     #[must_use]
     pub fn new(evaluator: Arc<Evaluator>) -> Self {
         let schema = schema::builder().validation_mode(ValidationMode::Fast).finish();
-        Self { documents: Documents::new(), schema, evaluator, turn: Semaphore::new(1) }
+        Self {
+            documents: Documents::new(),
+            schema,
+            evaluator,
+            reading: Semaphore::new(1),
+            executing: Semaphore::new(1),
+        }
     }
 
     /// Prepares the operations of one request, which share its budget. With `tells_cost` their responses hold their
     /// cost. Nothing is evaluated, and nothing that the client asks for is awaited.
     pub async fn prepare(&self, requests: Vec<Request>, tells_cost: bool) -> Prepared {
         let bytes = requests.iter().filter_map(|request| request.document.as_ref()).map(String::len).sum();
-        let _turn = self.turn(bytes, SHORT_BYTES).await;
+        let _turn = turn(&self.reading, bytes, SHORT_BYTES).await;
         let mut budget = Budget::new(self.evaluator.limits());
         let mut operations = Vec::with_capacity(requests.len());
         for request in requests {
@@ -204,15 +213,9 @@ impl Api {
         Ok(Admitted { plan, cost: tells_cost.then_some(cost) })
     }
 
-    /// Waits for the turn of a request that is larger than `short`: work of milliseconds, done for a thousand requests one
-    /// after the other, would make small requests wait for seconds. Nothing that has a turn waits for another request.
-    async fn turn(&self, size: usize, short: usize) -> Option<SemaphorePermit<'_>> {
-        if size <= short { None } else { self.turn.acquire().await.ok() }
-    }
-
     /// Executes a plan whose questions are answered.
     async fn run(&self, Admitted { plan, cost }: Admitted, answers: &Answers) -> Response {
-        let _turn = self.turn(plan.size.execution, SHORT_EXECUTION).await;
+        let _turn = turn(&self.executing, plan.size.execution, SHORT_EXECUTION).await;
         let Plan { roots, library, mut errors, questions, is_constant, .. } = plan;
         let mut introspected = match library {
             Some(document) => self.introspect(document, &mut errors).await,
@@ -278,6 +281,12 @@ impl Api {
             _ => IndexMap::new(),
         }
     }
+}
+
+/// Waits for the turn of a request that is larger than `short`: work of milliseconds, done for a thousand requests one
+/// after the other, would make small requests wait for seconds. Nothing that has a turn waits for another request.
+async fn turn(turns: &Semaphore, size: usize, short: usize) -> Option<SemaphorePermit<'_>> {
+    if size <= short { None } else { turns.acquire().await.ok() }
 }
 
 impl Prepared {
