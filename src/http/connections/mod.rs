@@ -11,6 +11,7 @@ mod connection;
 mod http2;
 mod in_place;
 mod limits;
+mod pause;
 mod progress;
 mod slot;
 mod stream;
@@ -152,12 +153,25 @@ fn protocols(streams: Streams) -> auto::Builder<Streams> {
 #[cfg(test)]
 mod tests {
     use std::{
+        collections::BTreeSet,
         io::{Read, Write},
         net::{SocketAddr, TcpStream},
+        sync::{
+            Mutex,
+            atomic::{AtomicUsize, Ordering::Relaxed},
+        },
     };
 
-    use axum::{Router, body::Bytes, routing::get};
-    use tokio::{runtime::Runtime, task::JoinHandle};
+    use axum::{
+        Router,
+        body::{Body, Bytes},
+        routing::get,
+    };
+    use futures_util::{StreamExt, stream};
+    use tokio::{
+        runtime::{Builder, Runtime},
+        task::{JoinHandle, spawn_blocking, yield_now},
+    };
 
     use super::*;
 
@@ -276,6 +290,12 @@ mod tests {
                 Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("not closed: {error}"),
                 _ => rest,
             }
+        }
+
+        /// The answer on a connection that has no other.
+        fn only_answer(mut self) -> Vec<u8> {
+            self.send("GET / HTTP/1.1\r\nHost: phipi\r\nConnection: close\r\n\r\n");
+            self.rest()
         }
 
         /// Sends a byte now and again until the server closes the connection.
@@ -484,6 +504,39 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_large_answer_gives_others_their_turn_while_it_is_written() {
+        const PIECES: usize = 64;
+        let (turns, seen) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(BTreeSet::new())));
+        let (now, noted) = (Arc::clone(&turns), Arc::clone(&seen));
+        let pieces = async move || {
+            let piece = move |_| {
+                noted.lock().unwrap().insert(now.load(Relaxed));
+                Ok::<_, Infallible>(Bytes::from(vec![b'x'; 64 * 1024]))
+            };
+            Body::from_stream(stream::iter(0..PIECES).map(piece))
+        };
+        let others = async move {
+            loop {
+                turns.fetch_add(1, Relaxed);
+                yield_now().await;
+            }
+        };
+        // On one thread, the others run only when the connection yields.
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = socket.local_addr().unwrap();
+            let (router, gate) = (Router::new().route("/", get(pieces)), Gate::new(LARGE, LARGE));
+            tokio::spawn(serve(Listener::Public, socket, router, Limits::PUBLIC, gate, CancellationToken::new()));
+            tokio::spawn(others);
+            let answer = spawn_blocking(move || Client(TcpStream::connect(address).unwrap()).only_answer());
+            assert!(answer.await.unwrap().len() > PIECES * 64 * 1024);
+        });
+        let turns = seen.lock().unwrap().len();
+        assert!(turns > PIECES / 16, "others had {turns} turns");
     }
 
     #[test]

@@ -2,22 +2,25 @@
 
 use std::{
     io::{self, IoSlice},
-    mem::{self, MaybeUninit},
-    pin::{Pin, pin},
+    mem::MaybeUninit,
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, sync::OwnedSemaphorePermit, task::yield_now};
+use tokio::{net::TcpStream, sync::OwnedSemaphorePermit};
 
-use super::{activity::Activity, limits::BUFFER_BYTES, slot::Slot};
+use super::{activity::Activity, limits::BUFFER_BYTES, pause::Pause, slot::Slot};
 use crate::http::gate::{Client, Permit};
 
 /// The bytes that are read at once, and the part of a head that needs no permit: the smallest buffer of a connection,
 /// which is part of its memory.
 const READ_BYTES: usize = 8 * 1024;
+
+/// The bytes that are written before other connections have their turn: less than a tenth of a millisecond of work.
+const WRITE_BYTES: usize = 256 * 1024;
 
 /// The first bytes of every HTTP/2 connection, and of no HTTP/1.1 request.
 const PREFACE: &[u8] = b"PRI";
@@ -41,8 +44,12 @@ pub(super) struct Stream {
     client: Arc<Client>,
     protocol: Protocol,
     head: Head,
-    /// Whether the last read filled its buffer: the connection yields before it reads more.
-    took_all: bool,
+    /// The pause after a read that filled its buffer.
+    reading: Pause,
+    /// The pause after many bytes were written.
+    writing: Pause,
+    /// The bytes that were written since the last pause.
+    written: usize,
     slot: Slot,
 }
 
@@ -77,7 +84,17 @@ struct Head {
 impl Stream {
     pub(super) fn new(socket: TcpStream, activity: Arc<Activity>, client: Arc<Client>, slot: Slot) -> Self {
         let (protocol, head) = (Protocol::Open(0), Head::default());
-        Self { socket: TokioIo::new(socket), activity, client, protocol, head, took_all: false, slot }
+        Self {
+            socket: TokioIo::new(socket),
+            activity,
+            client,
+            protocol,
+            head,
+            reading: Pause::default(),
+            writing: Pause::default(),
+            written: 0,
+            slot,
+        }
     }
 
     /// Checks bytes that were read, before they are handed on.
@@ -126,6 +143,23 @@ impl Stream {
         self.protocol = Protocol::Refused;
     }
 
+    /// Writes by `write`. Fairness: an answer of megabytes, to a client that takes it as fast as it comes, would otherwise
+    /// hold a thread for milliseconds, and a hundred such clients would delay everybody.
+    fn write_fairly(
+        &mut self,
+        cx: &mut Context<'_>,
+        write: impl FnOnce(Pin<&mut TokioIo<TcpStream>>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.writing.poll(cx));
+        let bytes = ready!(write(Pin::new(&mut self.socket), cx))?;
+        self.written += bytes;
+        if self.written >= WRITE_BYTES {
+            self.written = 0;
+            self.writing.begin();
+        }
+        Poll::Ready(Ok(bytes))
+    }
+
     /// Forgets the head whose request has begun.
     fn settle(&mut self) {
         let begun = self.activity.begun();
@@ -135,31 +169,25 @@ impl Stream {
     }
 }
 
-/// Yields to all tasks that are ready. (A task that wakes itself would be [polled at once](super::in_place).)
-fn after_others<T>(cx: &mut Context<'_>) -> Poll<T> {
-    // The first poll makes the runtime wake the task later.
-    let _ = pin!(yield_now()).poll(cx);
-    Poll::Pending
-}
-
 impl Read for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, mut out: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         // Fairness: a thousand clients that send megabytes would otherwise be read a hundred kilobytes each before a
         // small request is.
-        if mem::take(&mut self.took_all) {
-            return after_others(cx);
-        }
+        ready!(self.reading.poll(cx));
         self.settle();
         let mut space = [const { MaybeUninit::uninit() }; READ_BYTES];
         let mut read = ReadBuf::uninit(&mut space[..READ_BYTES.min(out.remaining())]);
         ready!(Pin::new(&mut self.socket).poll_read(cx, read.unfilled()))?;
-        self.took_all = read.filled().len() == READ_BYTES;
         if let Err(refusal) = self.received(read.filled()) {
             self.refuse(&refusal, cx);
         }
-        if matches!(self.protocol, Protocol::Refused) && !read.filled().is_empty() {
-            // Requests that are served go before the rest of a refused one.
-            return after_others(cx);
+        // Requests that are served go before the rest of a refused one.
+        let is_discarded = matches!(self.protocol, Protocol::Refused) && !read.filled().is_empty();
+        if is_discarded || read.filled().len() == READ_BYTES {
+            self.reading.begin();
+        }
+        if is_discarded {
+            return self.reading.poll(cx).map(Ok);
         }
         out.put_slice(read.filled());
         Poll::Ready(Ok(()))
@@ -168,7 +196,7 @@ impl Read for Stream {
 
 impl Write for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(cx, bytes)
+        self.write_fairly(cx, |socket, cx| socket.poll_write(cx, bytes))
     }
 
     fn poll_write_vectored(
@@ -176,7 +204,7 @@ impl Write for Stream {
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write_vectored(cx, pieces)
+        self.write_fairly(cx, |socket, cx| socket.poll_write_vectored(cx, pieces))
     }
 
     fn is_write_vectored(&self) -> bool {
