@@ -46,6 +46,15 @@ const MAX_N: usize = 10_000_000;
 /// The files of the pages, among which is the largest one.
 const FILES: &str = include_str!("../../web/dist/list.rs");
 
+/// The clients that send in a row.
+const BURST: usize = 16;
+
+/// Leaves its core for the shortest time. Attackers come from other machines; but a thread that never sleeps keeps its core
+/// for tenths of a second, however low its priority is, and all threads of the server share the other one meanwhile.
+fn leave_core() {
+    sleep(Duration::from_micros(1));
+}
+
 /// One kind of greed.
 pub struct Attack {
     pub name: &'static str,
@@ -54,7 +63,7 @@ pub struct Attack {
 }
 
 /// All of them, in the order of the table.
-pub const ATTACKS: [Attack; 17] = [
+pub const ATTACKS: [Attack; 18] = [
     Attack { name: "ping-flood", launch: ping_flood },
     Attack { name: "kept-answers", launch: kept_answers },
     Attack { name: "http2-window", launch: http2_window },
@@ -72,6 +81,7 @@ pub const ATTACKS: [Attack; 17] = [
     Attack { name: "http2-heads", launch: http2_heads },
     Attack { name: "chunks", launch: chunks },
     Attack { name: "waiting", launch: waiting_documents },
+    Attack { name: "readers", launch: readers },
 ];
 
 /// The attack of this name.
@@ -118,7 +128,14 @@ impl Target {
         let mut clients: Vec<Client> = (0..clients).map_while(connect).collect();
         let until = Instant::now() + PUSH;
         while Instant::now() < until && clients.iter().any(|client| client.sent.is_some()) {
-            let moved = clients.iter_mut().map(|client| client.push(rest)).fold(false, bool::bitor);
+            let mut moved = false;
+            for clients in clients.chunks_mut(BURST) {
+                let pushed = clients.iter_mut().map(|client| client.push(rest)).fold(false, bool::bitor);
+                if pushed {
+                    leave_core();
+                }
+                moved |= pushed;
+            }
             if !moved {
                 sleep(Duration::from_millis(1));
             }
@@ -408,6 +425,42 @@ fn chunks(target: &Target) -> Standing {
 fn waiting_documents(target: &Target) -> Standing {
     let ask = |k: usize| post(&wide(MAX_N - 10_000 - k), "");
     Standing::of(target.push(target.share(2_000), ask, &[]))
+}
+
+/// Connections that take two million digits as fast as they come, again and again.
+fn readers(target: &Target) -> Standing {
+    const DIGITS: usize = 2_000_000;
+    let ask = get("/fib/9999000", "");
+    let connect = |_| {
+        let stream = target.connect().ok()?;
+        stream.set_nonblocking(true).ok()?;
+        Some(Reader { stream, left: 0 })
+    };
+    let mut readers: Vec<Reader> = (0..target.share(100)).map_while(connect).collect();
+    let mut piece = vec![0; 64 * 1024];
+    Standing::default().going_on(move || {
+        for readers in readers.chunks_mut(BURST) {
+            readers.iter_mut().for_each(|reader| reader.step(&ask, DIGITS, &mut piece));
+            leave_core();
+        }
+        Ok(())
+    })
+}
+
+/// A client that asks again when it has an answer.
+struct Reader {
+    stream: TcpStream,
+    /// The bytes of the answer that have not come yet.
+    left: usize,
+}
+
+impl Reader {
+    fn step(&mut self, ask: &[u8], length: usize, piece: &mut [u8]) {
+        if self.left == 0 && self.stream.write_all(ask).is_ok() {
+            self.left = length;
+        }
+        self.left = self.left.saturating_sub(self.stream.read(piece).unwrap_or(0));
+    }
 }
 
 /// A request of a document of 990 fields.

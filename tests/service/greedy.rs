@@ -158,3 +158,10 @@ fn documents_take_no_more_than_their_cache() {
     let (_service, outcome) = bear("documents", 100);
     outcome.is_bounded(IN_MB);
 }
+
+#[test]
+fn clients_that_read_fast_share_one_value() {
+    let _alone = alone();
+    let (_service, outcome) = bear("readers", 100);
+    outcome.is_bounded(60);
+}
