@@ -147,7 +147,7 @@ pub struct Serve {
     #[arg(allow_negative_numbers = true)]
     pub max_n: Index,
 
-    /// How many digits of π are served, the 3 counted: 1 to 100,000,000
+    /// The number of digits of π that are served, the 3 counted: 1 to 100,000,000
     ///
     /// To evaluate 1,000,000 digits takes some 0.1 seconds and 20 MB, and all of them some 40 seconds and 1.5 GB.
     #[arg(long, env = "PHIPI_MAX_PI_DIGITS", value_name = "N", default_value = "1000000", value_parser = digits)]
@@ -244,7 +244,7 @@ impl Store {
     ///
     /// # Errors
     /// When the URL is invalid, or a file can't be read.
-    pub fn location(&self) -> Result<Location, Wrong> {
+    pub fn location(&self) -> Result<Location, SettingError> {
         let access = self.access()?;
         let variable = |name: &'static str| variable(name).map(|url| (name, url));
         // The parser takes the variable for the flag.
@@ -258,22 +258,22 @@ impl Store {
         };
         location.map_err(|error| match error {
             // The error names the setting of the file.
-            LocationError::Access(error) => Wrong::Access(error),
-            error => Wrong::Location { setting, error },
+            LocationError::Access(error) => SettingError::Access(error),
+            error => SettingError::Location { setting, error },
         })
     }
 
     /// The credentials for Redis, and the certificates to verify it with.
-    fn access(&self) -> Result<Access, Wrong> {
+    fn access(&self) -> Result<Access, SettingError> {
         let text = |(flag, path): (&'static str, &Option<PathBuf>)| {
             // The path is not printed: it may be a password that was given in its place.
-            path.as_ref().map(fs::read).transpose().map_err(|error| Wrong::File { flag, error })
+            path.as_ref().map(fs::read).transpose().map_err(|error| SettingError::File { flag, error })
         };
         let password = text(("--cache-password-file (PHIPI_CACHE_PASSWORD_FILE)", &self.cache_password_file))?;
         let certificate = text(("--cache-tls-cert (PHIPI_CACHE_TLS_CERT)", &self.cache_tls_cert))?;
         let key = text(("--cache-tls-key (PHIPI_CACHE_TLS_KEY)", &self.cache_tls_key))?;
         if certificate.is_some() != key.is_some() {
-            return Err(Wrong::Pair);
+            return Err(SettingError::Pair);
         }
         // Editors end a file with a line break.
         let password =
@@ -307,7 +307,7 @@ impl Serve {
     ///
     /// # Errors
     /// When `OTEL_EXPORTER_OTLP_ENDPOINT` is set, but not to the URL of a collector.
-    pub fn collector(&self) -> Result<Option<Collector>, Wrong> {
+    pub fn collector(&self) -> Result<Option<Collector>, SettingError> {
         let Some(url) = variable("OTEL_EXPORTER_OTLP_ENDPOINT") else { return Ok(None) };
         let collector: Collector = url.parse()?;
         Ok(Some(match variable("OTEL_SERVICE_NAME") {
@@ -346,7 +346,7 @@ fn may_use_colours() -> bool {
 
 /// The error of an invalid setting.
 #[derive(Debug, Error)]
-pub enum Wrong {
+pub enum SettingError {
     /// The location of the store is invalid.
     #[error("{setting}: {error}")]
     Location {

@@ -60,7 +60,7 @@ fn main() -> ExitCode {
     run(command).unwrap_or_else(|error| {
         // Stderr may be a file that can't grow.
         let _ = writeln!(io::stderr(), "phipi: {error}");
-        if error.is::<cli::Wrong>() { INVALID_SETTING.into() } else { failure }
+        if error.is::<cli::SettingError>() { INVALID_SETTING.into() } else { failure }
     })
 }
 

@@ -30,7 +30,7 @@ pub enum Location {
 pub enum LocationError {
     /// The scheme is not known.
     #[error(
-        "the cache is none that phipi knows: write sqlite:PATH, memory:, redis://HOST:PORT/DB (rediss:// with TLS), \
+        "unknown cache URL: write sqlite:PATH, memory:, redis://HOST:PORT/DB (rediss:// with TLS), \
          redis+unix:///PATH, redis-cluster://HOST:PORT,HOST:PORT or redis-sentinel://HOST:PORT,HOST:PORT/NAME, or the \
          same with valkey"
     )]

@@ -116,7 +116,7 @@ impl Survey {
             match found {
                 Found::Bytes(bytes) => Some((name, Some(bytes))),
                 Found::OtherType => Some((name, None)),
-                // A name that is not UTF-8 can't be asked for as it was listed. It is none that phipi writes.
+                // A name that is not UTF-8 can't be asked for as it was listed. phipi writes no such name.
                 Found::Nothing => name.contains(char::REPLACEMENT_CHARACTER).then_some((name, None)),
             }
         });

@@ -27,7 +27,7 @@ pub struct Report {
     /// The keys of entries whose bytes or type are not what the key says, and the key of the mark when it holds something
     /// of another type. They are never served: an answer that meets one evaluates it anew.
     pub bad: Vec<String>,
-    /// Keys below the prefix that are none of this version of phipi.
+    /// Keys below the prefix that this version of phipi does not write.
     pub unknown: Vec<String>,
     /// The highest index that the ladder of Fibonacci numbers vouches for.
     pub mark: Option<u32>,

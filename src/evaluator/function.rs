@@ -1,4 +1,4 @@
-//! What a function says of itself, so that it is answered.
+//! The trait that makes a function of numbers one that phipi answers.
 
 use std::{
     fmt::{self, Display},

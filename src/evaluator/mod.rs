@@ -74,7 +74,7 @@ impl Evaluator {
     /// Opens the cache at `location`. `limits` bound what is served, and `prime` proves what the store gives.
     ///
     /// # Errors
-    /// When the cache is a file that is none of ours and may not be replaced, or the system starts no thread for it.
+    /// When the cache is a file of another program, which must not be replaced, or the system starts no thread for it.
     pub fn open(
         location: Location,
         prefix: String,

@@ -83,13 +83,13 @@ pub(super) struct Field<T: 'static> {
     pub(super) answer: Answer<T>,
 }
 
-/// How a field is answered.
+/// The source of a field's answer.
 pub(super) enum Answer<T: 'static> {
     /// By a value that is at hand.
     Leaf(fn(&T) -> Leaf),
     /// By digits, of which there may be many millions.
     Digits {
-        /// How many digits it renders with these arguments, at most.
+        /// The digits that it renders with these arguments, at most.
         ///
         /// # Errors
         /// When an argument is out of range.
@@ -113,7 +113,7 @@ impl<T> Field<T> {
         Self { declaration: Declaration { name, description, kind, arguments: &[] }, answer: Answer::Leaf(leaf) }
     }
 
-    /// How many digits it renders with these arguments, at most; 0 when it is no text.
+    /// The digits that it renders with these arguments, at most; 0 when it is no text.
     ///
     /// # Errors
     /// When an argument is out of range.

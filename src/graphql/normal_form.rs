@@ -17,7 +17,7 @@ use super::{
 #[derive(Clone, Debug, Default)]
 pub(super) struct Shape(pub(super) Vec<(Name, Below)>);
 
-/// What is below a key.
+/// The shape of the response below a key.
 #[derive(Clone, Debug)]
 pub(super) struct Below {
     pub(super) is_nullable: bool,

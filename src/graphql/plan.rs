@@ -41,7 +41,7 @@ pub(super) struct Plan {
     pub(super) errors: Vec<ServerError>,
     /// Its questions, each once.
     pub(super) questions: BTreeSet<Question>,
-    /// How many digits its answer renders, at most.
+    /// The digits that its answer renders, at most.
     pub(super) digits: usize,
     /// Whether its answers come one after the other.
     pub(super) is_subscription: bool,
@@ -57,7 +57,7 @@ pub(super) struct Plan {
     pub(super) size: Size,
 }
 
-/// How a root field is answered.
+/// The source of a root field's answer.
 pub(super) enum Step {
     /// From the answers of the evaluator; an error of it is at this place.
     Planned(Box<dyn Planned>, Pos),
@@ -70,7 +70,7 @@ pub(super) enum Step {
 }
 
 impl Step {
-    /// What is below its key, if the library answers it.
+    /// The shape of the response below its key, if the library answers it.
     pub(super) fn into_below(self) -> Option<Below> {
         match self {
             Self::Library(below) => Some(below),

@@ -126,10 +126,10 @@ pub(super) trait Planned: Send + Sync {
     /// The questions to the evaluator; without any the answer depends on this server, and may change with its next start.
     fn questions(&self) -> &[Question];
 
-    /// How many objects there are, if it is a list.
+    /// The number of objects, if it is a list.
     fn items(&self) -> Option<usize>;
 
-    /// How many digits its answer renders, at most.
+    /// The digits that its answer renders, at most.
     fn digits(&self) -> usize;
 
     /// The fields of each object by their keys, in order.

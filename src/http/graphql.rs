@@ -25,7 +25,7 @@ use super::{
     pages,
     refusal::{self, Refusal},
     reply::{Content, Form, Lifetime, Reply},
-    response_cache::Asked,
+    response_cache::Key,
     service::{REQUEST_TIME, Service},
 };
 use crate::{
@@ -64,8 +64,8 @@ pub(super) async fn get(
         return answer.await.unwrap_or_else(|refusal| refusal.into_errors(form.media));
     }
     let text = Bytes::copy_from_slice(uri.query().unwrap_or_default().as_bytes());
-    let asked = Asked { form, text, is_post: false };
-    let reply = service.reply(&client, asked, |_| in_url(&uri), Instant::now() + REQUEST_TIME).await;
+    let key = Key { form, text, is_post: false };
+    let reply = service.reply(&client, key, |_| in_url(&uri), Instant::now() + REQUEST_TIME).await;
     reply.map_or_else(|refusal| refusal.into_errors(form.media), |(reply, held)| reply.respond(&method, &headers, held))
 }
 
@@ -85,8 +85,8 @@ pub(super) async fn post(service: &Service, client: &Arc<Client>, request: extra
     let answer = async {
         is_json(request.headers())?;
         let (text, _permit) = body::whole(request.into_body(), client).await?;
-        let asked = Asked { form, text, is_post: true };
-        service.reply(client, asked, |text| Ok(Batch::from_json(text)?), deadline).await
+        let key = Key { form, text, is_post: true };
+        service.reply(client, key, |text| Ok(Batch::from_json(text)?), deadline).await
     };
     let headers = HeaderMap::new();
     answer.await.map_or_else(
@@ -112,19 +112,19 @@ impl Service {
     async fn reply(
         &self,
         client: &Arc<Client>,
-        asked: Asked,
+        key: Key,
         read: impl FnOnce(&[u8]) -> Result<Batch, Refusal>,
         deadline: Instant,
     ) -> Result<(Reply, Held), Refusal> {
-        if let Some(kept) = self.response_cache.get(&asked) {
+        if let Some(kept) = self.response_cache.get(&key) {
             let held = kept.content.held(|| client.send(kept.bytes()))?;
             return Ok((kept, held));
         }
-        let batch = read(&asked.text)?;
+        let batch = read(&key.text)?;
         // In a box, since a connection that waits for its next request keeps the room of its last future.
-        let answer = timeout_at(deadline, Box::pin(self.answer(client, batch, asked.form))).await;
+        let answer = timeout_at(deadline, Box::pin(self.answer(client, batch, key.form))).await;
         let (reply, permit) = answer.map_err(|_| Refusal::deadline())??;
-        self.response_cache.insert(&asked, &reply);
+        self.response_cache.insert(&key, &reply);
         let held = reply.content.held(|| Ok(permit))?;
         Ok((reply, held))
     }

@@ -64,7 +64,7 @@ impl Form {
     }
 }
 
-/// How long a response may be cached.
+/// The time for which a response may be cached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lifetime {
     /// For ever: the same request gets the same response.

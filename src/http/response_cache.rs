@@ -23,7 +23,7 @@ const OVERHEAD_BYTES: usize = 300;
 
 /// The key of an entry: everything in a request that decides the bytes of its response.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Asked {
+pub(super) struct Key {
     pub(super) form: Form,
     /// The query of the URL, or the body.
     pub(super) text: Bytes,
@@ -32,7 +32,7 @@ pub(super) struct Asked {
 }
 
 /// Only the text is hashed, since few requests differ in nothing else.
-impl Hash for Asked {
+impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.text.hash(state);
     }
@@ -47,7 +47,7 @@ const RECENT: usize = 16 * 1024;
 
 /// Responses by their requests.
 pub(super) struct ResponseCache {
-    responses: Cache<Asked, Reply>,
+    responses: Cache<Key, Reply>,
     /// The hash of the last request in each slot. Most requests never come again: a response is inserted when its
     /// request has had an immutable response before.
     recent: Box<[AtomicU64]>,
@@ -57,41 +57,41 @@ pub(super) struct ResponseCache {
 impl ResponseCache {
     /// Creates an empty cache.
     pub(super) fn new() -> Self {
-        let weight = |asked: &Asked, reply: &Reply| u32::try_from(bytes(asked, reply)).unwrap_or(u32::MAX);
+        let weight = |key: &Key, reply: &Reply| u32::try_from(bytes(key, reply)).unwrap_or(u32::MAX);
         let responses =
             Cache::builder().max_capacity(CAPACITY_BYTES as u64).weigher(weight).time_to_live(TIME_TO_LIVE).build();
         Self { responses, recent: (0..RECENT).map(|_| AtomicU64::new(0)).collect(), hasher: RandomState::new() }
     }
 
     /// The response to an equal request.
-    pub(super) fn get(&self, asked: &Asked) -> Option<Reply> {
-        self.responses.get(asked)
+    pub(super) fn get(&self, key: &Key) -> Option<Reply> {
+        self.responses.get(key)
     }
 
     /// Inserts a response, if it is immutable, not too large, and its request came before. Other entries are evicted
     /// before this returns, so that the bound holds at all times.
-    pub(super) fn insert(&self, asked: &Asked, reply: &Reply) {
-        let may_stay = reply.lifetime == Lifetime::Immutable && bytes(asked, reply) <= ENTRY_BYTES;
-        if may_stay && self.is_repeated(asked) {
+    pub(super) fn insert(&self, key: &Key, reply: &Reply) {
+        let may_stay = reply.lifetime == Lifetime::Immutable && bytes(key, reply) <= ENTRY_BYTES;
+        if may_stay && self.is_repeated(key) {
             // A body may be a slice of a buffer that is much larger.
-            let text = Bytes::copy_from_slice(&asked.text);
+            let text = Bytes::copy_from_slice(&key.text);
             let reply = Reply { account: Account::RESPONSE_CACHE, ..reply.clone() };
-            self.responses.insert(Asked { text, ..*asked }, reply);
+            self.responses.insert(Key { text, ..*key }, reply);
             self.responses.run_pending_tasks();
         }
     }
 
     /// Remembers a request, and returns whether it came before. One that has its slot by now makes it new again.
-    fn is_repeated(&self, asked: &Asked) -> bool {
-        let hash = self.hasher.hash_one(asked);
+    fn is_repeated(&self, key: &Key) -> bool {
+        let hash = self.hasher.hash_one(key);
         let slot = usize::try_from(hash % RECENT as u64).unwrap_or(0);
         self.recent[slot].swap(hash, Relaxed) == hash
     }
 }
 
 /// The size of an entry.
-fn bytes(asked: &Asked, reply: &Reply) -> usize {
-    asked.text.len() + reply.bytes() + OVERHEAD_BYTES
+fn bytes(key: &Key, reply: &Reply) -> usize {
+    key.text.len() + reply.bytes() + OVERHEAD_BYTES
 }
 
 #[cfg(test)]
@@ -117,9 +117,9 @@ mod tests {
                 account: Account::RESPONSE_CACHE,
                 content,
             };
-            let asked = Asked { form, text: format!("{number:09}").into(), is_post: true };
-            (0..2).for_each(|_| cache.insert(&asked, &reply));
-            cache.get(&asked).is_some()
+            let key = Key { form, text: format!("{number:09}").into(), is_post: true };
+            (0..2).for_each(|_| cache.insert(&key, &reply));
+            cache.get(&key).is_some()
         };
         let largest = ENTRY_BYTES - OVERHEAD_BYTES - 9;
         assert!(!is_kept_after_inserting(0, largest + 1));

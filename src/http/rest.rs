@@ -33,7 +33,7 @@ use crate::{
 
 /// A request, and what answers it.
 #[derive(Clone, Copy)]
-struct Asked<'a> {
+struct Exchange<'a> {
     service: &'a Service,
     client: &'a Arc<Client>,
     method: &'a Method,
@@ -48,10 +48,10 @@ pub(super) async fn fib(
     method: Method,
     headers: HeaderMap,
 ) -> Response {
-    let asked = Asked { service: &service, client: &client, method: &method, headers: &headers };
+    let exchange = Exchange { service: &service, client: &client, method: &method, headers: &headers };
     let answer = async {
         let index = service.evaluator.limits().index(Given::Text(&text_of(n)?))?;
-        asked.value(Kind::RestFib, index, "").await
+        exchange.value(Kind::RestFib, index, "").await
     };
     answer.await.unwrap_or_else(Refusal::into_problem)
 }
@@ -64,10 +64,10 @@ pub(super) async fn pi(
     method: Method,
     headers: HeaderMap,
 ) -> Response {
-    let asked = Asked { service: &service, client: &client, method: &method, headers: &headers };
+    let exchange = Exchange { service: &service, client: &client, method: &method, headers: &headers };
     let answer = async {
         let terms = service.evaluator.limits().terms(Given::Text(&text_of(terms)?))?;
-        asked.value(Kind::RestPi, terms, "").await
+        exchange.value(Kind::RestPi, terms, "").await
     };
     answer.await.unwrap_or_else(Refusal::into_problem)
 }
@@ -80,12 +80,12 @@ pub(super) async fn pi_digits(
     method: Method,
     headers: HeaderMap,
 ) -> Response {
-    let asked = Asked { service: &service, client: &client, method: &method, headers: &headers };
+    let exchange = Exchange { service: &service, client: &client, method: &method, headers: &headers };
     let answer = async {
         let [from, count] = from_and_count(&uri, ["0", "100"])?;
         let span = service.evaluator.limits().span(Given::Text(&from), Given::Text(&count))?;
         graphql::check_digits(&[span.into()].into(), span.count(), service.evaluator.limits())?;
-        asked.value(Kind::RestPiDigits, span, "\"").await
+        exchange.value(Kind::RestPiDigits, span, "\"").await
     };
     answer.await.unwrap_or_else(Refusal::into_problem)
 }
@@ -98,7 +98,7 @@ pub(super) async fn fibs(
     method: Method,
     headers: HeaderMap,
 ) -> Response {
-    let asked = Asked { service: &service, client: &client, method: &method, headers: &headers };
+    let exchange = Exchange { service: &service, client: &client, method: &method, headers: &headers };
     let answer = async {
         let [from, count] = from_and_count(&uri, ["0", "10"])?;
         let indices = service.evaluator.limits().indices(Given::Text(&from), Given::Text(&count))?;
@@ -131,7 +131,7 @@ pub(super) async fn fibs(
         });
         let pieces = gathered(values.chain(iter::once(end.to_owned())));
         let account = Account { kind: Kind::RestFib, cached: answers.are_cached(), spent: Some(answers.spent) };
-        asked.respond(form, account, length + end.len(), pieces, Arc::new(permit))
+        exchange.respond(form, account, length + end.len(), pieces, Arc::new(permit))
     };
     answer.await.unwrap_or_else(Refusal::into_problem)
 }
@@ -249,7 +249,7 @@ impl Service {
     }
 }
 
-impl Asked<'_> {
+impl Exchange<'_> {
     /// Streams the value that answers a question, so that one of any length is sent in bounded memory. In JSON it is
     /// between `quotes`.
     async fn value<F>(self, kind: Kind, question: F, quotes: &str) -> Result<Response, Refusal>

@@ -10,7 +10,7 @@
 //!
 //! Input of a client is neither logged nor made a label or an attribute: no body, no document, no name of an operation,
 //! no variable and no other value, long or short, no query of a URL and no path beyond its route, no header and no
-//! address. An unusual method, or a path that is none of ours, is `other`. There are two exceptions, neither of which
+//! address. An unusual method, or a path that phipi does not serve, is `other`. There are two exceptions, neither of which
 //! has room for a secret: the id of the caller's trace, in hexadecimal digits, and the key of an entry or the question
 //! whose proof failed, which holds one number. Of the operator's settings the log shows the locations of the store and
 //! the collector, without passwords. A panic is logged with its place and message, which hold nothing of a client's.

@@ -16,7 +16,7 @@ use super::{
 /// Opens a cache for reading, and examines all of it. The identity shows whether it was changed since.
 ///
 /// # Errors
-/// When there is none, it is damaged, or it is none of ours.
+/// When there is no file, it is damaged, or it belongs to another program.
 pub(super) fn open(path: &Path) -> Result<(Connection, Identity), FileError> {
     let absent = || FileError::Absent(path.into());
     let identity = Identity::of(path, Closeness::Content)?.ok_or_else(absent)?;

@@ -19,7 +19,7 @@ pub(super) const OLD_PROTOCOL: &str = "graphql-ws";
 
 /// A message of a client.
 #[derive(Debug, PartialEq)]
-pub(super) enum Said {
+pub(super) enum ClientMessage {
     /// The first message.
     ConnectionInit,
     /// A question that is answered with a pong.
@@ -50,7 +50,7 @@ struct Members<'a> {
     payload: Option<&'a RawValue>,
 }
 
-impl Said {
+impl ClientMessage {
     /// Reads a message.
     ///
     /// # Errors
@@ -59,21 +59,21 @@ impl Said {
         // An array of the members' values would be read as well.
         let is_object = text.trim_ascii_start().starts_with('{');
         let members = is_object.then(|| serde_json::from_str(text).ok()).flatten();
-        members.and_then(Members::said).ok_or(Close::Invalid)
+        members.and_then(Members::message).ok_or(Close::Invalid)
     }
 }
 
 impl Members<'_> {
-    fn said(self) -> Option<Said> {
+    fn message(self) -> Option<ClientMessage> {
         // An object that says nothing to the server.
         let has_details = self.payload.is_none_or(|payload| payload.get().starts_with('{'));
         let id = self.id.filter(|id| !id.is_empty());
         match &*self.kind {
-            "connection_init" => has_details.then_some(Said::ConnectionInit),
-            "ping" => has_details.then_some(Said::Ping),
-            "pong" => has_details.then_some(Said::Pong),
-            "subscribe" => Some(Said::Subscribe { id: id?, payload: request(self.payload?)? }),
-            "complete" => Some(Said::Complete { id: id? }),
+            "connection_init" => has_details.then_some(ClientMessage::ConnectionInit),
+            "ping" => has_details.then_some(ClientMessage::Ping),
+            "pong" => has_details.then_some(ClientMessage::Pong),
+            "subscribe" => Some(ClientMessage::Subscribe { id: id?, payload: request(self.payload?)? }),
+            "complete" => Some(ClientMessage::Complete { id: id? }),
             _ => None,
         }
     }
@@ -196,8 +196,8 @@ mod tests {
 
     #[test]
     fn messages_are_objects_of_the_protocol() {
-        let said = |text: &str| Said::read(text).ok();
-        assert_eq!(said(r#" {"type": "connection_init"}"#), Some(Said::ConnectionInit));
+        let said = |text: &str| ClientMessage::read(text).ok();
+        assert_eq!(said(r#" {"type": "connection_init"}"#), Some(ClientMessage::ConnectionInit));
         for (details, is_read) in
             [("{}", true), (r#"{"token": [1]}"#, true), ("null", true), ("[]", false), (r#""x""#, false), ("5", false)]
         {
@@ -207,7 +207,7 @@ mod tests {
             }
         }
         let payload = Request::new("{x}");
-        let subscribe = Said::Subscribe { id: "1".into(), payload };
+        let subscribe = ClientMessage::Subscribe { id: "1".into(), payload };
         assert_eq!(said(r#"{"id": "1", "type": "subscribe", "payload": {"query": "{x}"}}"#), Some(subscribe));
         for wrong in [
             "",

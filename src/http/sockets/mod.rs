@@ -24,7 +24,7 @@ use tokio_tungstenite::tungstenite::Message;
 pub(super) use self::handshake::is_upgrade;
 use self::{
     handshake::Handshake,
-    message::{Close, OPERATIONS, Said},
+    message::{ClientMessage, Close, OPERATIONS},
     operations::Operations,
     transport::{End, Transport},
 };
@@ -171,29 +171,29 @@ impl Socket {
     async fn on_frame(&mut self, message: &Message) -> Result<(), End> {
         self.unanswered = 0;
         match message {
-            Message::Text(text) => self.on_message(Said::read(text)?).await,
+            Message::Text(text) => self.on_message(ClientMessage::read(text)?).await,
             // The library answers a ping of the transport.
             Message::Ping(_) | Message::Pong(_) => self.count_ping(),
             Message::Binary(_) | Message::Close(_) | Message::Frame(_) => Err(Close::Invalid.into()),
         }
     }
 
-    async fn on_message(&mut self, message: Said) -> Result<(), End> {
+    async fn on_message(&mut self, message: ClientMessage) -> Result<(), End> {
         match message {
-            Said::ConnectionInit if self.is_acknowledged => Err(Close::InitAgain.into()),
-            Said::ConnectionInit => {
+            ClientMessage::ConnectionInit if self.is_acknowledged => Err(Close::InitAgain.into()),
+            ClientMessage::ConnectionInit => {
                 self.is_acknowledged = true;
                 self.transport.send(message::acknowledged()).await
             }
-            Said::Ping => {
+            ClientMessage::Ping => {
                 self.count_ping()?;
                 self.transport.send(message::pong()).await
             }
-            Said::Pong => self.count_ping(),
-            Said::Subscribe { .. } if !self.is_acknowledged => Err(Close::Unacknowledged.into()),
-            Said::Subscribe { id, .. } if self.operations.has(&id) => Err(Close::Taken.into()),
-            Said::Subscribe { id, payload } => self.subscribe(id, payload).await,
-            Said::Complete { id } => {
+            ClientMessage::Pong => self.count_ping(),
+            ClientMessage::Subscribe { .. } if !self.is_acknowledged => Err(Close::Unacknowledged.into()),
+            ClientMessage::Subscribe { id, .. } if self.operations.has(&id) => Err(Close::Taken.into()),
+            ClientMessage::Subscribe { id, payload } => self.subscribe(id, payload).await,
+            ClientMessage::Complete { id } => {
                 self.operations.remove(&id);
                 Ok(())
             }

@@ -48,7 +48,7 @@ pub(super) struct Wire<S> {
     has_closed: bool,
 }
 
-/// Where in a frame the next byte is.
+/// The position of the next byte in a frame.
 enum Frame {
     Header { bytes: [u8; HEADER_BYTES], length: usize },
     Payload { left: u64, head: Head },

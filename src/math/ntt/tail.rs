@@ -59,7 +59,7 @@ pub(super) struct FoldLimbs<'a, F: Field> {
     pub(super) first: usize,
     /// Vectors from the beginning of a part to that of the next.
     pub(super) stride: usize,
-    /// Where the sums go, or a part of it.
+    /// The destination of the sums, or of a part of them.
     pub(super) block: &'a mut Packs<F>,
 }
 

@@ -131,7 +131,7 @@ pub(super) struct Root4<'a, F: Field> {
     pub(super) first: usize,
     /// Vectors from the beginning of a quarter to that of the next.
     pub(super) stride: usize,
-    /// Where the quarters go, or the same part of each.
+    /// The destination of the quarters, or of the same part of each.
     pub(super) quarters: [&'a mut Packs<F>; 4],
 }
 

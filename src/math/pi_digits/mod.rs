@@ -179,7 +179,7 @@ fn product_limbs(wanted: usize) -> usize {
     2 * wanted + 16
 }
 
-/// The limbs behind the point, the last one first, if so many guard limbs make them certain.
+/// The limbs behind the point, the last one first, if this number of guard limbs makes them certain.
 fn attempt(limbs: usize, guard: usize, kernel: Kernel, progress: &mut dyn FnMut(f64)) -> Option<Vec<u64>> {
     let wanted = limbs + guard + 1;
     let mut products = Products::new(kernel, product_limbs(wanted), Parallel::in_this_pool());

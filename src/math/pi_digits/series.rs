@@ -38,7 +38,7 @@
 //! formulas demand, and the quotient of the whole is none the wiser. This changes P and T by less than 1 in Q's lowest
 //! place, and so T/Q and P/Q by less than 2 of it over Q; beyond the first range T/Q < 32, since a(k)·p(k)/q(k) is. So the
 //! sum of the range, and what follows it by way of P, change by less than 100·B^(−w−2+⌊…⌋), and the whole by less than
-//! 100·B^(−w−2). Few ranges are so long: less than a hundred, some three each time the length doubles.
+//! 100·B^(−w−2). Few ranges are that long: fewer than a hundred, some three each time the length doubles.
 
 use std::ops::Range;
 

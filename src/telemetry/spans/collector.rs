@@ -44,7 +44,7 @@ pub enum CollectorError {
 /// The address of a collector, and the name of the service that sends spans to it.
 #[derive(Clone, Debug)]
 pub struct Collector {
-    /// Where it takes traces.
+    /// The URL to which traces are sent.
     traces: Uri,
     service: String,
 }
