@@ -93,7 +93,7 @@ fn within(verb: &str, before: usize, digits: usize, limit: usize) -> Result<(), 
         (digits - before, if before == 0 { String::new() } else { format!(", with {before} for those before it") });
     let message = format!(
         "a request may {verb} {limit} digits at most, but this operation would {verb} {own}{others}: ask for \
-         fewer or smaller numbers, or for leading and trailing digits"
+         fewer or smaller numbers, or for fewer of their digits"
     );
     Err(Fault::new(Code::QueryTooComplex, message))
 }

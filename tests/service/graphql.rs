@@ -387,7 +387,7 @@ fn an_operation_may_cost_as_much_as_four_of_the_longest_answers() {
     // F(1000) … F(997) have 209 digits, F(996) has 208: the budget is 836.
     let answer = service.query(&format!("{{ {} }}", fields(5, "cached")));
     let expected = "a request may evaluate 836 digits at most, but this operation would evaluate 1044: ask for fewer or \
-                    smaller numbers, or for leading and trailing digits";
+                    smaller numbers, or for fewer of their digits";
     assert_eq!(error(&answer), ("QUERY_TOO_COMPLEX", expected));
     assert_eq!(answer.get("data"), None);
     assert!(!service.fib_cached(996), "what is refused is not evaluated");

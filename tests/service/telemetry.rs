@@ -48,7 +48,7 @@ fn lines(service: &mut Service, count: usize) -> Vec<String> {
 }
 
 /// Requests of every kind, full of secrets, and the words of their lines.
-const REQUESTS: [(&str, &str, &str, [&str; 5]); 16] = [
+const REQUESTS: [(&str, &str, &str, [&str; 5]); 20] = [
     ("POST", "/graphql", "{ secret: fib(n: 1234567) { cached } }", ["POST", "/graphql", "fib", "200", "false"]),
     ("POST", "/graphql", "{ secret: fib(n: 1234567) { cached } }", ["POST", "/graphql", "fib", "200", "true"]),
     ("POST", "/graphql", "{ secret: fib(n: 1234567) { cached } }", ["POST", "/graphql", "fib", "200", "true"]),
@@ -70,12 +70,26 @@ const REQUESTS: [(&str, &str, &str, [&str; 5]); 16] = [
         "{ fib(n: 1234567) { n } pi(terms: 1234567) { terms } }",
         ["POST", "/graphql", "fib_and_pi", "200", "true"],
     ),
+    (
+        "POST",
+        "/graphql",
+        "{ secret: piDigits(from: 12345, count: 67) { count } }",
+        ["POST", "/graphql", "pi_digits", "200", "false"],
+    ),
+    (
+        "POST",
+        "/graphql",
+        "{ secret: piDigits(from: 12345, count: 67) { from } pi(terms: 1234567) { terms } }",
+        ["POST", "/graphql", "several", "200", "true"],
+    ),
     ("POST", "/graphql", "{ secret: __typename }", ["POST", "/graphql", "introspection", "200", "false"]),
     ("POST", "/graphql", "{ secret: fib(n: -1) { n } }", ["POST", "/graphql", "fib", "200", "false"]),
     ("POST", "/graphql", "{ secret }", ["POST", "/graphql", "refused", "200", "false"]),
     ("GET", "/graphql?query={secret:fib(n:1234567){n}}", "", ["GET", "/graphql", "fib", "200", "true"]),
     ("GET", "/fib/1234567", "", ["GET", "/fib/{n}", "rest_fib", "200", "true"]),
     ("GET", "/pi/1234567?secret", "", ["GET", "/pi/{terms}", "rest_pi", "200", "true"]),
+    ("GET", "/pi/digits?from=12345&count=67", "", ["GET", "/pi/digits", "rest_pi_digits", "200", "true"]),
+    ("GET", "/fib?from=12345&count=67", "", ["GET", "/fib", "rest_fib", "200", "true"]),
     ("GET", "/fib/secret", "", ["GET", "/fib/{n}", "refused", "400", "false"]),
     ("GET", "/secret", "", ["GET", "other", "refused", "404", "false"]),
     ("GET", "/schema.graphql", "", ["GET", "/schema.graphql", "page", "200", "false"]),
@@ -341,11 +355,14 @@ fn requests_are_measured_by_kind() {
         "fib",
         "pi",
         "fib_and_pi",
+        "pi_digits",
+        "several",
         "introspection",
         "response_cache",
         "subscription",
         "rest_fib",
         "rest_pi",
+        "rest_pi_digits",
         "page",
         "refused",
     ] {
@@ -353,7 +370,17 @@ fn requests_are_measured_by_kind() {
         assert!(REFERENCE.contains(&format!("`{kind}`")), "{kind}");
     }
     send_all(&service);
-    for (kind, requests) in [("fib", 5), ("response_cache", 1), ("rest_fib", 1), ("page", 1), ("refused", 4)] {
+    let expected = [
+        ("fib", 5),
+        ("pi_digits", 1),
+        ("several", 1),
+        ("response_cache", 1),
+        ("rest_fib", 2),
+        ("rest_pi_digits", 1),
+        ("page", 1),
+        ("refused", 4),
+    ];
+    for (kind, requests) in expected {
         assert_eq!(count(kind), requests, "{kind}");
     }
 }
