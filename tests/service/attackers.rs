@@ -440,7 +440,9 @@ fn readers(target: &Target) -> Standing {
     let mut piece = vec![0; 64 * 1024];
     Standing::default().going_on(move || {
         for readers in readers.chunks_mut(BURST) {
-            readers.iter_mut().for_each(|reader| reader.step(&ask, DIGITS, &mut piece));
+            for reader in readers {
+                reader.step(&ask, DIGITS, &mut piece);
+            }
             leave_core();
         }
         Ok(())
