@@ -136,10 +136,11 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 /// The protocols: HTTP/1.1, and HTTP/2 with prior knowledge. Their own timeouts are off, since the connection task has
-/// them.
+/// them. A client that sends no more (a half-closed connection) is still answered; one that is gone is noticed when its
+/// answer is written.
 fn protocols(streams: Streams) -> auto::Builder<Streams> {
     let mut protocols = auto::Builder::new(streams);
-    protocols.http1().header_read_timeout(None).max_buf_size(BUFFER_BYTES as usize);
+    protocols.http1().half_close(true).header_read_timeout(None).max_buf_size(BUFFER_BYTES as usize);
     protocols
         .http2()
         .max_concurrent_streams(STREAMS)
@@ -155,7 +156,7 @@ mod tests {
     use std::{
         collections::BTreeSet,
         io::{Read, Write},
-        net::{SocketAddr, TcpStream},
+        net::{Shutdown, SocketAddr, TcpStream},
         sync::{
             Mutex,
             atomic::{AtomicUsize, Ordering::Relaxed},
@@ -537,6 +538,22 @@ mod tests {
         });
         let turns = seen.lock().unwrap().len();
         assert!(turns > PIECES / 16, "others had {turns} turns");
+    }
+
+    #[test]
+    fn a_client_that_sends_no_more_gets_its_answers() {
+        let house = House::open(Limits::PUBLIC);
+        for _ in 0..4 {
+            let mut client = house.connect();
+            client.ask("/large");
+            client.ask("/slow");
+            client.0.shutdown(Shutdown::Write).unwrap();
+            house.release.notify_one();
+            let answers = client.rest();
+            assert!(answers.len() > LARGE && answers.ends_with(b"released"), "{} bytes", answers.len());
+        }
+        house.drain();
+        house.close();
     }
 
     #[test]
