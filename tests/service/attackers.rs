@@ -249,7 +249,10 @@ fn ping_flood(target: &Target) -> Standing {
         }
         match stream.write(&pings) {
             // Frames are cut anywhere: the rest of one follows, so that each stays whole.
-            Ok(sent) => finish(stream, &pings[sent..], until),
+            Ok(sent) => {
+                leave_core();
+                finish(stream, &pings[sent..], until)
+            }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 sleep(Duration::from_millis(1));
                 Ok(())
@@ -476,7 +479,9 @@ fn http2_bodies(target: &Target, connections: usize) -> Standing {
     let until = Instant::now() + PUSH;
     while Instant::now() < until && connections.iter().any(|connection| !connection.is_done) {
         let moved = connections.iter_mut().map(Uploads::step).fold(false, bool::bitor);
-        if !moved {
+        if moved {
+            leave_core();
+        } else {
             sleep(Duration::from_millis(1));
         }
     }
