@@ -187,7 +187,7 @@ impl Read for Stream {
             self.reading.begin();
         }
         if is_discarded {
-            return self.reading.poll(cx).map(Ok);
+            return self.poll_read(cx, out);
         }
         out.put_slice(read.filled());
         Poll::Ready(Ok(()))
