@@ -1,9 +1,6 @@
 //! The report of an answered request: all that the log, the metrics, its span and its client get of it.
 
-use std::{
-    fmt::{self, Display, Formatter, Write as _},
-    time::Duration,
-};
+use std::time::Duration;
 
 /// The kind of a request. There are few, so that each has a row in the metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -123,11 +120,11 @@ impl Account {
             (", cache;dur=", self.spent.map(|spent| spent.cache)),
             (", evaluate;dur=", self.spent.and_then(|spent| spent.evaluate)),
         ];
-        let mut text = String::with_capacity(64);
+        let mut text = String::with_capacity(96);
         for (name, duration) in parts {
             let Some(duration) = duration else { continue };
-            // A string takes whatever is written.
-            let _ = write!(text, "{name}{}", Milliseconds(duration));
+            text.push_str(name);
+            push_milliseconds(&mut text, duration);
         }
         if self.kind == Kind::ResponseCache {
             text.push_str(", response-cache");
@@ -136,13 +133,13 @@ impl Account {
     }
 }
 
-/// A duration in milliseconds, with three decimals.
-pub(super) struct Milliseconds(pub(super) Duration);
-
-impl Display for Milliseconds {
-    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        write!(out, "{}.{:03}", self.0.as_millis(), self.0.subsec_micros() % 1_000)
-    }
+/// Appends a duration in milliseconds, with three decimals.
+pub(super) fn push_milliseconds(text: &mut String, duration: Duration) {
+    let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    text.push_str(itoa::Buffer::new().format(micros / 1_000));
+    text.push('.');
+    // The digit in front keeps the zeros.
+    text.push_str(&itoa::Buffer::new().format(1_000 + micros % 1_000)[1..]);
 }
 
 /// A request that was answered, with all that the log has of it.

@@ -3,15 +3,19 @@
 //! Everything in it is a number or one of a few words of our own, so that nothing needs escapes, and nothing of a
 //! client's can get into the log.
 
-use std::fmt::{Arguments, Display, Write};
+use std::{
+    cell::RefCell,
+    mem,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use tracing_subscriber::fmt::{
     format::Writer,
-    time::{FormatTime, SystemTime},
+    time::{self, FormatTime},
 };
 
 use super::settings::LogFormat;
-use crate::telemetry::account::{Milliseconds, Request};
+use crate::telemetry::account::{Request, push_milliseconds};
 
 /// No line is longer.
 const LINE_BYTES: usize = 384;
@@ -24,22 +28,54 @@ pub(super) fn of(format: LogFormat, request: &Request) -> String {
         LogFormat::Json => (r#"{"timestamp":""#, r#"","level":"INFO","message":"request answered""#, "}\n"),
     };
     line.text.push_str(beginning);
-    let _ = SystemTime.format_time(&mut Writer::new(&mut line.text));
+    push_now(&mut line.text);
     line.text.push_str(message);
     line.word("method", request.method);
     line.word("route", request.route);
     line.word("operation", request.account.kind.label());
-    line.value("status", request.status);
-    line.value("duration_ms", Milliseconds(request.took));
+    line.value("status", itoa::Buffer::new().format(request.status));
+    line.name("duration_ms");
+    push_milliseconds(&mut line.text, request.took);
     if let Some(bytes) = request.bytes {
-        line.value("response_bytes", bytes);
+        line.value("response_bytes", itoa::Buffer::new().format(bytes));
     }
-    line.value("cached", request.account.cached);
+    line.value("cached", if request.account.cached { "true" } else { "false" });
     if let Some(trace) = &request.trace {
         line.word("trace_id", trace);
     }
     line.text.push_str(end);
     line.text
+}
+
+/// The place of the fraction in a time such as 2000-02-29T00:00:00.000042Z.
+const FRACTION: usize = 20;
+
+thread_local! {
+    /// A second since the epoch, and the text of its times up to their fraction.
+    static SECOND: RefCell<(Option<u64>, String)> = RefCell::default();
+}
+
+/// Appends the present time, as events have it. Formatting the whole of it takes longer than the rest of the line, and is
+/// done once a second.
+fn push_now(text: &mut String) {
+    let mut now = since_epoch();
+    SECOND.with_borrow_mut(|(second, formatted)| {
+        while *second != Some(now.as_secs()) {
+            formatted.clear();
+            let _ = time::SystemTime.format_time(&mut Writer::new(formatted));
+            formatted.truncate(FRACTION);
+            // Unless the next second has begun, it is the time of this one.
+            let before = mem::replace(&mut now, since_epoch());
+            *second = (before.as_secs() == now.as_secs()).then_some(now.as_secs());
+        }
+        text.push_str(formatted);
+    });
+    text.push_str(&itoa::Buffer::new().format(1_000_000 + now.subsec_micros())[1..]);
+    text.push('Z');
+}
+
+fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 struct Line {
@@ -49,23 +85,23 @@ struct Line {
 
 impl Line {
     /// Adds a number or a truth value.
-    fn value(&mut self, name: &str, value: impl Display) {
-        match self.format {
-            LogFormat::Text => self.write(format_args!(" {name}={value}")),
-            LogFormat::Json => self.write(format_args!(r#","{name}":{value}"#)),
-        }
+    fn value(&mut self, name: &str, value: &str) {
+        self.name(name);
+        self.text.push_str(value);
     }
 
     fn word(&mut self, name: &str, word: &str) {
-        match self.format {
-            LogFormat::Text => self.write(format_args!(" {name}={word}")),
-            LogFormat::Json => self.write(format_args!(r#","{name}":"{word}""#)),
-        }
+        self.name(name);
+        let quote = if self.format == LogFormat::Json { "\"" } else { "" };
+        self.text.extend([quote, word, quote]);
     }
 
-    fn write(&mut self, text: Arguments<'_>) {
-        // A string takes whatever is written.
-        let _ = self.text.write_fmt(text);
+    fn name(&mut self, name: &str) {
+        let (before, after) = match self.format {
+            LogFormat::Text => (" ", "="),
+            LogFormat::Json => (",\"", "\":"),
+        };
+        self.text.extend([before, name, after]);
     }
 }
 

@@ -47,7 +47,8 @@ pub enum Trouble {
 }
 
 struct Metrics {
-    lookups: IntCounterVec,
+    /// By tier: hits and misses.
+    lookups: [[IntCounter; 2]; Tier::ALL.len()],
     failures: IntCounterVec,
     wait_timeouts: IntCounterVec,
     circuit_breakers: IntGaugeVec,
@@ -66,12 +67,15 @@ static METRICS: LazyLock<Metrics> =
 
 impl Metrics {
     fn new() -> prometheus::Result<Self> {
+        let lookups = register_int_counter_vec!(
+            "phipi_cache_lookups_total",
+            "Entries that were looked up, by tier and outcome. A miss in the local tier is looked up in the shared one.",
+            &["tier", "outcome"]
+        )?;
+        let lookups_of =
+            |tier: Tier| ["hit", "miss"].map(|outcome| lookups.with_label_values(&[tier.label(), outcome]));
         Ok(Self {
-            lookups: register_int_counter_vec!(
-                "phipi_cache_lookups_total",
-                "Entries that were looked up, by tier and outcome. A miss in the local tier is looked up in the shared one.",
-                &["tier", "outcome"]
-            )?,
+            lookups: Tier::ALL.map(lookups_of),
             failures: register_int_counter_vec!(
                 "phipi_cache_store_failures_total",
                 "Operations on the store that failed, by operation and cause.",
@@ -122,11 +126,6 @@ impl Metrics {
 
     /// Adds the row of every label.
     fn with_rows(self) -> Self {
-        for tier in [Tier::Local, Tier::Shared] {
-            for outcome in ["hit", "miss"] {
-                self.lookups.with_label_values(&[tier.label(), outcome]);
-            }
-        }
         for operation in [Operation::Read, Operation::Write] {
             self.wait_timeouts.with_label_values(&[operation.label()]);
         }
@@ -141,6 +140,8 @@ impl Metrics {
 }
 
 impl Tier {
+    const ALL: [Self; 2] = [Self::Local, Self::Shared];
+
     fn label(self) -> &'static str {
         match self {
             Self::Local => "local",
@@ -188,8 +189,9 @@ pub(super) fn register() {
 
 /// Counts `hits` and `misses` of lookups in a tier.
 pub fn looked_up(tier: Tier, hits: usize, misses: usize) {
-    METRICS.lookups.with_label_values(&[tier.label(), "hit"]).inc_by(count(hits));
-    METRICS.lookups.with_label_values(&[tier.label(), "miss"]).inc_by(count(misses));
+    let [hit, miss] = &METRICS.lookups[tier as usize];
+    hit.inc_by(count(hits));
+    miss.inc_by(count(misses));
 }
 
 /// Counts an operation on the store that failed.
