@@ -4,13 +4,14 @@
 //! no bound. Each insertion makes its own room here, under a lock that is held for a few hundred nanoseconds.
 
 use std::{
-    collections::{BTreeMap, HashMap},
     hash::Hash,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
 };
+
+use hashlink::LinkedHashMap;
 
 use super::record::{Height, Retention};
 
@@ -111,38 +112,28 @@ where
     }
 }
 
-/// Entries up to a bound in bytes. The least recently used are evicted first. Time: logarithmic in the number of
-/// entries.
+/// Entries up to a bound in bytes. The least recently used are evicted first.
 struct Recent<K, V> {
     bound: usize,
     bytes: usize,
-    entries: HashMap<K, Held<V>>,
-    /// The key of each entry, by the number of its last use.
-    order: BTreeMap<u64, K>,
-    uses: u64,
+    /// In the order of their last use.
+    entries: LinkedHashMap<K, Held<V>>,
 }
 
 struct Held<V> {
     value: V,
     weight: usize,
-    last_use: u64,
     /// The time at which it was last kept as a new fact; 0 if it came from the store.
     kept: u64,
 }
 
-impl<K: Clone + Eq + Hash, V: Clone> Recent<K, V> {
+impl<K: Eq + Hash, V: Clone> Recent<K, V> {
     fn new(bound: usize) -> Self {
-        Self { bound, bytes: 0, entries: HashMap::new(), order: BTreeMap::new(), uses: 0 }
+        Self { bound, bytes: 0, entries: LinkedHashMap::new() }
     }
 
     fn get(&mut self, key: &K) -> Option<V> {
-        let held = self.entries.get_mut(key)?;
-        self.uses += 1;
-        if let Some(key) = self.order.remove(&held.last_use) {
-            self.order.insert(self.uses, key);
-        }
-        held.last_use = self.uses;
-        Some(held.value.clone())
+        self.entries.to_back(key).map(|held| held.value.clone())
     }
 
     fn kept_since(&self, key: &K, time: u64) -> Option<V> {
@@ -157,20 +148,18 @@ impl<K: Clone + Eq + Hash, V: Clone> Recent<K, V> {
             return evicted;
         }
         while self.bytes + weight > self.bound
-            && let Some((_, oldest)) = self.order.pop_first()
+            && let Some((_, oldest)) = self.entries.pop_front()
         {
-            evicted.extend(self.remove(&oldest));
+            self.bytes -= oldest.weight;
+            evicted.push(oldest);
         }
-        self.uses += 1;
         self.bytes += weight;
-        self.order.insert(self.uses, key.clone());
-        self.entries.insert(key, Held { value, weight, last_use: self.uses, kept });
+        self.entries.insert(key, Held { value, weight, kept });
         evicted
     }
 
     fn remove(&mut self, key: &K) -> Option<Held<V>> {
         let held = self.entries.remove(key)?;
-        self.order.remove(&held.last_use);
         self.bytes -= held.weight;
         Some(held)
     }
@@ -263,6 +252,6 @@ mod tests {
         assert!(recent.insert(5, Arc::new(5), 101, 0).is_empty() && recent.get(&5).is_none());
         let evicted = recent.insert(0, Arc::new(0), 50, 0);
         assert_eq!(evicted.iter().map(|held| *held.value).collect::<Vec<_>>(), [0, 3], "the same key, and the oldest");
-        assert_eq!((recent.bytes, recent.entries.len(), recent.order.len()), (100, 2, 2));
+        assert_eq!((recent.bytes, recent.entries.len()), (100, 2));
     }
 }

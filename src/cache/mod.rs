@@ -179,7 +179,8 @@ where
                 let ladders: BTreeSet<_> = asked().filter_map(|want| want.ladder).collect();
                 // Several wants may share an entry, which is read once.
                 let wanted = asked().map(|want| (want.key.clone(), want.bytes)).collect();
-                if let Some(proven) = self.read(shared, ladders, wanted, &mut lookup).await {
+                // In a box, since most lookups are answered from memory, and their futures are moved.
+                if let Some(proven) = Box::pin(self.read(shared, ladders, wanted, &mut lookup)).await {
                     for (want, entry) in wants.iter().zip(&mut entries).filter(|(_, entry)| !entry.is_vouched()) {
                         *entry = Entry::of(proven.get(&want.key).cloned(), want.is_vouched(&lookup));
                     }

@@ -127,8 +127,8 @@ impl Function for Index {
     }
 
     /// Time: linear.
-    fn read(self, entries: Vec<Entry>, prime: &Prime) -> Option<Arc<Decimal>> {
-        match entries.into_iter().next() {
+    fn read(self, mut entries: impl Iterator<Item = Entry>, prime: &Prime) -> Option<Arc<Decimal>> {
+        match entries.next() {
             None => Some(Arc::new(Decimal::from(u64::from(self.get())))),
             Some(Entry::Rung(rung)) => rung.read_proven(self, prime).map(Arc::new),
             Some(Entry::Number(number)) => Some(number),

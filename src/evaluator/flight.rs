@@ -18,7 +18,7 @@ use super::{
     single_flight::Lead,
 };
 use crate::{
-    cache::{self, Found, Height, Lookup},
+    cache::{self, Found, Height, Lookup, Want},
     telemetry::{self, Step, within},
 };
 
@@ -29,19 +29,20 @@ type Missing = BTreeMap<Key, BTreeSet<Key>>;
 type Top = (Height, BTreeSet<Key>);
 
 impl Evaluator {
-    /// Completes what a lookup has found of these keys: evaluates the other entries, or waits for those who do. `tops` are
-    /// the heights that ladders have to reach, each with the places of the keys that it depends on.
+    /// Completes what a lookup has found of these wants: evaluates the other entries, or waits for those who do. `tops` are
+    /// the heights that ladders have to reach, each with the places of the wants that it depends on.
     ///
     /// Gives the entries, and the time that keeping them took.
     pub(super) async fn complete(
         self: &Arc<Self>,
-        keys: Vec<Key>,
+        wants: &[Want<Key>],
         Found { entries, lookup }: Found<Entry>,
-        tops: Vec<(Height, Range<usize>)>,
+        tops: impl Iterator<Item = (Height, Range<usize>)> + Clone,
     ) -> (Vec<Result<Entry, Failure>>, Duration) {
-        let entries: Vec<Option<Entry>> = keys.iter().zip(entries).map(|(key, entry)| usable(*key, entry)).collect();
-        let missing = self.missing(keys.iter().zip(&entries).filter(|(_, entry)| entry.is_none()).map(|(key, _)| *key));
-        if missing.is_empty() && tops.iter().all(|(top, _)| lookup.has_reached(*top)) {
+        let keys = || wants.iter().map(|want| want.key);
+        let entries: Vec<Option<Entry>> = keys().zip(entries).map(|(key, entry)| usable(key, entry)).collect();
+        let missing = self.missing(keys().zip(&entries).filter(|(_, entry)| entry.is_none()).map(|(key, _)| key));
+        if missing.is_empty() && tops.clone().all(|(top, _)| lookup.has_reached(top)) {
             return (entries.into_iter().map(|entry| entry.ok_or(Failure::Internal)).collect(), Duration::ZERO);
         }
         let flights: HashMap<Key, Key> =
@@ -52,10 +53,9 @@ impl Evaluator {
 
         let own_flights: BTreeSet<Key> = lead.keys().copied().collect();
         let waited_for = |places: Range<usize>| -> BTreeSet<Key> {
-            keys[places].iter().filter_map(|key| flights.get(key).copied()).collect()
+            wants[places].iter().filter_map(|want| flights.get(&want.key).copied()).collect()
         };
         let (own, mut others): (Vec<Top>, Vec<Top>) = tops
-            .into_iter()
             .map(|(top, places)| (top, waited_for(places)))
             .partition(|(_, flights)| !flights.is_empty() && flights.is_subset(&own_flights));
         // Tasks of their own: when the client goes away, what was begun is finished and kept.
@@ -81,14 +81,14 @@ impl Evaluator {
             let keeping = Arc::clone(self).keep(Vec::new(), others, lookup);
             kept += self.tasks.spawn(within(Step::Fly, keeping)).await.unwrap_or_default();
         }
-        let evaluated = |key: &Key| match &outcomes[&flights[key]] {
+        let evaluated = |key: Key| match &outcomes[&flights[&key]] {
             Ok(entries) => {
-                let own = entries.iter().find(|(made, _)| made == key);
+                let own = entries.iter().find(|(made, _)| *made == key);
                 own.map(|(_, entry)| entry.clone()).ok_or(Failure::Internal)
             }
             Err(failure) => Err(*failure),
         };
-        let entries = keys.iter().zip(entries).map(|(key, entry)| entry.map_or_else(|| evaluated(key), Ok));
+        let entries = keys().zip(entries).map(|(key, entry)| entry.map_or_else(|| evaluated(key), Ok));
         (entries.collect(), kept)
     }
 

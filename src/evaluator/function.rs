@@ -31,7 +31,7 @@ pub trait Function: Copy {
     fn top(self, limits: &Limits) -> Option<Height>;
 
     /// Reads the value off the entries that the question wants. `None` when it fails its proof.
-    fn read(self, entries: Vec<Self::Entry>, prime: &Prime) -> Option<Self::Value>;
+    fn read(self, entries: impl Iterator<Item = Self::Entry>, prime: &Prime) -> Option<Self::Value>;
 
     /// The work of reading the value, in limbs.
     fn limbs(self) -> usize;

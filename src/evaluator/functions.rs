@@ -77,14 +77,14 @@ macro_rules! functions {
             }
 
             /// Reads its value off the entries that it wants. `None` when the value fails its proof.
-            pub(super) fn read(self, entries: Vec<Entry>, prime: &Prime) -> Option<Value> {
+            pub(super) fn read(self, entries: impl Iterator<Item = Entry>, prime: &Prime) -> Option<Value> {
                 match self {
                     $(Self::$name(question) => {
-                        let own = entries.into_iter().map(|entry| match entry {
-                            Entry::$name(entry) => Some(entry),
-                                _ => None,
+                        let own = entries.map(|entry| match entry {
+                            Entry::$name(entry) => entry,
+                            other => unreachable!("{other:?} is no entry of {question:?}"),
                         });
-                        question.read(own.collect::<Option<_>>()?, prime).map(Value::$name)
+                        question.read(own, prime).map(Value::$name)
                     })*
                 }
             }

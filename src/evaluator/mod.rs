@@ -19,7 +19,6 @@ mod single_flight;
 mod warm;
 
 use std::{
-    collections::BTreeSet,
     io,
     ops::Range,
     pin::pin,
@@ -28,6 +27,7 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
+use smallvec::SmallVec;
 use tokio_util::task::TaskTracker;
 
 pub use self::{
@@ -130,12 +130,15 @@ impl Evaluator {
     ///
     /// It waits for the store no longer than the budgets of the cache. Evaluation is single-flight: each entry is made
     /// once, however many requests ask, and is kept even if its client goes away.
-    pub async fn answer(self: &Arc<Self>, questions: BTreeSet<Question>) -> Answers {
+    pub async fn answer(self: &Arc<Self>, mut questions: Vec<Question>) -> Answers {
+        questions.sort_unstable();
+        questions.dedup();
         within(Step::Answer, pin!(self.answer_all(questions))).await
     }
 
-    async fn answer_all(self: &Arc<Self>, questions: BTreeSet<Question>) -> Answers {
-        let mut wants = Vec::new();
+    /// Answers questions that are in order, each once.
+    async fn answer_all(self: &Arc<Self>, questions: Vec<Question>) -> Answers {
+        let mut wants = Vec::with_capacity(questions.len());
         let asked: Vec<Asked> = questions.into_iter().map(|question| Asked::new(question, &mut wants)).collect();
         let began = Instant::now();
         let found = within(Step::Lookup, pin!(self.cache.find(&wants))).await;
@@ -144,9 +147,7 @@ impl Evaluator {
         let is_cached: Vec<bool> = asked.iter().map(|asked| asked.is_answered_by(&found.entries)).collect();
         let is_all_cached = is_cached.iter().all(|&is_cached| is_cached);
         let top = |asked: &Asked| Some((asked.question.top(&self.limits)?, asked.wants.clone()));
-        let tops = asked.iter().filter_map(top).collect();
-        let keys: Vec<Key> = wants.into_iter().map(|want| want.key).collect();
-        let (entries, kept) = self.complete(keys, found, tops).await;
+        let (entries, kept) = self.complete(&wants, found, asked.iter().filter_map(top)).await;
         let cache = looked_up + kept;
         let evaluate = (!is_all_cached).then(|| began.elapsed().saturating_sub(cache));
 
@@ -159,7 +160,7 @@ impl Evaluator {
     /// Reads the values of questions off their entries.
     async fn read(&self, asked: &[Asked], entries: Vec<Result<Entry, Failure>>) -> Vec<Result<Value, Failure>> {
         let own = |asked: &Asked| {
-            let entries = entries[asked.wants.clone()].iter().cloned().collect::<Result<Vec<_>, _>>();
+            let entries = entries[asked.wants.clone()].iter().cloned().collect::<Result<SmallVec<[_; 1]>, _>>();
             (asked.question, entries)
         };
         let limbs = asked.iter().map(|asked| asked.question.limbs()).sum();
@@ -167,7 +168,7 @@ impl Evaluator {
         let prime = self.prime;
         let read = move |_: &MakeWay| {
             let values = questions.into_iter().map(|(question, entries)| {
-                let value = question.read(entries?, &prime);
+                let value = question.read(entries?.into_iter(), &prime);
                 value.ok_or_else(|| {
                     telemetry::evaluation_wrong(&question);
                     Failure::Internal

@@ -83,8 +83,8 @@ impl Function for Terms {
         None
     }
 
-    fn read(self, entries: Vec<f64>, _: &Prime) -> Option<f64> {
-        entries.into_iter().next()
+    fn read(self, mut entries: impl Iterator<Item = f64>, _: &Prime) -> Option<f64> {
+        entries.next()
     }
 
     fn limbs(self) -> usize {

@@ -98,8 +98,8 @@ impl Function for Span {
         Self::height(ahead(Key::of(last), limits))
     }
 
-    fn read(self, entries: Vec<Arc<Block>>, _: &Prime) -> Option<Arc<Row>> {
-        Row::new(self, entries).map(Arc::new)
+    fn read(self, entries: impl Iterator<Item = Arc<Block>>, _: &Prime) -> Option<Arc<Row>> {
+        Row::new(self, entries.collect()).map(Arc::new)
     }
 
     fn limbs(self) -> usize {

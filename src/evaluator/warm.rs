@@ -53,7 +53,7 @@ impl Evaluator {
             Location::Redis(_) => Some(Survey::open(location, prefix, &MARKS, false).await?),
             Location::Sqlite { .. } => None,
         };
-        let answers = self.answer(questions.iter().copied().collect()).await;
+        let answers = self.answer(questions.clone()).await;
         let was_warm = answers.are_cached();
         if let Some(failure) = answers.failure() {
             return Err(failure.into());

@@ -1,7 +1,5 @@
 //! The budget of a request says how much its operations may cost together.
 
-use std::collections::BTreeSet;
-
 use super::{
     code::{Code, Fault},
     cost::{Cost, Size, digits_per_request},
@@ -21,13 +19,14 @@ pub(super) struct Budget {
     spent: Cost,
     introspected: usize,
     listed: usize,
-    asked: BTreeSet<Question>,
+    /// The questions, each once, in order.
+    asked: Vec<Question>,
 }
 
 impl Budget {
     /// The budget of a request.
     pub(super) fn new(limits: &Limits) -> Self {
-        Self { limits: *limits, spent: Cost::default(), introspected: 0, listed: 0, asked: BTreeSet::new() }
+        Self { limits: *limits, spent: Cost::default(), introspected: 0, listed: 0, asked: Vec::new() }
     }
 
     /// The size of the values and digits of all that was admitted.
@@ -36,13 +35,20 @@ impl Budget {
         Size { execution: values.fold(0, usize::saturating_add), text: self.spent.render }
     }
 
+    /// The questions of all that was admitted, each once.
+    pub(super) fn into_questions(self) -> Vec<Question> {
+        self.asked
+    }
+
     /// Charges the cost of the plan. A question that an operation before it asks too costs nothing to evaluate.
     ///
     /// # Errors
     /// The cost and the budget that it exceeds.
     pub(super) fn admit(&mut self, plan: &Plan) -> Result<Cost, Fault> {
         let cost = Cost { evaluate: digits_to_evaluate(&plan.questions), render: plan.digits };
-        let asked: BTreeSet<Question> = self.asked.union(&plan.questions).copied().collect();
+        let mut asked = [&self.asked[..], &plan.questions[..]].concat();
+        asked.sort_unstable();
+        asked.dedup();
         let all = Cost { evaluate: digits_to_evaluate(&asked), render: self.spent.render.saturating_add(cost.render) };
         check(&asked, self.spent, all, &self.limits)?;
         let introspected = self.introspected.saturating_add(plan.introspected);
@@ -67,17 +73,17 @@ impl Budget {
     }
 }
 
-/// Checks the cost of a request that asks these questions and renders `digits` digits of their values.
+/// Checks the cost of a request that asks these questions, which are in order, and renders `digits` digits of their values.
 ///
 /// # Errors
 /// The cost and the limit that it exceeds.
-pub fn check_digits(questions: &BTreeSet<Question>, digits: usize, limits: &Limits) -> Result<(), Fault> {
+pub fn check_digits(questions: &[Question], digits: usize, limits: &Limits) -> Result<(), Fault> {
     let all = Cost { evaluate: digits_to_evaluate(questions), render: digits };
     check(questions, Cost::default(), all, limits)
 }
 
 /// Checks the cost of a request with these questions, of which there was `before` for the operations before this one.
-fn check(questions: &BTreeSet<Question>, before: Cost, all: Cost, limits: &Limits) -> Result<(), Fault> {
+fn check(questions: &[Question], before: Cost, all: Cost, limits: &Limits) -> Result<(), Fault> {
     let most = digits_per_request(limits);
     within("evaluate", before.evaluate, all.evaluate, most.saturating_add(digits_admitted(questions)))?;
     within("render", before.render, all.render, most)

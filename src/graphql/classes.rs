@@ -2,6 +2,7 @@
 
 use std::hash::Hash;
 
+use foldhash::quality::RandomState;
 use moka::{Equivalent, policy::EvictionPolicy, sync::Cache};
 
 /// The division of a cache, and its eviction.
@@ -17,8 +18,8 @@ pub(super) struct Division {
 pub(super) struct Classes<K, V> {
     small_bytes: usize,
     weight: fn(&K, &V) -> usize,
-    small: Cache<K, V>,
-    large: Cache<K, V>,
+    small: Cache<K, V, RandomState>,
+    large: Cache<K, V, RandomState>,
 }
 
 impl<K: Hash + Eq + Send + Sync + 'static, V: Clone + Send + Sync + 'static> Classes<K, V> {
@@ -27,7 +28,8 @@ impl<K: Hash + Eq + Send + Sync + 'static, V: Clone + Send + Sync + 'static> Cla
         let class = || {
             let weigher = move |key: &K, value: &V| u32::try_from(weight(key, value)).unwrap_or(u32::MAX);
             let policy = division.policy.clone();
-            Cache::builder().max_capacity(division.capacity).weigher(weigher).eviction_policy(policy).build()
+            let class = Cache::builder().max_capacity(division.capacity).weigher(weigher).eviction_policy(policy);
+            class.build_with_hasher(RandomState::default())
         };
         Self { small_bytes: division.small, weight, small: class(), large: class() }
     }

@@ -37,7 +37,7 @@ impl Convergence {
 }
 
 async fn approximation(evaluator: Arc<Evaluator>, terms: Terms) -> Result<Declared<PiApproximation>> {
-    let answers = evaluator.answer([Question::Pi(terms)].into()).await;
+    let answers = evaluator.answer(vec![Question::Pi(terms)]).await;
     let answer = answers.of(terms).map_err(|failure| Fault::from(failure).into_error())?;
     Ok(Declared(PiApproximation { terms, answer }))
 }

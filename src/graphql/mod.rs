@@ -42,14 +42,13 @@ mod selections;
 mod strings;
 mod validation;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use async_graphql::{
     Name, PathSegment, Pos, ServerError, ValidationMode, Value, indexmap::IndexMap, parser::types::ExecutableDocument,
 };
 use futures_util::{
     StreamExt,
-    future::join_all,
     stream::{self, BoxStream},
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -76,7 +75,7 @@ pub use self::{
     schema::sdl,
 };
 use crate::{
-    evaluator::{Answers, Evaluator, Failure},
+    evaluator::{Answers, Evaluator, Failure, Question},
     telemetry::{Account, Kind},
 };
 
@@ -116,6 +115,8 @@ pub struct Execution {
 /// The operations of one request, ready to be executed: planned, and within the budget or refused.
 pub struct Prepared {
     operations: Vec<Result<Admitted, Refusal>>,
+    /// Those of all operations, each once.
+    questions: Vec<Question>,
     size: Size,
 }
 
@@ -151,20 +152,27 @@ impl Api {
             operations.push(self.admit(request, &mut budget, tells_cost));
         }
         let size = operations.iter().flatten().fold(budget.size(), |size, admitted| size + admitted.plan.size);
-        Prepared { operations, size }
+        Prepared { operations, questions: budget.into_questions(), size }
     }
 
     /// Executes the operations of one request, which see the cache as of one lookup. There is a response to each: failures
     /// are in its errors, each with a code.
-    pub async fn execute(&self, prepared: Prepared) -> Execution {
-        self.answer(prepared.operations.into_iter().map(|admitted| admitted.and_then(Admitted::at_once)).collect())
-            .await
+    pub async fn execute(&self, mut prepared: Prepared) -> Execution {
+        for operation in &mut prepared.operations {
+            if operation.as_ref().is_ok_and(|admitted| admitted.plan.is_subscription) {
+                let message =
+                    "a subscription needs a WebSocket (graphql-transport-ws) or the header Accept: text/event-stream";
+                *operation = Err(Fault::new(Code::OperationResolutionFailure, message).into());
+            }
+        }
+        self.answer(prepared).await
     }
 
     /// Executes an operation whose answer may be several: the responses of a subscription, one after the other, each made
     /// when it is taken; or the one response of any other.
     pub async fn subscribe(&self, prepared: Prepared) -> BoxStream<'static, Execution> {
-        match <[_; 1]>::try_from(prepared.operations) {
+        let Prepared { operations, questions, size } = prepared;
+        match <[_; 1]>::try_from(operations) {
             Ok([Ok(Admitted { plan: Plan { library: Some(document), roots, is_subscription: true, .. }, .. })]) => {
                 let request = of_document(document).data(Arc::clone(&self.evaluator));
                 let keys = roots.into_iter().filter_map(|(key, step)| Some((key, step.into_below()?)));
@@ -181,14 +189,12 @@ impl Api {
             }
             operations => {
                 let operations = operations.map_or_else(|all| all, Vec::from);
-                stream::iter([self.answer(operations).await]).boxed()
+                stream::iter([self.answer(Prepared { operations, questions, size }).await]).boxed()
             }
         }
     }
 
-    async fn answer(&self, operations: Vec<Result<Admitted, Refusal>>) -> Execution {
-        let questions: BTreeSet<_> =
-            operations.iter().flatten().flat_map(|admitted| admitted.plan.questions.iter().copied()).collect();
+    async fn answer(&self, Prepared { operations, questions, .. }: Prepared) -> Execution {
         let kind = operations.iter().flatten().map(|admitted| admitted.plan.kind).reduce(Kind::and);
         let mut account = kind.map_or(Account::REFUSED, |kind| Account { kind, ..Account::default() });
         let mut answers = Answers::default();
@@ -197,11 +203,14 @@ impl Api {
             account.cached = answers.are_cached();
             account.spent = Some(answers.spent);
         }
-        let responses = operations.into_iter().map(async |operation| match operation {
-            Ok(admitted) => self.run(admitted, &answers).await,
-            Err(refusal) => refusal.into(),
-        });
-        Execution { responses: join_all(responses).await, account }
+        let mut responses = Vec::with_capacity(operations.len());
+        for operation in operations {
+            responses.push(match operation {
+                Ok(admitted) => self.run(admitted, &answers).await,
+                Err(refusal) => refusal.into(),
+            });
+        }
+        Execution { responses, account }
     }
 
     fn admit(&self, request: Request, budget: &mut Budget, tells_cost: bool) -> Result<Admitted, Refusal> {
@@ -218,7 +227,8 @@ impl Api {
         let _turn = turn(&self.executing, plan.size.execution, SHORT_EXECUTION).await;
         let Plan { roots, library, mut errors, questions, is_constant, .. } = plan;
         let mut introspected = match library {
-            Some(document) => self.introspect(document, &mut errors).await,
+            // In a box, since few operations ask about the schema, and the futures of all are moved.
+            Some(document) => Box::pin(self.introspect(document, &mut errors)).await,
             None => IndexMap::new(),
         };
         let (mut data, mut completion, mut is_null) = (Vec::with_capacity(roots.len()), Completion::default(), false);
@@ -294,18 +304,6 @@ impl Prepared {
     #[must_use]
     pub fn size(&self) -> Size {
         self.size
-    }
-}
-
-impl Admitted {
-    /// The operation, if it has one answer.
-    fn at_once(self) -> Result<Self, Refusal> {
-        if self.plan.is_subscription {
-            let message =
-                "a subscription needs a WebSocket (graphql-transport-ws) or the header Accept: text/event-stream";
-            return Err(Fault::new(Code::OperationResolutionFailure, message).into());
-        }
-        Ok(self)
     }
 }
 

@@ -1,8 +1,10 @@
 //! Chooses the operation of a document, and coerces its variables.
 
+use std::mem;
+
 use async_graphql::{
     Number, Positioned, Value, Variables,
-    parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition, Type, VariableDefinition},
+    parser::types::{BaseType, DocumentOperations, ExecutableDocument, OperationDefinition, Type, VariableDefinition},
 };
 
 use super::code::{Code, Fault, Refusal};
@@ -35,12 +37,12 @@ pub(super) fn choose<'a>(
     }
 }
 
-/// The values of the variables that an operation defines; one that is neither given nor has a default is left out.
+/// The values of the variables that an operation defines; one that is neither given nor has a default is left out. Values
+/// of others are there too, and nothing uses them.
 ///
 /// # Errors
 /// When a value is not of its variable's type, or one that is required is not given.
 pub(super) fn coerce(operation: &OperationDefinition, mut given: Variables) -> Result<Variables, Refusal> {
-    let mut values = Variables::default();
     for Positioned { node: VariableDefinition { name, var_type, default_value, .. }, pos } in
         &operation.variable_definitions
     {
@@ -48,15 +50,14 @@ pub(super) fn coerce(operation: &OperationDefinition, mut given: Variables) -> R
             let message = format!("the variable ${} of type {} {wrong}", name.node, var_type.node);
             Refusal::at(*pos, Code::BadUserInput, message)
         };
-        let value = match (given.remove(&name.node), default_value) {
-            (Some(value), _) => belonging(value, &var_type.node).map_err(refused)?,
-            (None, Some(default)) => default.node.clone(),
-            (None, None) if var_type.node.nullable => continue,
+        match (given.get_mut(&name.node), default_value) {
+            (Some(value), _) => *value = belonging(mem::take(value), &var_type.node).map_err(refused)?,
+            (None, Some(default)) => _ = given.insert(name.node.clone(), default.node.clone()),
+            (None, None) if var_type.node.nullable => {}
             (None, None) => return Err(refused("is required, but not given".into())),
-        };
-        values.insert(name.node.clone(), value);
+        }
     }
-    Ok(values)
+    Ok(given)
 }
 
 /// The longest text that is taken. The only texts are names of types, which the introspection may be asked about.
@@ -67,7 +68,11 @@ const TEXT_BYTES: usize = 256;
 /// # Errors
 /// A description of the mismatch, when the value is not of the type.
 fn belonging(value: Value, kind: &Type) -> Result<Value, String> {
-    match (&*kind.base.to_string(), &value) {
+    let name = match &kind.base {
+        BaseType::Named(name) => name.as_str(),
+        BaseType::List(_) => "",
+    };
+    match (name, &value) {
         ("Int", Value::Number(number)) if is_int(number) => Ok(value),
         ("Int", Value::Number(number)) if let Some(int) = whole(number) => Ok(int.into()),
         ("Boolean", Value::Boolean(_)) => Ok(value),

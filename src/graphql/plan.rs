@@ -1,10 +1,7 @@
 //! The plan of an operation is data, made once from its document: the fields of its answer by their keys, with their
 //! arguments in their final types, the questions to evaluate, and their exact cost. The answer is written from it.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    mem,
-};
+use std::{collections::HashMap, mem};
 
 use async_graphql::{
     Name, Pos, Positioned, ServerError, Variables,
@@ -39,8 +36,8 @@ pub(super) struct Plan {
     pub(super) library: Option<ExecutableDocument>,
     /// The errors of fields that have no argument to run with, which are null in the answer.
     pub(super) errors: Vec<ServerError>,
-    /// Its questions, each once.
-    pub(super) questions: BTreeSet<Question>,
+    /// Its questions, each once, in order.
+    pub(super) questions: Vec<Question>,
     /// The digits that its answer renders, at most.
     pub(super) digits: usize,
     /// Whether its answers come one after the other.
@@ -123,7 +120,9 @@ impl Plan {
                 Step::Typename(_) | Step::Library(_) | Step::Failed => None,
             })
         };
-        let questions: BTreeSet<_> = objects().flat_map(|object| object.questions()).copied().collect();
+        let mut questions: Vec<_> = objects().flat_map(|object| object.questions()).copied().collect();
+        questions.sort_unstable();
+        questions.dedup();
         let digits = objects().fold(0, |sum: usize, object| sum.saturating_add(object.digits()));
         let asks = objects().all(|object| !object.questions().is_empty()) && !questions.is_empty();
         let introspected = if is_subscription { 0 } else { introspection::values(&library) };

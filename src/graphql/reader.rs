@@ -102,7 +102,9 @@ impl<'a> Reader<'a> {
     }
 
     fn is_included(&self, directives: &[Positioned<Directive>]) -> Result<bool, ServerError> {
-        Ok(self.condition(directives, "skip")? != Some(true) && self.condition(directives, "include")? != Some(false))
+        Ok(directives.is_empty()
+            || self.condition(directives, "skip")? != Some(true)
+                && self.condition(directives, "include")? != Some(false))
     }
 
     /// The condition of a directive, if it is there.

@@ -97,9 +97,10 @@ impl Batch {
         // Some editors and libraries begin UTF-8 with a byte order mark, which RFC 8259 allows to ignore.
         let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
         if body.trim_ascii_start().first() != Some(&b'[') {
-            return from_json::<Members>(body).map(|members| Self::One(members.into())).map_err(|error| wrong(&error));
+            let Object::<Members>(members) = read(body).map_err(|error| wrong(&error))?;
+            return Ok(Self::One(members.into()));
         }
-        let all: Vec<Object<Members>> = serde_json::from_slice(body).map_err(|error| wrong(&error))?;
+        let all: Vec<Object<Members>> = read(body).map_err(|error| wrong(&error))?;
         if all.is_empty() || all.len() > BATCH {
             let message = format!("a batch has 1 to {BATCH} requests, but this one has {}", all.len());
             return Err(Fault::new(Code::BadRequest, message));
@@ -148,8 +149,9 @@ fn parameter<T: DeserializeOwned>(name: &str, text: &str) -> Result<Option<T>, F
     value.map_err(|error| Fault::new(Code::BadRequest, format!("the parameter {name} is not a JSON object: {error}")))
 }
 
-fn from_json<'de, T: Deserialize<'de>>(text: &'de [u8]) -> serde_json::Result<T> {
-    serde_json::from_slice(text).map(|Object(value)| value)
+/// Reads JSON. UTF-8 is checked once, which is faster than string by string; if that fails, the library says where.
+fn read<'de, T: Deserialize<'de>>(json: &'de [u8]) -> serde_json::Result<T> {
+    str::from_utf8(json).map_or_else(|_| serde_json::from_slice(json), serde_json::from_str)
 }
 
 /// A struct in the form of an object alone: serde takes it in the form of an array too.

@@ -65,10 +65,19 @@ impl<R: Into<Refusal>> From<R> for Response {
 }
 
 /// Text in pieces, of which the long ones are not copied.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Text {
     done: Vec<Bytes>,
     open: Vec<u8>,
+}
+
+/// The first room for text: that of a usual answer.
+const FIRST_BYTES: usize = 512;
+
+impl Default for Text {
+    fn default() -> Self {
+        Self { done: Vec::new(), open: Vec::with_capacity(FIRST_BYTES) }
+    }
 }
 
 impl Text {

@@ -1,6 +1,7 @@
 //! The root fields of queries: each asks questions, or none, and has an object or a list of objects for its answer.
 
 use async_graphql::{Name, OutputType, registry::Registry};
+use smallvec::{SmallVec, smallvec};
 
 use super::{
     code::Fault,
@@ -29,15 +30,18 @@ pub(super) trait Root: Sync {
 
 /// The objects that answer a root field.
 pub(super) struct Objects<T> {
-    questions: Vec<Question>,
+    questions: Few<Question>,
     /// The digits of the whole value of each.
-    lengths: Vec<usize>,
+    lengths: Few<usize>,
     is_list: bool,
     make: Make<T>,
 }
 
 /// Makes objects of the answers to their questions.
-type Make<T> = Box<dyn Fn(&Answers) -> Result<Vec<T>, Failure> + Send + Sync>;
+type Make<T> = Box<dyn Fn(&Answers) -> Result<Few<T>, Failure> + Send + Sync>;
+
+/// One in most cases, and else those of a list.
+type Few<T> = SmallVec<[T; 1]>;
 
 /// An object that is the answer to a question.
 pub(super) trait Subject: Object {
@@ -52,7 +56,7 @@ pub(super) trait Subject: Object {
 impl<T: Subject> Objects<T> {
     /// The answer to a question.
     pub(super) fn one(question: T::Question) -> Self {
-        Self::of(vec![question], false)
+        Self::of(smallvec![question], false)
     }
 
     /// A list of the answers to some questions.
@@ -60,7 +64,7 @@ impl<T: Subject> Objects<T> {
         Self::of(questions.collect(), true)
     }
 
-    fn of(subjects: Vec<T::Question>, is_list: bool) -> Self {
+    fn of(subjects: Few<T::Question>, is_list: bool) -> Self {
         Self {
             questions: subjects.iter().map(|&subject| subject.into()).collect(),
             lengths: subjects.iter().map(|&subject| T::digits(subject)).collect(),
@@ -75,8 +79,8 @@ impl<T: Subject> Objects<T> {
 impl<T: Object + Clone> Objects<T> {
     /// An object that depends on this server, and may change with its next start.
     pub(super) fn constant(object: T) -> Self {
-        let make = Box::new(move |_: &Answers| Ok(vec![object.clone()]));
-        Self { questions: Vec::new(), lengths: vec![0], is_list: false, make }
+        let make = Box::new(move |_: &Answers| Ok(smallvec![object.clone()]));
+        Self { questions: Few::new(), lengths: smallvec![0], is_list: false, make }
     }
 }
 
@@ -111,7 +115,7 @@ impl<R: Root> AnyRoot for R {
     }
 
     fn plan(&self, arguments: &Arguments, limits: &Limits) -> Result<Box<dyn Planned>, Fault> {
-        Ok(Box::new(PlannedObjects { objects: R::plan(arguments, limits)?, fields: Vec::new() }))
+        Ok(Box::new(PlannedObjects { objects: R::plan(arguments, limits)?, fields: Vec::with_capacity(2) }))
     }
 }
 

@@ -7,9 +7,11 @@ use async_graphql::{
     indexmap::IndexMap,
     parser::types::{Directive, ExecutableDocument, Field, Selection, SelectionSet},
 };
+use foldhash::quality::RandomState;
+use smallvec::SmallVec;
 
 /// The selections for one object: for each key of the answer its fields, in the order in which keys are first met.
-pub(super) type ByKey<'a> = IndexMap<&'a Name, Vec<&'a Positioned<Field>>>;
+pub(super) type ByKey<'a> = IndexMap<&'a Name, SmallVec<[&'a Positioned<Field>; 1]>, RandomState>;
 
 /// Sorts the fields that these sets select, fragments included, without those that directives exclude.
 ///
@@ -20,7 +22,8 @@ pub(super) fn by_key<'a, E>(
     sets: &[&'a SelectionSet],
     is_included: &impl Fn(&[Positioned<Directive>]) -> Result<bool, E>,
 ) -> Result<ByKey<'a>, E> {
-    let mut fields = ByKey::new();
+    let count = sets.iter().map(|set| set.items.len()).sum();
+    let mut fields = ByKey::with_capacity_and_hasher(count, RandomState::default());
     for set in sets {
         collect(document, set, is_included, &mut fields)?;
     }

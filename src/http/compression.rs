@@ -52,7 +52,7 @@ pub(super) async fn whole(coding: Coding, workers: &Arc<Workers>, pieces: Vec<By
     }
     let bytes = pieces.iter().map(Bytes::len).sum();
     if bytes > PIECE_BYTES {
-        return compressed(coding, Arc::clone(workers), pieces.into_iter()).try_collect().await;
+        return Box::pin(compressed(coding, Arc::clone(workers), pieces.into_iter()).try_collect()).await;
     }
     let work = move |_: &_| {
         let Some(mut encoder) = Encoder::new(coding) else { return pieces };

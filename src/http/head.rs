@@ -72,8 +72,8 @@ pub(super) fn target_host(request: &Request) -> Option<&str> {
 /// The host in `uri-host [ ":" port ]` (RFC 9110, section 7.2); `None` when it is malformed, or empty (section 4.2.1).
 fn host_of(authority: &str) -> Option<&str> {
     // An IPv6 address has colons within its brackets.
-    let end = authority.rfind(']').map_or(0, |bracket| bracket + 1);
-    let colon = authority[end..].find(':').map_or(authority.len(), |colon| end + colon);
+    let end = authority.bytes().rposition(|byte| byte == b']').map_or(0, |bracket| bracket + 1);
+    let colon = authority.bytes().skip(end).position(|byte| byte == b':').map_or(authority.len(), |colon| end + colon);
     let (host, port) = authority.split_at(colon);
     let is_port = port.bytes().skip(1).all(|byte| byte.is_ascii_digit());
     (is_port && (is_name(host) || address_in_brackets(host).is_some())).then_some(host)
@@ -87,8 +87,9 @@ pub(super) fn address_in_brackets(host: &str) -> Option<Ipv6Addr> {
 /// Whether a text is a `reg-name` (RFC 3986, section 3.2.2), as an IPv4 address is too.
 fn is_name(host: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(&byte);
-    let is_encoded = |rest: &str| rest.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
-    !host.is_empty() && host.bytes().all(is_plain) && host.split('%').skip(1).all(is_encoded)
+    let is_encoded = |rest: &[u8]| rest.iter().take(2).filter(|byte| byte.is_ascii_hexdigit()).count() == 2;
+    let host = host.as_bytes();
+    !host.is_empty() && host.iter().copied().all(is_plain) && host.split(|byte| *byte == b'%').skip(1).all(is_encoded)
 }
 
 /// Whether two authorities of HTTP/2 name the same server (RFC 9113, section 8.3.1).

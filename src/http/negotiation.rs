@@ -104,6 +104,9 @@ impl Coding {
 
     /// The best coding that the client accepts. Identity is always acceptable: it is better than no response.
     pub(super) fn choose(headers: &HeaderMap) -> Self {
+        if !headers.contains_key(ACCEPT_ENCODING) {
+            return Self::Identity;
+        }
         let quality = |name: &str| {
             let named = ranges(headers, &ACCEPT_ENCODING).find(|(coding, _)| coding.eq_ignore_ascii_case(name));
             let any = || ranges(headers, &ACCEPT_ENCODING).find(|(coding, _)| *coding == "*");

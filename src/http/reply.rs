@@ -76,7 +76,8 @@ pub(super) enum Lifetime {
 /// Makes the headers of the response to a request with `method` and `headers`, and says whether the client has its
 /// bytes.
 pub(super) fn head(form: Form, lifetime: Lifetime, method: &Method, headers: &HeaderMap) -> (HeaderMap, bool) {
-    let mut head = HeaderMap::with_capacity(8);
+    // With room for those of CORS and of the report.
+    let mut head = HeaderMap::with_capacity(10);
     head.insert(CONTENT_TYPE, HeaderValue::from_static(form.media.content_type()));
     if method == Method::POST {
         head.insert(CACHE_CONTROL, NO_STORE);
@@ -140,9 +141,16 @@ impl Reply {
         if is_known {
             return (Extension(self.account), not_modified(head)).into_response();
         }
-        head.extend(self.form.coding.name().map(|name| (CONTENT_ENCODING, HeaderValue::from_static(name))));
+        if let Some(name) = self.form.coding.name() {
+            head.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
+        }
         let body = Pieces { all: Arc::clone(&self.content), next: 0, left: self.bytes() as u64 };
-        (self.status, head, Extension(self.account), Extension(permits), Body::new(body)).into_response()
+        let mut response = Response::new(Body::new(body));
+        *response.status_mut() = self.status;
+        *response.headers_mut() = head;
+        response.extensions_mut().insert(self.account);
+        response.extensions_mut().insert(permits);
+        response
     }
 }
 

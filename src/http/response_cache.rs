@@ -1,12 +1,13 @@
 //! The response cache: the bytes of immutable responses, which are sent again to an equal request without parsing it.
 
 use std::{
-    hash::{BuildHasher, Hash, Hasher, RandomState},
+    hash::{BuildHasher, Hash, Hasher},
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
 
 use axum::body::Bytes;
+use foldhash::quality::RandomState;
 use moka::sync::Cache;
 
 use super::reply::{Form, Lifetime, Reply};
@@ -47,7 +48,7 @@ const RECENT: usize = 16 * 1024;
 
 /// Responses by their requests.
 pub(super) struct ResponseCache {
-    responses: Cache<Key, Reply>,
+    responses: Cache<Key, Reply, RandomState>,
     /// The hash of the last request in each slot. Most requests never come again: a response is inserted when its
     /// request has had an immutable response before.
     recent: Box<[AtomicU64]>,
@@ -58,9 +59,12 @@ impl ResponseCache {
     /// Creates an empty cache.
     pub(super) fn new() -> Self {
         let weight = |key: &Key, reply: &Reply| u32::try_from(bytes(key, reply)).unwrap_or(u32::MAX);
-        let responses =
-            Cache::builder().max_capacity(CAPACITY_BYTES as u64).weigher(weight).time_to_live(TIME_TO_LIVE).build();
-        Self { responses, recent: (0..RECENT).map(|_| AtomicU64::new(0)).collect(), hasher: RandomState::new() }
+        let responses = Cache::builder().max_capacity(CAPACITY_BYTES as u64).weigher(weight).time_to_live(TIME_TO_LIVE);
+        Self {
+            responses: responses.build_with_hasher(RandomState::default()),
+            recent: (0..RECENT).map(|_| AtomicU64::new(0)).collect(),
+            hasher: RandomState::default(),
+        }
     }
 
     /// The response to an equal request.

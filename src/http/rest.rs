@@ -1,6 +1,6 @@
 //! REST, for clients without GraphQL: `GET /fib/{n}`, `/fib?from=&count=`, `/pi/{terms}` and `/pi/digits?from=&count=`.
 
-use std::{collections::BTreeSet, convert::Infallible, iter, sync::Arc};
+use std::{convert::Infallible, iter, sync::Arc};
 
 use axum::{
     Extension,
@@ -84,7 +84,7 @@ pub(super) async fn pi_digits(
     let answer = async {
         let [from, count] = from_and_count(&uri, ["0", "100"])?;
         let span = service.evaluator.limits().span(Given::Text(&from), Given::Text(&count))?;
-        graphql::check_digits(&[span.into()].into(), span.count(), service.evaluator.limits())?;
+        graphql::check_digits(&[span.into()], span.count(), service.evaluator.limits())?;
         exchange.value(Kind::RestPiDigits, span, "\"").await
     };
     answer.await.unwrap_or_else(Refusal::into_problem)
@@ -102,7 +102,7 @@ pub(super) async fn fibs(
     let answer = async {
         let [from, count] = from_and_count(&uri, ["0", "10"])?;
         let indices = service.evaluator.limits().indices(Given::Text(&from), Given::Text(&count))?;
-        let questions: BTreeSet<Question> = indices.clone().map(Question::from).collect();
+        let questions: Vec<Question> = indices.clone().map(Question::from).collect();
         // What is evaluated is printed, all of it.
         graphql::check_digits(&questions, digits_to_evaluate(&questions), service.evaluator.limits())?;
         let form = form(&headers)?;
@@ -244,7 +244,7 @@ fn form(headers: &HeaderMap) -> Result<Form, Refusal> {
 }
 
 impl Service {
-    async fn ask(&self, questions: BTreeSet<Question>) -> Result<Answers, Refusal> {
+    async fn ask(&self, questions: Vec<Question>) -> Result<Answers, Refusal> {
         timeout(REQUEST_TIME, self.evaluator.answer(questions)).await.map_err(|_| Refusal::deadline())
     }
 }
@@ -260,7 +260,7 @@ impl Exchange<'_> {
         let asked: Question = question.into();
         // The permit is for the value while it is read or evaluated, and then while clients read it.
         let permit = self.client.send(asked.bytes())?;
-        let answers = self.service.ask(BTreeSet::from([asked])).await?;
+        let answers = self.service.ask(vec![asked]).await?;
         let Answer { value, cached } = answers.of(question).map_err(Fault::from)?;
         let permit = self.service.values.share(asked, value.address(), permit)?;
         let account = Account { kind, cached, spent: Some(answers.spent) };
