@@ -1,5 +1,7 @@
 //! Threads: those of the rayon pool in which the caller runs, or none.
 
+use std::mem;
+
 /// Whether work is shared between threads.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Parallel {
@@ -30,7 +32,12 @@ impl Parallel {
         a: impl FnOnce() -> A + Send,
         b: impl FnOnce() -> B + Send,
     ) -> (A, B) {
-        if self.enabled && worthwhile { rayon::join(a, b) } else { (a(), b()) }
+        if !self.enabled || !worthwhile {
+            return (a(), b());
+        }
+        let (mut a, mut b) = (Job::Ahead(a), Job::Ahead(b));
+        join(&mut || a.run(), &mut || b.run());
+        (a.result(), b.result())
     }
 
     /// Runs the task on the rows, which are as long as the first or empty, in pieces of equal columns. No piece has
@@ -54,7 +61,36 @@ impl Parallel {
             (left[i], right[i]) = (Some(low), Some(high));
         }
         let [left, right] = [left, right].map(|half| half.map(Option::unwrap_or_default));
-        rayon::join(|| self.columns(grain, first, left, task), || self.columns(grain, first + middle, right, task));
+        let (left, right) =
+            (|| self.columns(grain, first, left, task), || self.columns(grain, first + middle, right, task));
+        self.join(true, left, right);
+    }
+}
+
+/// `rayon::join`, compiled once for all jobs: it is a thousand lines of code for each pair of closures.
+fn join(a: &mut (dyn FnMut() + Send), b: &mut (dyn FnMut() + Send)) {
+    rayon::join(a, b);
+}
+
+/// A closure that is run once, or its result.
+enum Job<F, T> {
+    Ahead(F),
+    Running,
+    Done(T),
+}
+
+impl<T, F: FnOnce() -> T> Job<F, T> {
+    fn run(&mut self) {
+        if let Self::Ahead(work) = mem::replace(self, Self::Running) {
+            *self = Self::Done(work());
+        }
+    }
+
+    fn result(self) -> T {
+        match self {
+            Self::Done(result) => result,
+            Self::Ahead(_) | Self::Running => unreachable!("join runs both"),
+        }
     }
 }
 

@@ -121,7 +121,8 @@ fn segment<F: Field>(garner: &Garner<F>, remainders: [&Packs<F>; 3], limbs: &mut
     let middle = (limbs.len() / 2).next_multiple_of(LANES);
     let (lower, upper) = limbs.split_at_mut(middle);
     let halves = remainders.map(|x| x.split_at(middle / LANES));
-    let (lower_rest, upper_rest) = rayon::join(
+    let (lower_rest, upper_rest) = threads.join(
+        true,
         || segment(garner, halves.map(|(low, _)| low), lower, threads),
         || segment(garner, halves.map(|(_, high)| high), upper, threads),
     );
