@@ -2,6 +2,7 @@
 
 pub use super::index::{Index, digit_count, limb_count};
 use super::{
+    columns,
     decimal::Decimal,
     index::{LAST_OF_TWO_LIMBS, TWO_LIMBS},
     multiply::{ShortPair, add_to},
@@ -40,10 +41,10 @@ pub fn evaluate(n: Index, kernel: Kernel, progress: &mut dyn FnMut(f64)) -> Deci
     let value = if short.is_short() {
         if is_even { short.even() } else { short.odd() }
     } else {
-        let mut multiplier = ntt::multiplier(kernel, limb_count(n) + 1, Parallel::in_this_pool());
-        let [a, b] = double_long(&short, half, doublings, &mut *multiplier, &mut |part| progress(PAIR_WORK * part));
+        let mut long = LongPairs::new(kernel, limb_count(n) + 1);
+        let [a, b] = double_long(&short, half, doublings, &mut long, &mut |part| progress(PAIR_WORK * part));
         let last = &mut |part: f64| progress(PAIR_WORK + (1.0 - PAIR_WORK) * part);
-        if is_even { multiplier.even(&a, &b, last) } else { multiplier.odd(&a, &b, last) }
+        if is_even { long.even(&a, &b, last) } else { long.odd(&a, &b, last) }
     };
     progress(1.0);
     Decimal::from_limbs(value)
@@ -101,8 +102,8 @@ pub(super) fn pair(k: u32, progress: &mut dyn FnMut(f64)) -> [Decimal; 2] {
     let pair = if doublings == 0 {
         short.limbs().map(<[u64]>::to_vec)
     } else {
-        let mut multiplier = ntt::multiplier(Kernel::best(), limb_count(Index(k)) + 1, Parallel::in_this_pool());
-        double_long(&short, k, doublings, &mut *multiplier, progress)
+        let mut long = LongPairs::new(Kernel::best(), limb_count(Index(k)) + 1);
+        double_long(&short, k, doublings, &mut long, progress)
     };
     pair.map(Decimal::from_limbs)
 }
@@ -126,6 +127,55 @@ fn double_short(pair: &mut ShortPair, k: u32, mut doublings: u32) -> u32 {
     doublings
 }
 
+/// Doubles pairs that are not short: by schoolbook in vectors, or by transforms.
+struct LongPairs {
+    kernel: Kernel,
+    /// Those of the longest result.
+    limbs: usize,
+    /// Made for the first pair that is long enough.
+    transforms: Option<Box<dyn Multiplier>>,
+}
+
+/// Limbs of the longest pair that schoolbook doubles. From then on transforms win (measured); where one result is wanted they
+/// win later, from [`columns::MAX_LIMBS`] on: they save less, since both numbers are transformed for it as well.
+const COLUMN_LIMBS: usize = 96;
+
+impl LongPairs {
+    /// For results of up to `limbs` limbs.
+    fn new(kernel: Kernel, limbs: usize) -> Self {
+        Self { kernel, limbs, transforms: None }
+    }
+
+    /// F(2k) and F(2k−1).
+    fn doubling(&mut self, a: &[u64], b: &[u64], progress: &mut dyn FnMut(f64)) -> [Vec<u64>; 2] {
+        if a.len() <= COLUMN_LIMBS {
+            return columns::doubling(self.kernel, a, b);
+        }
+        self.transforms().doubling(a, b, progress)
+    }
+
+    /// F(2k).
+    fn even(&mut self, a: &[u64], b: &[u64], progress: &mut dyn FnMut(f64)) -> Vec<u64> {
+        if a.len() <= columns::MAX_LIMBS {
+            return columns::even(self.kernel, a, b);
+        }
+        self.transforms().even(a, b, progress)
+    }
+
+    /// F(2k−1).
+    fn odd(&mut self, a: &[u64], b: &[u64], progress: &mut dyn FnMut(f64)) -> Vec<u64> {
+        if a.len() <= columns::MAX_LIMBS {
+            return columns::odd(self.kernel, a, b);
+        }
+        self.transforms().odd(a, b, progress)
+    }
+
+    fn transforms(&mut self) -> &mut dyn Multiplier {
+        let (kernel, limbs) = (self.kernel, self.limbs);
+        &mut **self.transforms.get_or_insert_with(|| ntt::multiplier(kernel, limbs, Parallel::in_this_pool()))
+    }
+}
+
 /// The part of the work that it takes to get to the last pair. A doubling costs about as much as all before it together,
 /// and the last one, of a single result, three quarters of one of two (measured).
 const PAIR_WORK: f64 = 0.56;
@@ -135,14 +185,14 @@ fn double_long(
     short: &ShortPair,
     k: u32,
     doublings: u32,
-    multiplier: &mut dyn Multiplier,
+    long: &mut LongPairs,
     progress: &mut dyn FnMut(f64),
 ) -> [Vec<u64>; 2] {
     let [mut a, mut b] = short.limbs().map(<[u64]>::to_vec);
     for bit in (0..doublings).rev() {
         // The work on a doubling is about proportional to its length.
         let (before, after) = (f64::from(k >> bit >> 1) / f64::from(k), f64::from(k >> bit) / f64::from(k));
-        let [even, mut below] = multiplier.doubling(&a, &b, &mut |part| progress(before + (after - before) * part));
+        let [even, mut below] = long.doubling(&a, &b, &mut |part| progress(before + (after - before) * part));
         (a, b) = if k >> bit & 1 == 1 {
             add_to(&mut below, &even);
             (below, even)

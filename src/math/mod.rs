@@ -4,6 +4,7 @@
 //! - [`decimal`]: integers of any size in base 10^18, so that nothing is ever converted from binary;
 //! - [`digits`]: their decimal digits, as text;
 //! - [`multiply`]: their sums, and the doubling of short pairs;
+//! - [`columns`]: the doubling of longer ones by schoolbook in vectors;
 //! - [`linear`]: their differences, and what else takes linear time;
 //! - [`schoolbook`]: short products and quotients, as by hand;
 //! - [`ntt`]: products by number-theoretic transforms, with kernels for the processor's vectors;
@@ -19,6 +20,7 @@
 //! - [`pi`]: √(6·Σ 1/i²), correctly rounded;
 //! - [`pi_digits`]: the decimal digits of π, by Chudnovsky's series.
 
+mod columns;
 pub mod decimal;
 mod digits;
 mod division;

@@ -5,8 +5,8 @@
 
 use super::limb::BASE;
 
-/// Limbs of the longest number that is doubled here. From then on transforms win (measured), with any kernel.
-pub(super) const SHORT_LIMBS: usize = 96;
+/// Limbs of the longest number that is doubled here. From then on vectors win (measured).
+pub(super) const SHORT_LIMBS: usize = 40;
 
 // The largest column of a doubling is 3·B² for each limb, and a carry below 2^70.
 const _: () = assert!(3 * (SHORT_LIMBS as u128) < (u128::MAX - (1 << 70)) / (BASE as u128 * BASE as u128));

@@ -103,9 +103,9 @@ impl Kernel {
     pub(super) fn run<L: PlainLoop>(self, plain: L) {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => self.fields(avx512::Avx512::new)[0].run(Plain(plain)),
+            Self::Avx512 => self.field(avx512::Avx512::new, &PRIMES[0]).run(Plain(plain)),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => self.fields(avx2::Avx2::new)[0].run(Plain(plain)),
+            Self::Avx2 => self.field(avx2::Avx2::new, &PRIMES[0]).run(Plain(plain)),
             _ => plain.run(),
         }
     }
@@ -113,7 +113,13 @@ impl Kernel {
     /// The fields of the kernel modulo the three primes.
     #[cfg(target_arch = "x86_64")]
     fn fields<F>(self, new: impl Fn(&'static prime::Prime) -> Option<F>) -> [F; 3] {
-        PRIMES.each_ref().map(|prime| new(prime).unwrap_or_else(|| panic!("this processor has no {self}")))
+        PRIMES.each_ref().map(|prime| self.field(&new, prime))
+    }
+
+    /// The field of the kernel modulo a prime.
+    #[cfg(target_arch = "x86_64")]
+    fn field<F>(self, new: impl Fn(&'static prime::Prime) -> Option<F>, prime: &'static prime::Prime) -> F {
+        new(prime).unwrap_or_else(|| panic!("this processor has no {self}"))
     }
 }
 
