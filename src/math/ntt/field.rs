@@ -34,6 +34,9 @@
 //! 4. *The last sum is exact* as it is ab − q·p, an integer below p in magnitude; and that magnitude is p·|q − ab/p|,
 //!    which 2 bounds.
 //!
+//! Gappa checks all four in `tests/proofs/`: `remainder.gappa` 1, 3 and 4; `product.gappa` the errors of h and h·r, and
+//! `quotient.gappa` that of q, from which 2 follows.
+//!
 //! `reduce` is the same with h = a, l = 0: |q − a/p| ≤ 1/2 + |a/p|·(u + …) < 0.501.
 //!
 //! # Proof for the integers of the portable kernel
