@@ -6,7 +6,7 @@
 use std::{fmt, ops::Range};
 
 pub use super::limb::{BASE, LIMB_BYTES, LIMB_DIGITS};
-use super::{digits, limb, linear::without_zeros, parallel::Parallel};
+use super::{digits, limb, linear::without_zeros, pages, parallel::Parallel};
 
 /// Limbs that are printed into one piece of a streamed number: 64 KiB of text.
 const CHUNK_LIMBS: usize = 64 * 1024 / LIMB_DIGITS;
@@ -98,7 +98,7 @@ impl Decimal {
             top = digits::Top::new(*limb);
         }
         // Zeroed memory comes from the system without being touched.
-        let mut text = vec![0; top.digits().len() + limbs.len() * LIMB_DIGITS];
+        let mut text = pages::zeros(top.digits().len() + limbs.len() * LIMB_DIGITS);
         let (first, rest) = text.split_at_mut(top.digits().len());
         first.copy_from_slice(top.digits());
         digits::write(limbs, rest.as_chunks_mut().0, Parallel::in_this_pool());

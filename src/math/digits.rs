@@ -11,6 +11,7 @@ use std::ops::Range;
 use super::{
     limb::LIMB_DIGITS,
     ntt::{Kernel, PlainLoop},
+    pages,
     parallel::Parallel,
 };
 
@@ -53,7 +54,7 @@ pub(super) fn write_part(limbs: &[u64], range: Range<usize>, text: &mut Vec<u8>)
     let (start, length) = (text.len(), limbs.len() * LIMB_DIGITS);
     if text.capacity() == 0 {
         // Zeroed memory comes from the system without being touched.
-        *text = vec![0; length];
+        *text = pages::zeros(length);
     } else {
         text.resize(start + length, 0);
     }

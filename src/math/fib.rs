@@ -6,7 +6,7 @@ use super::{
     decimal::Decimal,
     index::{LAST_OF_TWO_LIMBS, TWO_LIMBS},
     multiply::{ShortPair, add_to},
-    ntt::{self, Kernel, Multiplier},
+    ntt::{self, Kernel, Lent, Multiplier},
     parallel::Parallel,
     residue::Prime,
 };
@@ -133,12 +133,17 @@ struct LongPairs {
     /// Those of the longest result.
     limbs: usize,
     /// Made for the first pair that is long enough.
-    transforms: Option<Box<dyn Multiplier>>,
+    transforms: Option<Lent>,
 }
 
-/// Limbs of the longest pair that schoolbook doubles. From then on transforms win (measured); where one result is wanted they
-/// win later, from [`columns::MAX_LIMBS`] on: they save less, since both numbers are transformed for it as well.
-const COLUMN_LIMBS: usize = 96;
+/// Limbs of the longest pair that schoolbook doubles, and of the longest of which it makes one result. From then on transforms
+/// win (measured): later where one result is wanted, since they transform both numbers for it as well.
+const fn column_limbs(kernel: Kernel) -> [usize; 2] {
+    match kernel {
+        Kernel::Avx512 | Kernel::Avx2 => [64, 96],
+        Kernel::Portable => [columns::MAX_LIMBS; 2],
+    }
+}
 
 impl LongPairs {
     /// For results of up to `limbs` limbs.
@@ -148,7 +153,8 @@ impl LongPairs {
 
     /// F(2k) and F(2k−1).
     fn doubling(&mut self, a: &[u64], b: &[u64], progress: &mut dyn FnMut(f64)) -> [Vec<u64>; 2] {
-        if a.len() <= COLUMN_LIMBS {
+        let [longest, _] = column_limbs(self.kernel);
+        if a.len() <= longest {
             return columns::doubling(self.kernel, a, b);
         }
         self.transforms().doubling(a, b, progress)
@@ -156,7 +162,8 @@ impl LongPairs {
 
     /// F(2k).
     fn even(&mut self, a: &[u64], b: &[u64], progress: &mut dyn FnMut(f64)) -> Vec<u64> {
-        if a.len() <= columns::MAX_LIMBS {
+        let [_, longest] = column_limbs(self.kernel);
+        if a.len() <= longest {
             return columns::even(self.kernel, a, b);
         }
         self.transforms().even(a, b, progress)
@@ -164,7 +171,8 @@ impl LongPairs {
 
     /// F(2k−1).
     fn odd(&mut self, a: &[u64], b: &[u64], progress: &mut dyn FnMut(f64)) -> Vec<u64> {
-        if a.len() <= columns::MAX_LIMBS {
+        let [_, longest] = column_limbs(self.kernel);
+        if a.len() <= longest {
             return columns::odd(self.kernel, a, b);
         }
         self.transforms().odd(a, b, progress)

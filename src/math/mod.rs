@@ -8,6 +8,7 @@
 //! - [`linear`]: their differences, and what else takes linear time;
 //! - [`schoolbook`]: short products and quotients, as by hand;
 //! - [`ntt`]: products by number-theoretic transforms, with kernels for the processor's vectors;
+//! - [`pages`]: the memory of long buffers;
 //! - [`parallel`]: the threads of the pool that the caller runs in;
 //! - [`products`]: products of any lengths;
 //! - [`division`]: reciprocals and quotients of long numbers;
@@ -31,6 +32,7 @@ mod limb;
 mod linear;
 mod multiply;
 mod ntt;
+mod pages;
 mod parallel;
 pub mod pi;
 pub mod pi_digits;
@@ -41,3 +43,6 @@ pub mod rung;
 mod schoolbook;
 
 pub use ntt::Kernel;
+
+/// The memory that this room may hold between evaluations, in bytes. docs/operating.md adds the rooms up.
+pub const MEMORY: [(&str, usize); 1] = [("buffers that are kept between evaluations", ntt::KEPT_BYTES)];

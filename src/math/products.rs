@@ -3,7 +3,7 @@
 use super::{
     linear::{trimmed, without_zeros},
     multiply::add_in_place,
-    ntt::{self, Kernel, Multiplier},
+    ntt::{self, Kernel, Lent},
     parallel::Parallel,
     schoolbook,
 };
@@ -18,7 +18,7 @@ const _: () = assert!(SHORT_LIMBS <= schoolbook::MAX_LIMBS);
 /// Numbers are limbs below 10¹⁸, least significant first. Factors may have zeros at the top, results have none.
 /// `progress` is called with the part of the product that is done, from 0 to 1, when it is long.
 pub(super) struct Products {
-    multiplier: Box<dyn Multiplier>,
+    multiplier: Lent,
 }
 
 impl Products {

@@ -10,7 +10,7 @@ use std::{
     thread,
 };
 
-use phipi::{cache, graphql, http, workers};
+use phipi::{cache, graphql, http, math, workers};
 use redis::cmd;
 use rustix::process::Signal;
 
@@ -270,7 +270,8 @@ fn grouped(number: u64) -> String {
 #[test]
 fn the_memory_to_plan_for_is_the_sum_of_what_may_be_held() {
     const REFERENCE: &str = include_str!("../../docs/reference.md");
-    let rooms: [&[(&str, usize)]; 4] = [&http::MEMORY, &graphql::MEMORY, &cache::MEMORY, &workers::MEMORY];
+    let rooms: [&[(&str, usize)]; 5] =
+        [&http::MEMORY, &graphql::MEMORY, &cache::MEMORY, &workers::MEMORY, &math::MEMORY];
     let mebibytes = |bytes: usize| grouped((bytes / 1024 / 1024) as u64);
     let mut sum = 0;
     for (what, bytes) in rooms.concat() {

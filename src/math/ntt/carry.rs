@@ -27,7 +27,7 @@ use super::field::{Field, LANES, Packs, Task};
 use super::prime::{P1, P2};
 use super::progress::{PIECE, Progress};
 use super::remainder::Garner;
-use crate::math::{limb::BASE, parallel::Parallel};
+use crate::math::{limb::BASE, pages, parallel::Parallel};
 
 /// Vectors of coefficients at a time: what is between them and the limbs stays in the first cache.
 const CHUNK_VECTORS: usize = 32;
@@ -67,7 +67,7 @@ pub(super) fn limbs<F: Field>(
     progress: &mut Progress<'_>,
 ) -> Vec<u64> {
     // Two more for the overflow after the last coefficient.
-    let mut limbs = vec![0; count + 2];
+    let mut limbs = pages::zeros(count + 2);
     let (mut coefficients, rest) = limbs.split_at_mut(count);
     let (mut from, mut pending) = (0, Pending::default());
     while !coefficients.is_empty() {

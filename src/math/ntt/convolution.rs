@@ -46,6 +46,16 @@ impl<F: Field> Ring<F> {
         Self { field, forward, inverse, threads }
     }
 
+    /// Shares the work with these threads from now on.
+    pub(super) fn share(&mut self, threads: Parallel) {
+        self.threads = threads;
+    }
+
+    /// The bytes of its roots.
+    pub(super) fn bytes(&self) -> usize {
+        self.forward.bytes() + self.inverse.bytes()
+    }
+
     /// The field of the coefficients.
     pub(super) fn field(&self) -> F {
         self.field

@@ -10,6 +10,7 @@
 //! | [`prime`] | the three primes and their roots of unity |
 //! | [`field`] | the interface of a kernel, and the proof that its arithmetic is exact |
 //! | [`avx512`], [`avx2`], [`portable`] | the kernels ([`double`]: shared by the first two) |
+//! | [`kernel`] | the choice among them |
 //! | [`roots`] | the tree of rings and the roots that go with it |
 //! | [`transform`] | butterflies and passes, and their bounds |
 //! | [`plan`] | the lengths, and the largest coefficient |
@@ -19,6 +20,8 @@
 //! | [`remainder`] | from three remainders to one number |
 //! | [`carry`] | from numbers to limbs |
 //! | [`limbs`] | the padded input |
+//! | [`multiplier`](mod@multiplier) | the interface of all that |
+//! | [`kept`] | buffers and roots between evaluations |
 //! | [`progress`] | reports while all that goes on |
 //!
 //! Unsafe code is in the kernels alone.
@@ -36,7 +39,10 @@ mod convolution;
 #[cfg(any(test, target_arch = "x86_64"))]
 mod double;
 mod field;
+mod kept;
+mod kernel;
 mod limbs;
+mod multiplier;
 mod plan;
 mod portable;
 mod prime;
@@ -47,127 +53,40 @@ mod rule;
 mod tail;
 mod transform;
 
-use std::fmt;
 use std::ops::Range;
 
 use convolution::Ring;
-#[cfg(target_arch = "x86_64")]
-use field::Plain;
 pub(super) use field::PlainLoop;
 use field::{Field, LANES, Packs};
+#[cfg(test)]
+pub(super) use kept::disabled;
+pub(super) use kept::{KEPT_BYTES, Lent};
+pub use kernel::Kernel;
 use limbs::PaddedLimbs;
+pub(super) use multiplier::Multiplier;
 use plan::{Length, MAX_OPERAND_LIMBS};
 use prime::PRIMES;
 use progress::Progress;
 use remainder::Garner;
 use rule::{Doubling, Even, Odd, Product, Rule, Square, Sum};
 
-use super::parallel::Parallel;
-
-/// The instructions that transforms are computed with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kernel {
-    /// Doubles in vectors of 512 bits: AVX-512 F and DQ.
-    Avx512,
-    /// Doubles in vectors of 256 bits: AVX2 and FMA.
-    Avx2,
-    /// 64-bit integers, on any processor.
-    Portable,
-}
-
-impl Kernel {
-    /// All of them, the fastest first.
-    pub const ALL: [Self; 3] = [Self::Avx512, Self::Avx2, Self::Portable];
-
-    /// The fastest kernel that this processor has.
-    #[must_use]
-    pub fn best() -> Self {
-        Self::ALL.into_iter().find(|kernel| kernel.is_available()).unwrap_or(Self::Portable)
-    }
-
-    /// Whether this processor has the instructions.
-    #[must_use]
-    pub fn is_available(self) -> bool {
-        match self {
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => avx512::Avx512::is_available(),
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => avx2::Avx2::is_available(),
-            #[cfg(not(target_arch = "x86_64"))]
-            Self::Avx512 | Self::Avx2 => false,
-            Self::Portable => true,
-        }
-    }
-
-    /// Runs the loop with the kernel's instructions enabled.
-    pub(super) fn run<L: PlainLoop>(self, plain: L) {
-        match self {
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => self.field(avx512::Avx512::new, &PRIMES[0]).run(Plain(plain)),
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => self.field(avx2::Avx2::new, &PRIMES[0]).run(Plain(plain)),
-            _ => plain.run(),
-        }
-    }
-
-    /// The fields of the kernel modulo the three primes.
-    #[cfg(target_arch = "x86_64")]
-    fn fields<F>(self, new: impl Fn(&'static prime::Prime) -> Option<F>) -> [F; 3] {
-        PRIMES.each_ref().map(|prime| self.field(&new, prime))
-    }
-
-    /// The field of the kernel modulo a prime.
-    #[cfg(target_arch = "x86_64")]
-    fn field<F>(self, new: impl Fn(&'static prime::Prime) -> Option<F>, prime: &'static prime::Prime) -> F {
-        new(prime).unwrap_or_else(|| panic!("this processor has no {self}"))
-    }
-}
-
-impl fmt::Display for Kernel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Avx512 => "AVX-512",
-            Self::Avx2 => "AVX2",
-            Self::Portable => "portable",
-        })
-    }
-}
-
-/// Products of limbs with one kernel. Roots and buffers are kept from product to product.
-///
-/// The limbs of all factors are least significant first, and each below 10¹⁸; no factor is empty. The results have no
-/// leading zeros. `progress` is called with the part of the product that is done, by [`Progress`].
-pub(super) trait Multiplier: Send {
-    /// a·(a + 2b) and a² + b².
-    fn doubling(&mut self, a: &[u64], b: &[u64], progress: &mut dyn FnMut(f64)) -> [Vec<u64>; 2];
-
-    /// a·(a + 2b).
-    fn even(&mut self, a: &[u64], b: &[u64], progress: &mut dyn FnMut(f64)) -> Vec<u64>;
-
-    /// a² + b².
-    fn odd(&mut self, a: &[u64], b: &[u64], progress: &mut dyn FnMut(f64)) -> Vec<u64>;
-
-    /// a·b, neither more than twice as long as the other.
-    fn product(&mut self, a: &[u64], b: &[u64], progress: &mut dyn FnMut(f64)) -> Vec<u64>;
-
-    /// a².
-    fn square(&mut self, a: &[u64], progress: &mut dyn FnMut(f64)) -> Vec<u64>;
-
-    /// q₁·q₂ and q₂·t₁ + p₁·t₂ of the factors q₁, q₂, t₁, p₁, t₂, from one transform of each. No factor is longer than two
-    /// thirds of the longest of the three products.
-    fn sum(&mut self, factors: [&[u64]; 5], progress: &mut dyn FnMut(f64)) -> [Vec<u64>; 2];
-}
+use super::{pages, parallel::Parallel};
 
 /// A multiplier for factors that have up to `limbs` limbs together, both not empty, with these threads.
 ///
 /// It holds 6·N words of buffers and 4/3·N of roots, where N, the length of the transform, exceeds `limbs` by at most a
-/// third (and is 256 at least); and 3·N more from the first sum on, by the length of the longest one.
+/// third (and is 256 at least); and 3·N more from the first sum on, by the length of the longest one. When it is dropped it is
+/// kept for others, within [`KEPT_BYTES`].
 ///
 /// # Panics
 ///
 /// If the processor does not have the kernel; if `limbs` are more than F(10⁹) has.
-pub(super) fn multiplier(kernel: Kernel, limbs: usize, threads: Parallel) -> Box<dyn Multiplier> {
+pub(super) fn multiplier(kernel: Kernel, limbs: usize, threads: Parallel) -> Lent {
     assert!(limbs <= 2 * MAX_OPERAND_LIMBS, "{limbs} limbs are more than those of F(10⁹)");
+    Lent::new(kernel, limbs, threads, || transforms(kernel, limbs, threads))
+}
+
+fn transforms(kernel: Kernel, limbs: usize, threads: Parallel) -> Box<dyn Multiplier> {
     match kernel {
         #[cfg(target_arch = "x86_64")]
         Kernel::Avx512 => Box::new(Transforms::new(kernel.fields(avx512::Avx512::new), limbs, threads)),
@@ -295,6 +214,17 @@ impl<F: Field> Multiplier for Transforms<F> {
         let count = coefficients(q1, q2).max(coefficients(q2, t1)).max(coefficients(p1, t2));
         self.combine::<Sum, 5>(factors, count, progress)
     }
+
+    fn share(&mut self, threads: Parallel) {
+        self.threads = threads;
+        self.rings.iter_mut().for_each(|ring| ring.share(threads));
+    }
+
+    fn shrink(&mut self) -> usize {
+        self.further = [(); 3].map(|()| Buffer::new(0));
+        let buffers = self.buffers.iter().flatten().map(|buffer| buffer.words.len() * size_of::<F::Word>());
+        buffers.chain(self.rings.iter().map(Ring::bytes)).sum()
+    }
 }
 
 /// The coefficients of a product.
@@ -318,9 +248,9 @@ struct Buffer<F: Field> {
 const CACHE_LINE: usize = 64;
 
 impl<F: Field> Buffer<F> {
-    /// Room for `points` words. Zeroed memory comes from the system without being touched.
+    /// Room for `points` words. Zeros come from the system without being touched.
     fn new(points: usize) -> Self {
-        let words = vec![F::Word::default(); points + LANES];
+        let words: Vec<F::Word> = pages::zeros(points + LANES);
         // Misaligned words would be slower, not wrong: should it not be known, start at 0.
         let start = words.as_ptr().align_offset(CACHE_LINE).min(LANES);
         Self { words, start }

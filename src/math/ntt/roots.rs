@@ -57,6 +57,12 @@ impl<F: Field> Roots<F> {
         }
     }
 
+    /// The bytes that they take.
+    pub(super) fn bytes(&self) -> usize {
+        let packs = self.nodes.len() + self.lanes.iter().map(Vec::len).sum::<usize>();
+        packs * size_of::<Packed<F::Word>>()
+    }
+
     /// w(j).
     #[inline(always)]
     pub(super) fn node(&self, j: usize) -> F::Word {
