@@ -265,18 +265,18 @@ impl Api {
 
     /// The answer of a root field: an object, or a list of them.
     async fn objects(&self, planned: &dyn Planned, answers: &Answers) -> Result<Data, Failure> {
-        let mut objects = Vec::new();
-        for values in planned.answer(answers)? {
-            let mut fields = Vec::with_capacity(values.len());
-            for (key, value) in values {
-                fields.push((key, Data::Leaf(value.printed(&self.evaluator).await?)));
+        let (mut text, is_list) = (Text::default(), planned.items().is_some());
+        text.raw(if is_list { "[" } else { "" });
+        for (number, values) in planned.answer(answers)?.into_iter().enumerate() {
+            text.raw(if number == 0 { "{" } else { ",{" });
+            for (number, (key, value)) in values.into_iter().enumerate() {
+                text.key(number, key);
+                text.leaf(&value.printed(&self.evaluator).await?);
             }
-            objects.push(Data::Object(fields));
+            text.raw("}");
         }
-        match planned.items() {
-            Some(_) => Ok(Data::List(objects)),
-            None => objects.pop().ok_or(Failure::Internal),
-        }
+        text.raw(if is_list { "]" } else { "" });
+        Ok(Data::Written(text))
     }
 
     /// The answers to fields about the schema.

@@ -35,6 +35,8 @@ pub(super) enum Outcome {
 pub(super) enum Data {
     Null,
     Leaf(Leaf),
+    /// In JSON already.
+    Written(Text),
     /// A scalar that the library answered.
     Scalar(Value),
     List(Vec<Data>),
@@ -135,14 +137,13 @@ impl Text {
         match data {
             Data::Null => self.raw("null"),
             Data::Leaf(leaf) => self.leaf(leaf),
+            Data::Written(text) => self.append(text),
             Data::Scalar(scalar) => self.json(scalar),
             Data::List(items) => self.list(items, Self::data),
             Data::Object(fields) => {
                 self.raw("{");
-                for (k, (key, value)) in fields.iter().enumerate() {
-                    self.raw(if k == 0 { "\"" } else { ",\"" });
-                    self.raw(key);
-                    self.raw("\":");
+                for (number, (key, value)) in fields.iter().enumerate() {
+                    self.key(number, key);
                     self.data(value);
                 }
                 self.raw("}");
@@ -150,11 +151,18 @@ impl Text {
         }
     }
 
-    fn leaf(&mut self, leaf: &Leaf) {
+    /// The key of a member of an object, of which there are `number` before it.
+    pub(super) fn key(&mut self, number: usize, key: &str) {
+        self.raw(if number == 0 { "\"" } else { ",\"" });
+        self.raw(key);
+        self.raw("\":");
+    }
+
+    pub(super) fn leaf(&mut self, leaf: &Leaf) {
         match leaf {
             Leaf::Integer(value) => self.json(value),
             Leaf::Float(value) => self.json(value),
-            Leaf::Boolean(value) => self.json(value),
+            Leaf::Boolean(value) => self.raw(if *value { "true" } else { "false" }),
             Leaf::Text(text) => {
                 self.raw("\"");
                 self.long(text);
@@ -188,7 +196,15 @@ impl Text {
         }
     }
 
-    fn raw(&mut self, text: &str) {
+    fn append(&mut self, text: &Self) {
+        if !text.done.is_empty() {
+            self.done.push(std::mem::take(&mut self.open).into());
+            self.done.extend_from_slice(&text.done);
+        }
+        self.open.extend_from_slice(&text.open);
+    }
+
+    pub(super) fn raw(&mut self, text: &str) {
         self.open.extend_from_slice(text.as_bytes());
     }
 }

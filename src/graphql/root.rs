@@ -140,7 +140,7 @@ pub(super) trait Planned: Send + Sync {
     ///
     /// # Errors
     /// When one of its questions has no answer.
-    fn answer(&self, answers: &Answers) -> Result<Vec<Vec<(Name, Value)>>, Failure>;
+    fn answer(&self, answers: &Answers) -> Result<Vec<Vec<(&Name, Value)>>, Failure>;
 }
 
 struct PlannedObjects<T: 'static> {
@@ -170,13 +170,13 @@ impl<T: Object> Planned for PlannedObjects<T> {
         self.fields.iter().flat_map(|(_, _, digits)| of_field(*digits)).fold(0, usize::saturating_add)
     }
 
-    fn answer(&self, answers: &Answers) -> Result<Vec<Vec<(Name, Value)>>, Failure> {
+    fn answer(&self, answers: &Answers) -> Result<Vec<Vec<(&Name, Value)>>, Failure> {
         let typename = || Value::Leaf(Leaf::Text(T::NAME.into()));
         let objects = (self.objects.make)(answers)?.into_iter().zip(&self.objects.lengths).map(|(object, &all)| {
-            let value = |(key, field, digits): &(Name, Option<&'static Field<T>>, usize)| {
-                (key.clone(), field.map_or_else(typename, |field| field.value(&object, all.min(*digits))))
-            };
-            self.fields.iter().map(value).collect()
+            let fields = self.fields.iter().map(|(key, field, digits)| {
+                (key, field.map_or_else(typename, |field| field.value(&object, all.min(*digits))))
+            });
+            fields.collect()
         });
         Ok(objects.collect())
     }

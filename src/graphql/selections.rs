@@ -1,17 +1,44 @@
 //! Selections, sorted by the keys of the response.
 
-use std::convert::Infallible;
+use std::{collections::HashMap, convert::Infallible};
 
 use async_graphql::{
     Name, Positioned,
-    indexmap::IndexMap,
     parser::types::{Directive, ExecutableDocument, Field, Selection, SelectionSet},
 };
 use foldhash::quality::RandomState;
 use smallvec::SmallVec;
 
 /// The selections for one object: for each key of the answer its fields, in the order in which keys are first met.
-pub(super) type ByKey<'a> = IndexMap<&'a Name, SmallVec<[&'a Positioned<Field>; 1]>, RandomState>;
+pub(super) type ByKey<'a> = Vec<(&'a Name, SmallVec<[&'a Positioned<Field>; 1]>)>;
+
+/// Keys that are compared one by one. Most objects have fewer, and hashing them would take longer.
+const FEW_KEYS: usize = 16;
+
+/// The selections so far, and the places of their keys if they are not few.
+#[derive(Default)]
+struct Sorted<'a> {
+    fields: ByKey<'a>,
+    places: HashMap<&'a Name, usize, RandomState>,
+}
+
+impl<'a> Sorted<'a> {
+    fn add(&mut self, key: &'a Name, field: &'a Positioned<Field>) {
+        let place = if self.fields.len() <= FEW_KEYS {
+            self.fields.iter().position(|(known, _)| *known == key)
+        } else {
+            self.places.get(key).copied()
+        };
+        if let Some(place) = place {
+            return self.fields[place].1.push(field);
+        }
+        self.fields.push((key, SmallVec::from_elem(field, 1)));
+        if self.fields.len() > FEW_KEYS {
+            let new = self.places.len()..self.fields.len();
+            self.places.extend(new.map(|place| (self.fields[place].0, place)));
+        }
+    }
+}
 
 /// Sorts the fields that these sets select, fragments included, without those that directives exclude.
 ///
@@ -22,12 +49,11 @@ pub(super) fn by_key<'a, E>(
     sets: &[&'a SelectionSet],
     is_included: &impl Fn(&[Positioned<Directive>]) -> Result<bool, E>,
 ) -> Result<ByKey<'a>, E> {
-    let count = sets.iter().map(|set| set.items.len()).sum();
-    let mut fields = ByKey::with_capacity_and_hasher(count, RandomState::default());
+    let mut sorted = Sorted::default();
     for set in sets {
-        collect(document, set, is_included, &mut fields)?;
+        collect(document, set, is_included, &mut sorted)?;
     }
-    Ok(fields)
+    Ok(sorted.fields)
 }
 
 /// The same, with fields that directives exclude.
@@ -40,21 +66,21 @@ fn collect<'a, E>(
     document: &'a ExecutableDocument,
     set: &'a SelectionSet,
     is_included: &impl Fn(&[Positioned<Directive>]) -> Result<bool, E>,
-    fields: &mut ByKey<'a>,
+    sorted: &mut Sorted<'a>,
 ) -> Result<(), E> {
     for selection in &set.items {
         if !is_included(selection.node.directives())? {
             continue;
         }
         match &selection.node {
-            Selection::Field(field) => fields.entry(&field.node.response_key().node).or_default().push(field),
+            Selection::Field(field) => sorted.add(&field.node.response_key().node, field),
             // There are neither interfaces nor unions: a fragment that is valid applies.
             Selection::InlineFragment(fragment) => {
-                collect(document, &fragment.node.selection_set.node, is_included, fields)?;
+                collect(document, &fragment.node.selection_set.node, is_included, sorted)?;
             }
             Selection::FragmentSpread(spread) => {
                 if let Some(fragment) = document.fragments.get(&spread.node.fragment_name.node) {
-                    collect(document, &fragment.node.selection_set.node, is_included, fields)?;
+                    collect(document, &fragment.node.selection_set.node, is_included, sorted)?;
                 }
             }
         }

@@ -35,10 +35,10 @@ pub(super) fn single_root_field(
     }
     let fields = all_by_key(document, &[set]);
     if fields.len() != 1 {
-        let pos = fields.values().nth(1).map_or(operation.pos, |same| same[0].pos);
+        let pos = fields.get(1).map_or(operation.pos, |(_, same)| same[0].pos);
         errors.add(pos, format!("a subscription has one field, but this one has {}", fields.len()));
     }
-    for field in fields.values().map(|same| same[0]).filter(|field| field.node.name.node.starts_with("__")) {
+    for field in fields.iter().map(|(_, same)| same[0]).filter(|field| field.node.name.node.starts_with("__")) {
         errors.add(field.pos, format!("a subscription can't have the field {}", field.node.name.node));
     }
 }
