@@ -26,7 +26,8 @@ pub const MEMORY: [(&str, usize); 1] = [("results that wait to be evaluated", QU
 /// would be half done, each with its memory. Smaller work does not wait behind it.
 const LARGE_LIMBS: usize = 16 * 1024;
 
-/// Work on more limbs (n ≈ 86,000,000) is giant: it may take all threads for a second, and yields to other work.
+/// Work on more limbs (n ≈ 86,000,000) is giant: it may take all threads for a second, and yields to other work. No more of it
+/// is under way than there are threads either.
 const GIANT_LIMBS: usize = 1_000_000;
 
 /// The queue of work is full, or this work alone exceeds it.
@@ -50,8 +51,10 @@ pub struct Workers {
     pool: rayon::ThreadPool,
     waiting: Arc<Waiting>,
     queue: Arc<Semaphore>,
-    /// The permits of large work that is under way, one for each thread. Giant work takes none.
+    /// The permits of large work that is under way, one for each thread.
     large: Arc<Semaphore>,
+    /// The same for giant work, which large work does not wait for.
+    giant: Arc<Semaphore>,
 }
 
 impl Workers {
@@ -67,8 +70,9 @@ impl Workers {
             // The panic is logged where it happens; the caller sees a closed channel.
             .panic_handler(|_| {})
             .build()?;
-        let (queue, large) = (Semaphore::new(QUEUE_LIMBS.max(least)), Semaphore::new(threads));
-        Ok(Self { pool, waiting: Arc::default(), queue: Arc::new(queue), large: Arc::new(large) })
+        let queue = Arc::new(Semaphore::new(QUEUE_LIMBS.max(least)));
+        let [large, giant] = [(); 2].map(|()| Arc::new(Semaphore::new(threads)));
+        Ok(Self { pool, waiting: Arc::default(), queue, large, giant })
     }
 
     /// Admits work on `limbs` limbs in all. Short work is always admitted.
@@ -98,18 +102,19 @@ impl Workers {
             return catch_unwind(AssertUnwindSafe(|| work(&MakeWay(None)))).map_err(|_| Panicked);
         }
         let (done, result) = oneshot::channel();
+        let permits = if limbs > GIANT_LIMBS { &self.giant } else { &self.large };
+        let permit = if limbs > LARGE_LIMBS { Arc::clone(permits).acquire_owned().await.ok() } else { None };
+        let finish = move |way: &MakeWay| {
+            let result = work(way);
+            drop(permit);
+            // If the caller is gone, the result is dropped.
+            drop(done.send(result));
+        };
         let waiting = Arc::clone(&self.waiting);
         if limbs > GIANT_LIMBS {
-            // If the caller is gone, here or below, the result is dropped.
-            self.pool.spawn_fifo(move || drop(done.send(work(&MakeWay(Some(waiting))))));
+            self.pool.spawn_fifo(move || finish(&MakeWay(Some(waiting))));
         } else {
-            let large = Arc::clone(&self.large);
-            let permit = if limbs > LARGE_LIMBS { large.acquire_owned().await.ok() } else { None };
-            self.waiting.push(Box::new(move || {
-                let result = work(&MakeWay(None));
-                drop(permit);
-                drop(done.send(result));
-            }));
+            self.waiting.push(Box::new(move || finish(&MakeWay(None))));
             self.pool.spawn_fifo(move || waiting.do_next());
         }
         result.await.map_err(|_| Panicked)
@@ -207,6 +212,15 @@ mod tests {
 
     #[tokio::test]
     async fn no_more_large_work_is_under_way_than_there_are_threads() {
+        most_under_way(LARGE_LIMBS + 1).await;
+    }
+
+    #[tokio::test]
+    async fn nor_is_more_giant_work() {
+        most_under_way(GIANT_LIMBS + 1).await;
+    }
+
+    async fn most_under_way(limbs: usize) {
         let workers = Arc::new(Workers::start(0).unwrap());
         let (under_way, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let work: Vec<_> = (0..50)
@@ -218,7 +232,7 @@ mod tests {
                     rayon::join(part, part);
                     under_way.fetch_sub(1, Ordering::Relaxed);
                 };
-                tokio::spawn(async move { workers.run(LARGE_LIMBS + 1, work).await })
+                tokio::spawn(async move { workers.run(limbs, work).await })
             })
             .collect();
         for work in work {
