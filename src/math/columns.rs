@@ -14,7 +14,9 @@
 use std::array;
 
 use super::{
+    carries::{multiples, nearest, ripple},
     limb::BASE,
+    linear::without_zeros,
     ntt::{Kernel, PlainLoop},
 };
 
@@ -138,9 +140,7 @@ fn product(kernel: Kernel, a: &[u64], b: &[u64], constant: u64) -> Vec<u64> {
         ]);
     }
     debug_assert!(limbs.iter().all(|limb| *limb < BASE));
-    let zeros = limbs.iter().rev().take_while(|&&limb| limb == 0).count();
-    limbs.truncate(limbs.len() - zeros);
-    limbs
+    without_zeros(limbs)
 }
 
 /// Adds the product of two numbers to columns.
@@ -197,8 +197,8 @@ impl PlainLoop for Carry<'_> {
         for digits in self.0.chunks_mut(CHUNK) {
             for ((digit, second), third) in digits.iter_mut().zip(&mut second[1..]).zip(&mut third[2..]) {
                 let column = digit.wrapping_add(BIAS * D - BIAS);
-                let (low, quotient) = below(float(column >> 32) * (4_294_967_296.0 / 1e8) + float(column & LOW) * 1e-8);
-                let (high, _) = below(quotient * 1e-8);
+                let (quotient, low) = below(float(column >> 32) * (4_294_967_296.0 / 1e8) + float(column & LOW) * 1e-8);
+                let (_, high) = below(quotient * 1e-8);
                 *digit = column.wrapping_sub((low & LOW) * D) & LOW;
                 *second = low.wrapping_sub((high & LOW) * D) & LOW;
                 *third = high;
@@ -206,7 +206,7 @@ impl PlainLoop for Carry<'_> {
             let count = digits.len();
             for (((digit, second), third), carry) in digits.iter_mut().zip(&second).zip(&third).zip(&mut carries[1..]) {
                 let sum = *digit + second + third;
-                *carry = u64::from(sum >= D) + u64::from(sum >= 2 * D);
+                *carry = multiples::<D>(sum);
                 *digit = sum - *carry * D;
             }
             let mut largest = 0;
@@ -214,38 +214,23 @@ impl PlainLoop for Carry<'_> {
                 *digit += carry;
                 largest = largest.max(*digit);
             }
-            carries[0] = carries[count] + if largest >= D { ripple(digits) } else { 0 };
+            carries[0] = carries[count] + if largest >= D { ripple::<D>(digits) } else { 0 };
             (second[0], third[0], third[1]) = (second[count], third[count], third[count + 1]);
         }
     }
 }
 
-/// Carries on from digits of at least D to the next ones, and beyond the last.
-#[cold]
-fn ripple(digits: &mut [u64]) -> u64 {
-    digits.iter_mut().fold(0, |carry, digit| {
-        let sum = *digit + carry;
-        let carry = u64::from(sum >= D);
-        *digit = sum - carry * D;
-        carry
-    })
-}
-
 /// Columns whose digits are worked out at a time.
 const CHUNK: usize = 64;
-
-/// 3·2⁵¹: a number added to it is rounded to an integer, in the low bits.
-const INTEGERS: f64 = 6_755_399_441_055_744.0;
 
 /// 2⁵²: a number below it is an integer in the low bits of their sum.
 const WORDS: f64 = 4_503_599_627_370_496.0;
 
-/// An integer below x by a quarter to five quarters, for x from 1 to 2³⁸: as a word and as a double. What a division by D leaves
+/// An integer below x by a quarter to five quarters, for x from 1 to 2³⁸: as a double and as a word. What a division by D leaves
 /// is so below 1.3·D, and not negative, whatever the errors of x (Gappa checks it in `tests/proofs/columns.gappa`).
 #[inline(always)]
-fn below(x: f64) -> (u64, f64) {
-    let shifted = (x - 0.75) + INTEGERS;
-    (shifted.to_bits().wrapping_sub(INTEGERS.to_bits()), shifted - INTEGERS)
+fn below(x: f64) -> (f64, u64) {
+    nearest(x - 0.75)
 }
 
 /// A word below 2³² as a double.

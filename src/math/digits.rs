@@ -9,6 +9,7 @@
 use std::ops::Range;
 
 use super::{
+    carries::nearest,
     limb::LIMB_DIGITS,
     ntt::{Kernel, PlainLoop},
     pages,
@@ -103,9 +104,7 @@ const EIGHT: u64 = 100_000_000;
 #[inline(always)]
 #[expect(clippy::cast_precision_loss, reason = "see above")]
 fn split(limb: u64) -> (u64, u64) {
-    const INTEGERS: f64 = 6_755_399_441_055_744.0;
-    let shifted = (limb.cast_signed() as f64 * 1e-8 - 0.5001) + INTEGERS;
-    let quotient = shifted.to_bits().wrapping_sub(INTEGERS.to_bits());
+    let (_, quotient) = nearest(limb.cast_signed() as f64 * 1e-8 - 0.5001);
     let remainder = limb.wrapping_sub(quotient.wrapping_mul(EIGHT));
     let excess = u64::from(remainder >= EIGHT);
     (quotient.wrapping_add(excess), remainder - excess * EIGHT)

@@ -5,6 +5,7 @@
 //! - [`digits`]: their decimal digits, as text;
 //! - [`multiply`]: their sums, and the doubling of short pairs;
 //! - [`columns`]: the doubling of longer ones by schoolbook in vectors;
+//! - [`carries`]: parts of the loops that divide and carry;
 //! - [`linear`]: their differences, and what else takes linear time;
 //! - [`schoolbook`]: short products and quotients, as by hand;
 //! - [`ntt`]: products by number-theoretic transforms, with kernels for the processor's vectors;
@@ -21,6 +22,7 @@
 //! - [`pi`]: √(6·Σ 1/i²), correctly rounded;
 //! - [`pi_digits`]: the decimal digits of π, by Chudnovsky's series.
 
+mod carries;
 mod columns;
 pub mod decimal;
 mod digits;

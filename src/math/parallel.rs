@@ -1,7 +1,5 @@
 //! Threads: those of the rayon pool in which the caller runs, or none.
 
-use std::mem;
-
 /// Whether work is shared between threads.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Parallel {
@@ -35,9 +33,10 @@ impl Parallel {
         if !self.enabled || !worthwhile {
             return (a(), b());
         }
-        let (mut a, mut b) = (Job::Ahead(a), Job::Ahead(b));
-        join(&mut || a.run(), &mut || b.run());
-        (a.result(), b.result())
+        let (mut a, mut b) = (Some(a), Some(b));
+        let (mut of_a, mut of_b) = (None, None);
+        join(&mut || of_a = a.take().map(|a| a()), &mut || of_b = b.take().map(|b| b()));
+        (of_a.expect("join runs both"), of_b.expect("join runs both"))
     }
 
     /// Runs the task on the rows, which are as long as the first or empty, in pieces of equal columns. No piece has
@@ -70,28 +69,6 @@ impl Parallel {
 /// `rayon::join`, compiled once for all jobs: it is a thousand lines of code for each pair of closures.
 fn join(a: &mut (dyn FnMut() + Send), b: &mut (dyn FnMut() + Send)) {
     rayon::join(a, b);
-}
-
-/// A closure that is run once, or its result.
-enum Job<F, T> {
-    Ahead(F),
-    Running,
-    Done(T),
-}
-
-impl<T, F: FnOnce() -> T> Job<F, T> {
-    fn run(&mut self) {
-        if let Self::Ahead(work) = mem::replace(self, Self::Running) {
-            *self = Self::Done(work());
-        }
-    }
-
-    fn result(self) -> T {
-        match self {
-            Self::Done(result) => result,
-            Self::Ahead(_) | Self::Running => unreachable!("join runs both"),
-        }
-    }
 }
 
 #[cfg(test)]

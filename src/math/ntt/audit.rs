@@ -1,8 +1,9 @@
 //! A field for tests: doubles one by one, where every operation asserts what [`super::field`] demands and promises.
 
-use super::double::{ROUNDING, balanced, exact};
+use super::double::{balanced, exact};
 use super::field::{Field, LANES, LIMB_SPLIT, Packed, Task};
 use super::prime::Prime;
+use crate::math::carries::INTEGERS;
 
 /// Arithmetic modulo a prime that trusts nobody.
 #[derive(Clone, Copy)]
@@ -43,7 +44,7 @@ impl Audited {
         assert!(size <= 7.9, "{a} · {b} is too large: {size} p²");
         let high = a * b;
         let low = a.mul_add(b, -high);
-        let quotient = high.mul_add(1.0 / self.p, ROUNDING) - ROUNDING;
+        let quotient = high.mul_add(1.0 / self.p, INTEGERS) - INTEGERS;
         let result = quotient.mul_add(-self.p, high) + low;
         assert!(self.size(result) <= 0.5 + size / 15.9, "the product {result} is too large");
         self.assert_congruent(result, a as i128 * b as i128);
@@ -114,7 +115,7 @@ impl Field for Audited {
     fn reduce(self, a: Lanes) -> Lanes {
         a.map(|a| {
             assert!(self.size(a) <= 31.0, "{a} is too large to be reduced");
-            let quotient = a.mul_add(1.0 / self.p, ROUNDING) - ROUNDING;
+            let quotient = a.mul_add(1.0 / self.p, INTEGERS) - INTEGERS;
             let result = quotient.mul_add(-self.p, a);
             assert!(self.size(result) <= 0.501, "{a} was reduced to {result}");
             result

@@ -10,9 +10,10 @@ use core::arch::x86_64::{
     _mm256_xor_si256,
 };
 
-use super::double::{ROUNDING, balanced, exact};
+use super::double::{balanced, exact};
 use super::field::{Field, LANES, LIMB_SPLIT, Packed, Task};
 use super::prime::Prime;
+use crate::math::carries::INTEGERS;
 
 /// Arithmetic modulo a prime in eight doubles of two 256-bit registers.
 #[derive(Clone, Copy)]
@@ -44,7 +45,7 @@ impl Avx2 {
     #[target_feature(enable = "avx2,fma")]
     fn constants(prime: &'static Prime) -> Self {
         let p = exact(prime.value);
-        Self { prime, p: _mm256_set1_pd(p), reciprocal: _mm256_set1_pd(1.0 / p), rounding: _mm256_set1_pd(ROUNDING) }
+        Self { prime, p: _mm256_set1_pd(p), reciprocal: _mm256_set1_pd(1.0 / p), rounding: _mm256_set1_pd(INTEGERS) }
     }
 
     /// The integer next to a·b, or nearly; |a·b| < 2⁵¹.

@@ -9,9 +9,10 @@ use core::arch::x86_64::{
     _mm512_storeu_pd, _mm512_storeu_si512, _mm512_sub_pd, _mm512_unpackhi_pd, _mm512_unpacklo_pd,
 };
 
-use super::double::{ROUNDING, balanced, exact};
+use super::double::{balanced, exact};
 use super::field::{Field, LANES, LIMB_SPLIT, Packed, Task};
 use super::prime::Prime;
+use crate::math::carries::INTEGERS;
 
 /// Arithmetic modulo a prime in eight doubles of a 512-bit register.
 #[derive(Clone, Copy)]
@@ -37,7 +38,7 @@ impl Avx512 {
     #[target_feature(enable = "avx512f,avx512dq")]
     fn constants(prime: &'static Prime) -> Self {
         let p = exact(prime.value);
-        Self { prime, p: _mm512_set1_pd(p), reciprocal: _mm512_set1_pd(1.0 / p), rounding: _mm512_set1_pd(ROUNDING) }
+        Self { prime, p: _mm512_set1_pd(p), reciprocal: _mm512_set1_pd(1.0 / p), rounding: _mm512_set1_pd(INTEGERS) }
     }
 
     /// The integer next to a·b, or nearly; |a·b| < 2⁵¹.

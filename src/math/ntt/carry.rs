@@ -27,7 +27,12 @@ use super::field::{Field, LANES, Packs, Task};
 use super::prime::{P1, P2};
 use super::progress::{PIECE, Progress};
 use super::remainder::Garner;
-use crate::math::{limb::BASE, pages, parallel::Parallel};
+use crate::math::{
+    carries::{multiples, nearest, ripple},
+    limb::BASE,
+    pages,
+    parallel::Parallel,
+};
 
 /// Vectors of coefficients at a time: what is between them and the limbs stays in the first cache.
 const CHUNK_VECTORS: usize = 32;
@@ -49,9 +54,6 @@ const E1_BY_BASE: f64 = float(E1) / float(BASE);
 const BASE_INVERSE: f64 = 1.0 / float(BASE);
 
 const _: () = assert!(E0_BY_BASE < 0.49 && E1 < 1 << 37);
-
-/// 3·2⁵¹: a number added to it is rounded to an integer, in the low bits.
-const INTEGERS: f64 = 6_755_399_441_055_744.0;
 
 /// The work on `count` coefficients, in the points of [`super::progress`] (measured).
 pub(super) const fn work(count: usize) -> usize {
@@ -105,7 +107,7 @@ impl Pending {
                 return next;
             }
             let sum = *limb + carry;
-            let excess = multiples_of_base(sum);
+            let excess = multiples::<BASE>(sum);
             *limb = sum - excess * BASE;
             (carry, after) = (after.wrapping_add(excess), 0);
         }
@@ -192,7 +194,7 @@ impl Digits {
         let mut carries = [0; CHUNK + 1];
         for i in 0..count {
             let sum = self.first[i] + self.second[i].wrapping_add(self.third[i]);
-            carries[i + 1] = multiples_of_base(sum);
+            carries[i + 1] = multiples::<BASE>(sum);
             limbs[i] = sum - carries[i + 1] * BASE;
         }
         let mut largest = 0;
@@ -202,22 +204,11 @@ impl Digits {
         }
         let mut carry = carries[count];
         if largest >= BASE {
-            carry += ripple(limbs);
+            carry += ripple::<BASE>(limbs);
         }
         let low = self.second[count].wrapping_add(self.third[count]).wrapping_add(carry);
         self.pending = Pending { low, high: self.third[count + 1] };
     }
-}
-
-/// Carries on from limbs of at least B to the next ones, and beyond the last.
-#[cold]
-fn ripple(limbs: &mut [u64]) -> u64 {
-    limbs.iter_mut().fold(0, |carry, limb| {
-        let sum = *limb + carry;
-        let carry = u64::from(sum >= BASE);
-        *limb = sum - carry * BASE;
-        carry
-    })
 }
 
 /// c₀, c₁, c₂ of the coefficient k₁ + p₁·(k₂ + p₂·k₃). See the module.
@@ -231,19 +222,6 @@ fn base_digits(k1: u64, k2: u64, k3: u64) -> [u64; 3] {
     let c0 = x.wrapping_sub(q.wrapping_mul(BASE));
     let c1 = k3.wrapping_mul(E1).wrapping_add(q).wrapping_sub(c2.wrapping_mul(BASE));
     [c0, c1, c2]
-}
-
-/// The integer nearest to `x`, for |x| < 2⁵¹: as a double and as a word, in which a negative one wraps around.
-#[inline(always)]
-fn nearest(x: f64) -> (f64, u64) {
-    let shifted = x + INTEGERS;
-    (shifted - INTEGERS, shifted.to_bits().wrapping_sub(INTEGERS.to_bits()))
-}
-
-/// ⌊sum/B⌋ for a sum below 3·B.
-#[inline(always)]
-fn multiples_of_base(sum: u64) -> u64 {
-    u64::from(sum >= BASE) + u64::from(sum >= 2 * BASE)
 }
 
 /// The double next to the integer.

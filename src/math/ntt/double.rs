@@ -1,9 +1,5 @@
 //! Shared by the kernels in doubles.
 
-/// 3·2⁵¹: added to a number below 2⁵¹ in magnitude it leaves no bit for a fraction, and taken away again it leaves the
-/// integer next to the number.
-pub(super) const ROUNDING: f64 = 6_755_399_441_055_744.0;
-
 /// The integer as a double, exactly: it must be below 2⁵³.
 #[expect(clippy::cast_precision_loss, reason = "integers below 2⁵³ are doubles")]
 pub(super) const fn exact(integer: u64) -> f64 {
