@@ -204,6 +204,14 @@ pub trait FromValue: Function + Into<Question> {
     fn from_value(value: Value) -> Option<Self::Value>;
 }
 
+/// Each of some questions once, in order.
+#[must_use]
+pub fn distinct(mut questions: Vec<Question>) -> Vec<Question> {
+    questions.sort_unstable();
+    questions.dedup();
+    questions
+}
+
 /// The digits to evaluate for some questions, as they are counted for the cost of a request.
 #[must_use]
 pub fn digits_to_evaluate<'a>(questions: impl IntoIterator<Item = &'a Question>) -> usize {

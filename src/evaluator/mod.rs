@@ -36,7 +36,7 @@ pub use self::{
     failure::Failure,
     fib::all_up_to,
     function::Function,
-    functions::{FromValue, Question, Value, digits_admitted, digits_to_evaluate},
+    functions::{FromValue, Question, Value, digits_admitted, digits_to_evaluate, distinct},
     limits::{Given, Limits, OutOfRange},
     pi_digits::pi_digits,
     warm::{WarmError, Warmth},
@@ -130,10 +130,8 @@ impl Evaluator {
     ///
     /// It waits for the store no longer than the budgets of the cache. Evaluation is single-flight: each entry is made
     /// once, however many requests ask, and is kept even if its client goes away.
-    pub async fn answer(self: &Arc<Self>, mut questions: Vec<Question>) -> Answers {
-        questions.sort_unstable();
-        questions.dedup();
-        within(Step::Answer, pin!(self.answer_all(questions))).await
+    pub async fn answer(self: &Arc<Self>, questions: Vec<Question>) -> Answers {
+        within(Step::Answer, pin!(self.answer_all(distinct(questions)))).await
     }
 
     /// Answers questions that are in order, each once.

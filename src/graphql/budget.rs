@@ -5,7 +5,7 @@ use super::{
     cost::{Cost, Size, digits_per_request},
     plan::Plan,
 };
-use crate::evaluator::{Limits, Question, digits_admitted, digits_to_evaluate};
+use crate::evaluator::{Limits, Question, digits_admitted, digits_to_evaluate, distinct};
 
 /// The most values of the schema in a request: two of the introspections that clients send.
 const SCHEMA_VALUES: usize = 50_000;
@@ -46,9 +46,7 @@ impl Budget {
     /// The cost and the budget that it exceeds.
     pub(super) fn admit(&mut self, plan: &Plan) -> Result<Cost, Fault> {
         let cost = Cost { evaluate: digits_to_evaluate(&plan.questions), render: plan.digits };
-        let mut asked = [&self.asked[..], &plan.questions[..]].concat();
-        asked.sort_unstable();
-        asked.dedup();
+        let asked = distinct([&self.asked[..], &plan.questions[..]].concat());
         let all = Cost { evaluate: digits_to_evaluate(&asked), render: self.spent.render.saturating_add(cost.render) };
         check(&asked, self.spent, all, &self.limits)?;
         let introspected = self.introspected.saturating_add(plan.introspected);

@@ -24,7 +24,7 @@ use super::{
     selections::below,
 };
 use crate::{
-    evaluator::{Limits, Question},
+    evaluator::{Limits, Question, distinct},
     telemetry::Kind,
 };
 
@@ -120,9 +120,7 @@ impl Plan {
                 Step::Typename(_) | Step::Library(_) | Step::Failed => None,
             })
         };
-        let mut questions: Vec<_> = objects().flat_map(|object| object.questions()).copied().collect();
-        questions.sort_unstable();
-        questions.dedup();
+        let questions = distinct(objects().flat_map(|object| object.questions()).copied().collect());
         let digits = objects().fold(0, |sum: usize, object| sum.saturating_add(object.digits()));
         let asks = objects().all(|object| !object.questions().is_empty()) && !questions.is_empty();
         let introspected = if is_subscription { 0 } else { introspection::values(&library) };
