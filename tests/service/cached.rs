@@ -197,12 +197,7 @@ fn a_request_costs_three_round_trips_at_most() {
     undisturbed(|| {
         let redis = RedisServer::start();
         let services = [Service::start(&redis.url()), Service::start(&redis.url())];
-        // Connections are made by the first questions.
-        for service in &services {
-            service.pi_cached(0);
-        }
-
-        let mut observer = redis.connection();
+        let mut observer = redis.observer(2);
         let mut round_trips_of = |service: &Service, document: &str| {
             let before = round_trips(&mut observer);
             service.query(document);

@@ -163,6 +163,20 @@ impl RedisServer {
         self.client().get_connection().unwrap()
     }
 
+    /// A connection that counts what this many services ask from now on: each has made both of its connections, has
+    /// probed the store, and has asked for the limit of the memory.
+    pub fn observer(&self, services: u64) -> Connection {
+        let mut observer = self.connection();
+        let mut own = 0;
+        eventually("the services have asked what they ask at the start", || {
+            let [greetings, probes] = ["hello", "mget"].map(|command| runs_of(command, &mut observer));
+            let advised = runs_of("info", &mut observer) - (own + 2);
+            own += 3;
+            greetings >= 2 * services && probes >= services && advised >= services
+        });
+        observer
+    }
+
     /// All keys, sorted.
     pub fn keys(&self) -> Vec<String> {
         let mut keys: Vec<String> = self.connection().keys("*").unwrap();

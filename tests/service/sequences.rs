@@ -44,11 +44,7 @@ fn a_sequence_is_one_lookup_and_one_write() {
     undisturbed(|| {
         let redis = RedisServer::start();
         let services = [Service::start(&redis.url()), Service::start(&redis.url())];
-        // Connections are made by the first questions.
-        for service in &services {
-            service.pi_cached(0);
-        }
-        let mut observer = redis.connection();
+        let mut observer = redis.observer(2);
         let mut round_trips_of = |service: &Service, from: u32, count: u32| {
             let before = round_trips(&mut observer);
             fibs(service, from, count);
