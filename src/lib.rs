@@ -36,7 +36,8 @@
 
 pub mod telemetry;
 
-pub mod math;
+#[doc(inline)]
+pub use phipi_math as math;
 
 pub mod workers;
 

@@ -131,7 +131,7 @@ pub(super) fn corrected(number: &[u64], zeros: usize, correction: &[u64], is_neg
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::math::{limb::BASE, ntt::Kernel, parallel::Parallel};
+    use crate::{limb::BASE, ntt::Kernel, parallel::Parallel};
     use num_bigint::{BigInt, BigUint};
     use proptest::{collection::vec, prelude::*};
 

@@ -56,7 +56,7 @@ pub fn evaluate(n: Index, kernel: Kernel, progress: &mut dyn FnMut(f64)) -> Deci
 /// `progress` is called as by [`evaluate`]. The proof takes between one and three hundredths of the time.
 ///
 /// ```
-/// use phipi::math::{fib, residue::Prime};
+/// use phipi_math::{fib, residue::Prime};
 ///
 /// let prime = Prime::draw(getrandom::u64)?;
 /// let n = fib::Index::new(100).expect("at most 10⁹");

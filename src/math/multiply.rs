@@ -227,7 +227,7 @@ const fn low_word(wide: u128) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::math::decimal::Decimal;
+    use crate::decimal::Decimal;
     use num_bigint::BigUint;
     use proptest::{collection::vec, prelude::*};
 

@@ -60,7 +60,7 @@ static SERIES: LazyLock<Series> = LazyLock::new(|| {
 /// (test `no_rounding_is_in_doubt`), so the rounding is never in doubt.
 ///
 /// ```
-/// use phipi::math::pi::{Terms, approximation};
+/// use phipi_math::pi::{Terms, approximation};
 ///
 /// let terms = Terms::new(1_000).expect("at most 2³¹ − 1");
 /// assert_eq!(approximation(terms), 3.140_638_056_205_993_2);

@@ -83,7 +83,7 @@ impl Products {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::math::limb::BASE;
+    use crate::limb::BASE;
     use num_bigint::BigUint;
     use proptest::{collection::vec, prelude::*};
 

@@ -152,7 +152,7 @@ mod tests {
     use std::convert::Infallible;
 
     use super::*;
-    use crate::math::fib::fibonacci;
+    use crate::fib::fibonacci;
     use num_bigint::BigUint;
     use proptest::prelude::*;
 

@@ -63,7 +63,7 @@ fn first(word: u64) -> [u64; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::math::{ntt::Kernel, parallel::Parallel};
+    use crate::{ntt::Kernel, parallel::Parallel};
     use num_bigint::{BigInt, BigUint};
     use proptest::prelude::*;
 

@@ -138,7 +138,7 @@ fn indices(r: u32) -> Option<(Index, Index)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::math::fib::fibonacci;
+    use crate::fib::fibonacci;
     use proptest::prelude::*;
 
     fn index(n: u32) -> Index {

@@ -3,7 +3,7 @@
 use super::double::{balanced, exact};
 use super::field::{Field, LANES, LIMB_SPLIT, Packed, Task};
 use super::prime::Prime;
-use crate::math::carries::INTEGERS;
+use crate::carries::INTEGERS;
 
 /// Arithmetic modulo a prime that trusts nobody.
 #[derive(Clone, Copy)]

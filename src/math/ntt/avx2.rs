@@ -13,7 +13,7 @@ use core::arch::x86_64::{
 use super::double::{balanced, exact};
 use super::field::{Field, LANES, LIMB_SPLIT, Packed, Task};
 use super::prime::Prime;
-use crate::math::carries::INTEGERS;
+use crate::carries::INTEGERS;
 
 /// Arithmetic modulo a prime in eight doubles of two 256-bit registers.
 #[derive(Clone, Copy)]

@@ -27,7 +27,7 @@ use super::field::{Field, LANES, Packs, Task};
 use super::prime::{P1, P2};
 use super::progress::{PIECE, Progress};
 use super::remainder::Garner;
-use crate::math::{
+use crate::{
     carries::{multiples, nearest, ripple},
     limb::BASE,
     pages,

@@ -18,7 +18,7 @@ use super::roots::{LEAF_LOG2, Roots};
 use super::rule::Rule;
 use super::tail::{FoldLimbs, JoinParts, MAX_PARTS, Tail};
 use super::transform::{Merge2, Merge4, Root4, Split2, Split4, Unroot4, leaf_forward, leaf_inverse};
-use crate::math::parallel::Parallel;
+use crate::parallel::Parallel;
 
 /// Vectors in a leaf.
 const LEAF_VECTORS: usize = (1 << LEAF_LOG2) / LANES;

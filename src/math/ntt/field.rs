@@ -138,7 +138,7 @@ pub(super) trait Task<F: Field> {
 }
 
 /// A loop over plain numbers that the compiler turns into vectors, for any kernel.
-pub(in crate::math) trait PlainLoop {
+pub(crate) trait PlainLoop {
     /// Does the work. Implementations are `#[inline(always)]`.
     fn run(self);
 }

@@ -8,10 +8,10 @@ use std::{
 };
 
 use super::{kernel::Kernel, multiplier::Multiplier};
-use crate::math::parallel::Parallel;
+use crate::parallel::Parallel;
 
 /// The bytes that are kept at most: two multipliers for F(10⁷), or two for a million digits of π.
-pub(in crate::math) const KEPT_BYTES: usize = 16 * 1024 * 1024;
+pub(crate) const KEPT_BYTES: usize = 16 * 1024 * 1024;
 
 /// Those that nobody uses; the ones used last come last.
 static KEPT: Mutex<Vec<Kept>> = Mutex::new(Vec::new());
@@ -37,7 +37,7 @@ fn shortest(kernel: Kernel, limbs: usize) -> Option<Kept> {
 }
 
 /// A multiplier, which is kept when this is dropped.
-pub(in crate::math) struct Lent(Option<Kept>);
+pub(crate) struct Lent(Option<Kept>);
 
 impl Lent {
     /// The shortest that is kept and suffices for products of up to `limbs` limbs, or else a new one.
@@ -104,7 +104,7 @@ fn is_disabled() -> bool {
 
 /// Evaluates on this thread and keeps nothing, to measure what it allocates.
 #[cfg(test)]
-pub(in crate::math) fn disabled<T>(evaluate: impl FnOnce() -> T) -> T {
+pub(crate) fn disabled<T>(evaluate: impl FnOnce() -> T) -> T {
     IS_DISABLED.set(true);
     let result = evaluate();
     IS_DISABLED.set(false);
@@ -114,7 +114,7 @@ pub(in crate::math) fn disabled<T>(evaluate: impl FnOnce() -> T) -> T {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::math::ntt::multiplier;
+    use crate::ntt::multiplier;
 
     fn kept_bytes() -> usize {
         kept().iter().map(|kept| kept.bytes).sum()
@@ -132,11 +132,11 @@ mod tests {
 
     #[test]
     fn one_that_is_kept_serves_shorter_products() {
-        let nines = |count: usize| vec![crate::math::limb::BASE - 1; count];
+        let nines = |count: usize| vec![crate::limb::BASE - 1; count];
         for count in [5_000, 300, 4_999, 1] {
             let square = multiplier(Kernel::Portable, 2 * count, Parallel::none()).square(&nines(count), &mut |_| ());
             // (Bⁿ − 1)² = Bⁿ·(Bⁿ − 2) + 1.
-            assert_eq!((square[0], square[count], square.len()), (1, crate::math::limb::BASE - 2, 2 * count));
+            assert_eq!((square[0], square[count], square.len()), (1, crate::limb::BASE - 2, 2 * count));
         }
     }
 }

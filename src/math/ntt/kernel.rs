@@ -46,7 +46,7 @@ impl Kernel {
     }
 
     /// Runs the loop with the kernel's instructions enabled.
-    pub(in crate::math) fn run<L: PlainLoop>(self, plain: L) {
+    pub(crate) fn run<L: PlainLoop>(self, plain: L) {
         match self {
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => self.field(avx512::Avx512::new, &PRIMES[0]).run(Plain(plain)),

@@ -279,8 +279,8 @@ impl<F: Field> Buffer<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::math::decimal::{BASE, Decimal};
-    use crate::math::residue;
+    use crate::decimal::{BASE, Decimal};
+    use crate::residue;
     use audit::Audited;
     use std::convert::Infallible;
 

@@ -1,12 +1,12 @@
 //! The interface of what multiplies.
 
-use crate::math::parallel::Parallel;
+use crate::parallel::Parallel;
 
 /// Products of limbs with one kernel. Roots and buffers are kept from product to product.
 ///
 /// The limbs of all factors are least significant first, and each below 10¹⁸; no factor is empty. The results have no
 /// leading zeros. `progress` is called with the part of the product that is done, by [`super::progress::Progress`].
-pub(in crate::math) trait Multiplier: Send {
+pub(crate) trait Multiplier: Send {
     /// a·(a + 2b) and a² + b².
     fn doubling(&mut self, a: &[u64], b: &[u64], progress: &mut dyn FnMut(f64)) -> [Vec<u64>; 2];
 

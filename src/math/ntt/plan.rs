@@ -16,7 +16,7 @@
 
 use super::prime::{MAX_ORDER_LOG2, P1, P2, P3};
 use super::roots::LEAF_LOG2;
-use crate::math::limb::BASE;
+use crate::limb::BASE;
 
 /// Limbs of a factor at most: those of F(500,000,000), and a little.
 pub(super) const MAX_OPERAND_LIMBS: usize = 5_805_214;

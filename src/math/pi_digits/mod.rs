@@ -139,7 +139,7 @@ impl Digits {
 /// of as many digits. Memory: [`memory`].
 ///
 /// ```
-/// use phipi::math::{Kernel, pi_digits};
+/// use phipi_math::{Kernel, pi_digits};
 ///
 /// let count = pi_digits::Count::new(100).expect("at most 10⁸");
 /// let digits = pi_digits::evaluate(count, Kernel::best(), &mut |_part| {});
@@ -212,7 +212,7 @@ fn is_certain(guard: &[u64]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::math::ntt::disabled;
+    use crate::ntt::disabled;
     use num_bigint::BigInt;
 
     fn count(count: usize) -> Count {

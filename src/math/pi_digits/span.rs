@@ -114,7 +114,7 @@ impl Row {
 #[cfg(test)]
 mod tests {
     use super::{super::evaluate, *};
-    use crate::math::Kernel;
+    use crate::Kernel;
 
     fn span(from: usize, count: usize) -> Span {
         Span::new(from, count).unwrap()
