@@ -186,16 +186,19 @@ fn in_url(uri: &Uri) -> Result<Batch, Refusal> {
 fn is_json(headers: &HeaderMap) -> Result<(), Refusal> {
     let refused = |message: &str| Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let (essence, parameters) = content_type.split_once(';').unwrap_or((content_type, ""));
-    if !essence.trim().eq_ignore_ascii_case("application/json") {
-        return refused("send the request as JSON, with the header Content-Type: application/json");
-    }
-    let parameters = parameters.split(';').filter_map(|parameter| parameter.trim().split_once('='));
-    let charsets = parameters.filter(|(name, _)| name.eq_ignore_ascii_case("charset"));
-    // The second is no registered name, but many clients send it.
-    let is_utf8 = |charset: &str| ["utf-8", "utf8"].iter().any(|name| charset.eq_ignore_ascii_case(name));
-    if !charsets.map(|(_, charset)| charset.trim_matches('"')).all(is_utf8) {
-        return refused("send the request in UTF-8, with the header Content-Type: application/json; charset=utf-8");
+    // Nearly all clients write it so, without parameters.
+    if content_type != "application/json" {
+        let (essence, parameters) = content_type.split_once(';').unwrap_or((content_type, ""));
+        if !essence.trim().eq_ignore_ascii_case("application/json") {
+            return refused("send the request as JSON, with the header Content-Type: application/json");
+        }
+        let parameters = parameters.split(';').filter_map(|parameter| parameter.trim().split_once('='));
+        let charsets = parameters.filter(|(name, _)| name.eq_ignore_ascii_case("charset"));
+        // The second is no registered name, but many clients send it.
+        let is_utf8 = |charset: &str| ["utf-8", "utf8"].iter().any(|name| charset.eq_ignore_ascii_case(name));
+        if !charsets.map(|(_, charset)| charset.trim_matches('"')).all(is_utf8) {
+            return refused("send the request in UTF-8, with the header Content-Type: application/json; charset=utf-8");
+        }
     }
     let is_plain = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"identity");
     if !headers.get_all(CONTENT_ENCODING).iter().all(is_plain) {

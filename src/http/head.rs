@@ -86,7 +86,8 @@ pub(super) fn address_in_brackets(host: &str) -> Option<Ipv6Addr> {
 
 /// Whether a text is a `reg-name` (RFC 3986, section 3.2.2), as an IPv4 address is too.
 fn is_name(host: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(&byte);
+    let is_mark = |byte| matches!(byte, b'!' | b'$' | b'%' | b'&'..=b'.' | b';' | b'=' | b'_' | b'~');
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || is_mark(byte);
     let is_encoded = |rest: &[u8]| rest.iter().take(2).filter(|byte| byte.is_ascii_hexdigit()).count() == 2;
     let host = host.as_bytes();
     !host.is_empty() && host.iter().copied().all(is_plain) && host.split(|byte| *byte == b'%').skip(1).all(is_encoded)
