@@ -131,28 +131,27 @@ impl Evaluator {
     /// It waits for the store no longer than the budgets of the cache. Evaluation is single-flight: each entry is made
     /// once, however many requests ask, and is kept even if its client goes away.
     pub async fn answer(self: &Arc<Self>, questions: Vec<Question>) -> Answers {
-        within(Step::Answer, pin!(self.answer_all(distinct(questions)))).await
-    }
+        let answered = async {
+            let questions = distinct(questions);
+            let mut wants = Vec::with_capacity(questions.len());
+            let asked: Vec<Asked> = questions.into_iter().map(|question| Asked::new(question, &mut wants)).collect();
+            let began = Instant::now();
+            let found = within(Step::Lookup, pin!(self.cache.find(&wants))).await;
+            let looked_up = began.elapsed();
 
-    /// Answers questions that are in order, each once.
-    async fn answer_all(self: &Arc<Self>, questions: Vec<Question>) -> Answers {
-        let mut wants = Vec::with_capacity(questions.len());
-        let asked: Vec<Asked> = questions.into_iter().map(|question| Asked::new(question, &mut wants)).collect();
-        let began = Instant::now();
-        let found = within(Step::Lookup, pin!(self.cache.find(&wants))).await;
-        let looked_up = began.elapsed();
+            let is_cached: Vec<bool> = asked.iter().map(|asked| asked.is_answered_by(&found.entries)).collect();
+            let is_all_cached = is_cached.iter().all(|&is_cached| is_cached);
+            let top = |asked: &Asked| Some((asked.question.top(&self.limits)?, asked.wants.clone()));
+            let (entries, kept) = self.complete(&wants, found, asked.iter().filter_map(top)).await;
+            let cache = looked_up + kept;
+            let evaluate = (!is_all_cached).then(|| began.elapsed().saturating_sub(cache));
 
-        let is_cached: Vec<bool> = asked.iter().map(|asked| asked.is_answered_by(&found.entries)).collect();
-        let is_all_cached = is_cached.iter().all(|&is_cached| is_cached);
-        let top = |asked: &Asked| Some((asked.question.top(&self.limits)?, asked.wants.clone()));
-        let (entries, kept) = self.complete(&wants, found, asked.iter().filter_map(top)).await;
-        let cache = looked_up + kept;
-        let evaluate = (!is_all_cached).then(|| began.elapsed().saturating_sub(cache));
-
-        let values = self.read(&asked, entries).await;
-        let answers = values.into_iter().zip(is_cached).map(|(value, cached)| Answer { value, cached });
-        let found = asked.into_iter().map(|asked| asked.question).zip(answers).collect();
-        Answers { found, spent: Spent { cache, evaluate } }
+            let values = self.read(&asked, entries).await;
+            let answers = values.into_iter().zip(is_cached).map(|(value, cached)| Answer { value, cached });
+            let found = asked.into_iter().map(|asked| asked.question).zip(answers).collect();
+            Answers { found, spent: Spent { cache, evaluate } }
+        };
+        within(Step::Answer, pin!(answered)).await
     }
 
     /// Reads the values of questions off their entries.

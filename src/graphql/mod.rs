@@ -157,15 +157,30 @@ impl Api {
 
     /// Executes the operations of one request, which see the cache as of one lookup. There is a response to each: failures
     /// are in its errors, each with a code.
-    pub async fn execute(&self, mut prepared: Prepared) -> Execution {
-        for operation in &mut prepared.operations {
+    pub async fn execute(&self, Prepared { mut operations, questions, .. }: Prepared) -> Execution {
+        for operation in &mut operations {
             if operation.as_ref().is_ok_and(|admitted| admitted.plan.is_subscription) {
                 let message =
                     "a subscription needs a WebSocket (graphql-transport-ws) or the header Accept: text/event-stream";
                 *operation = Err(Fault::new(Code::OperationResolutionFailure, message).into());
             }
         }
-        self.answer(prepared).await
+        let kind = operations.iter().flatten().map(|admitted| admitted.plan.kind).reduce(Kind::and);
+        let mut account = kind.map_or(Account::REFUSED, |kind| Account { kind, ..Account::default() });
+        let mut answers = Answers::default();
+        if !questions.is_empty() {
+            answers = self.evaluator.answer(questions).await;
+            account.cached = answers.are_cached();
+            account.spent = Some(answers.spent);
+        }
+        let mut responses = Vec::with_capacity(operations.len());
+        for operation in operations {
+            responses.push(match operation {
+                Ok(admitted) => self.run(admitted, &answers).await,
+                Err(refusal) => refusal.into(),
+            });
+        }
+        Execution { responses, account }
     }
 
     /// Executes an operation whose answer may be several: the responses of a subscription, one after the other, each made
@@ -189,28 +204,9 @@ impl Api {
             }
             operations => {
                 let operations = operations.map_or_else(|all| all, Vec::from);
-                stream::iter([self.answer(Prepared { operations, questions, size }).await]).boxed()
+                stream::iter([self.execute(Prepared { operations, questions, size }).await]).boxed()
             }
         }
-    }
-
-    async fn answer(&self, Prepared { operations, questions, .. }: Prepared) -> Execution {
-        let kind = operations.iter().flatten().map(|admitted| admitted.plan.kind).reduce(Kind::and);
-        let mut account = kind.map_or(Account::REFUSED, |kind| Account { kind, ..Account::default() });
-        let mut answers = Answers::default();
-        if !questions.is_empty() {
-            answers = self.evaluator.answer(questions).await;
-            account.cached = answers.are_cached();
-            account.spent = Some(answers.spent);
-        }
-        let mut responses = Vec::with_capacity(operations.len());
-        for operation in operations {
-            responses.push(match operation {
-                Ok(admitted) => self.run(admitted, &answers).await,
-                Err(refusal) => refusal.into(),
-            });
-        }
-        Execution { responses, account }
     }
 
     fn admit(&self, request: Request, budget: &mut Budget, tells_cost: bool) -> Result<Admitted, Refusal> {

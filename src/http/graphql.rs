@@ -135,8 +135,14 @@ impl Service {
             Batch::One(request) => (vec![request], true),
             Batch::Many(requests) => (requests, false),
         };
-        let execution = pin!(self.execute(client, requests, form));
-        let (Execution { responses, account }, mut permit) = within(Step::Execute, execution).await?;
+        let executed = async {
+            let prepared = self.api.prepare(requests, form.tells_cost).await;
+            let Size { execution, text } = prepared.size();
+            // For all that the operations take until their answer is made.
+            let permit = client.send(execution + text + compression::bytes(form.coding, text))?;
+            Ok::<_, Refusal>((self.api.execute(prepared).await, permit))
+        };
+        let (Execution { responses, account }, mut permit) = within(Step::Execute, pin!(executed)).await?;
         // An answer that is kept, here or in between, would go out again without registering anything.
         let is_immutable = !registers && responses.iter().all(graphql::Response::is_immutable);
         let (text, refusal) = match &responses[..] {
@@ -154,19 +160,6 @@ impl Service {
         let reply = Reply { status, form: Form { coding, ..form }, lifetime, account, content };
         permit.resize(reply.bytes())?;
         Ok((reply, permit))
-    }
-
-    /// Executes the operations of one request, with a permit for all that they take until their answer is made.
-    async fn execute(
-        &self,
-        client: &Arc<Client>,
-        requests: Vec<Request>,
-        form: Form,
-    ) -> Result<(Execution, Permit), Refusal> {
-        let prepared = self.api.prepare(requests, form.tells_cost).await;
-        let Size { execution, text } = prepared.size();
-        let permit = client.send(execution + text + compression::bytes(form.coding, text))?;
-        Ok((self.api.execute(prepared).await, permit))
     }
 }
 

@@ -138,8 +138,8 @@ where
     }
     commands.cmd("CLIENT").arg(&["SETINFO", "LIB-NAME", env!("CARGO_PKG_NAME")]);
     commands.cmd("CLIENT").arg(&["SETINFO", "LIB-VER", env!("CARGO_PKG_VERSION")]);
-    let answers = link.ask(commands.ignore_errors()).await.map_err(|error| lock(&heard).instead_of(error))?;
-    let mut answers = answers.into_iter();
+    let answers: RedisResult<Vec<RedisResult<Value>>> = commands.ignore_errors().query_async(&mut link).await;
+    let mut answers = answers.map_err(|error| lock(&heard).instead_of(error))?.into_iter();
     let mut next = || answers.next().unwrap_or(Ok(Value::Nil));
     if target.login.password.is_some() {
         next()?;
@@ -184,16 +184,6 @@ impl Hello {
 
 fn is_unknown(error: &RedisError) -> bool {
     code_of(error).as_deref() == Some("ERR") && error.detail().is_some_and(|detail| detail.starts_with("unknown"))
-}
-
-impl Link {
-    /// Sends commands whose errors are ignored in one round trip, and gives the answer to each.
-    ///
-    /// # Errors
-    /// When the connection is broken.
-    pub(super) async fn ask(&mut self, commands: &Pipeline) -> RedisResult<Vec<RedisResult<Value>>> {
-        commands.query_async(&mut self.connection).await
-    }
 }
 
 impl ConnectionLike for Link {

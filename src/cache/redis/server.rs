@@ -183,7 +183,7 @@ impl Client {
     /// When the connection is broken: that of a cluster is when no node answers.
     pub(super) async fn ask(&mut self, commands: &Pipeline) -> RedisResult<Vec<RedisResult<Value>>> {
         match self {
-            Self::One(link) => link.ask(commands).await,
+            Self::One(link) => commands.query_async(link).await,
             Self::Cluster(cluster) => {
                 let answers = commands.cmd_iter().map(|command| {
                     let mut cluster = cluster.clone();
