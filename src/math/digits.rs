@@ -22,8 +22,10 @@ const ZEROS: u64 = 0x3030_3030_3030_3030;
 /// Limbs whose digits are not worth a second thread: some 20 µs of work.
 const PARALLEL_LIMBS: usize = 1 << 13;
 
-/// Limbs at a time: enough that the compiler makes a loop of vectors of them, and not as many copies of its body.
+/// Limbs at a time: enough that the compiler makes a loop of vectors of them, and not as many copies of its body; and for
+/// what is left of them.
 const BLOCK: usize = 64;
+const SHORT_BLOCK: usize = 8;
 
 /// The digits of a limb.
 type Place = [u8; LIMB_DIGITS];
@@ -35,15 +37,22 @@ pub(super) fn write(limbs: &[u64], places: &mut [Place], threads: Parallel) {
         let (first, second) = places.split_at_mut(high.len());
         threads.join(true, || write(high, first, threads), || write(low, second, threads));
     } else {
-        let (rest, blocks) = limbs.as_rchunks();
-        let (block_places, rest_places) = places.split_at_mut(blocks.len() * BLOCK);
-        if !blocks.is_empty() {
-            Kernel::best().run(Blocks { blocks, places: block_places.as_chunks_mut().0 });
-        }
-        for (place, &limb) in rest_places.iter_mut().zip(rest.iter().rev()) {
+        let (limbs, places) = write_blocks::<BLOCK>(limbs, places);
+        let (limbs, places) = write_blocks::<SHORT_BLOCK>(limbs, places);
+        for (place, &limb) in places.iter_mut().zip(limbs.iter().rev()) {
             *place = eighteen(limb);
         }
     }
+}
+
+/// Writes the digits of whole blocks, and gives the limbs that are left with their places.
+fn write_blocks<'a, const BLOCK: usize>(limbs: &'a [u64], places: &'a mut [Place]) -> (&'a [u64], &'a mut [Place]) {
+    let (rest, blocks) = limbs.as_rchunks::<BLOCK>();
+    let (block_places, rest_places) = places.split_at_mut(blocks.len() * BLOCK);
+    if !blocks.is_empty() {
+        Kernel::best().run(Blocks { blocks, places: block_places.as_chunks_mut().0 });
+    }
+    (rest, rest_places)
 }
 
 /// Appends a range of the digits of the limbs, the last limb first, eighteen each. Inside of a rayon pool its threads share
@@ -67,12 +76,12 @@ pub(super) fn write_part(limbs: &[u64], range: Range<usize>, text: &mut Vec<u8>)
 }
 
 /// The digits of whole blocks, the last block first: [`eighteen`], lane by lane.
-struct Blocks<'a> {
+struct Blocks<'a, const BLOCK: usize> {
     blocks: &'a [[u64; BLOCK]],
     places: &'a mut [[Place; BLOCK]],
 }
 
-impl PlainLoop for Blocks<'_> {
+impl<const BLOCK: usize> PlainLoop for Blocks<'_, BLOCK> {
     #[inline(always)]
     fn run(self) {
         let mut parts = [[0; BLOCK]; 3];
@@ -189,7 +198,7 @@ mod tests {
     #[test]
     fn limbs_follow_each_other_from_the_top() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
-        for count in [0, 1, BLOCK - 1, BLOCK, 3 * BLOCK + 5, PARALLEL_LIMBS + 1] {
+        for count in [0, 1, SHORT_BLOCK, BLOCK - 1, BLOCK, 3 * BLOCK + SHORT_BLOCK + 5, PARALLEL_LIMBS + 1] {
             let limbs: Vec<u64> =
                 (0..count as u64).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15) % 10_u64.pow(18)).collect();
             let expected: Vec<String> = limbs.iter().rev().map(|limb| format!("{limb:018}")).collect();
