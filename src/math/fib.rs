@@ -23,8 +23,7 @@ pub(super) fn fibonacci(n: Index) -> Decimal {
 /// thread.
 ///
 /// Fast doubling: from A = F(k) and B = F(k−1) follow F(2k) = A(A+2B), F(2k−1) = A²+B² and F(2k+1) as their sum
-/// (D. E. Knuth, TAOCP 1, 1.2.8, exercise 27 and its kin), so nothing is ever subtracted. The last doubling needs but
-/// one of the two, from k = ⌈n/2⌉. Time: some three products of numbers half as long as the result. Memory: some nine
+/// (D. E. Knuth, TAOCP 1, 1.2.8, exercise 27 and its kin). The last doubling needs but one of the two, from k = ⌈n/2⌉. Time: some three products of numbers half as long as the result. Memory: some nine
 /// times the limbs of the result. Inside of a rayon pool all of its threads are used where they pay.
 ///
 /// # Panics
@@ -38,7 +37,7 @@ pub fn evaluate(n: Index, kernel: Kernel, progress: &mut dyn FnMut(f64)) -> Deci
     let (half, is_even) = (n.0.div_ceil(2), n.0.is_multiple_of(2));
     let (mut short, doublings) = start(half);
     let doublings = double_short(&mut short, half, doublings);
-    let value = if short.is_short() {
+    let value = if short.makes_result() {
         if is_even { short.even() } else { short.odd() }
     } else {
         let mut long = LongPairs::new(kernel, limb_count(n) + 1);

@@ -5,11 +5,19 @@
 
 use super::limb::BASE;
 
-/// Limbs of the longest number that is doubled here. From then on vectors win (measured).
-pub(super) const SHORT_LIMBS: usize = 40;
+/// Limbs of the longest pair that is doubled here, and of the longest of which one result is made. From then on vectors win
+/// (measured).
+pub(super) const SHORT_LIMBS: usize = 54;
+const RESULT_LIMBS: usize = 40;
 
-// The largest column of a doubling is 3·B² for each limb, and a carry below 2^70.
-const _: () = assert!(3 * (SHORT_LIMBS as u128) < (u128::MAX - (1 << 70)) / (BASE as u128 * BASE as u128));
+/// Keep the columns and the carries of a doubling from being negative, since no column of −2B² is below
+/// −2·[`SHORT_LIMBS`]·(B−1)²: each carry is too high by the first, and each column by what that takes.
+const CARRY_LIFT: u128 = 2 * SHORT_LIMBS as u128 * BASE as u128;
+const COLUMN_LIFT: u128 = CARRY_LIFT * (BASE as u128 - 1);
+
+// The largest column is 4·B² for each limb, its lift, and a carry.
+const _: () =
+    assert!(4 * (SHORT_LIMBS as u128) < (u128::MAX - COLUMN_LIFT - (1 << 70)) / (BASE as u128 * BASE as u128));
 
 /// ⌊2^123/B⌋, below 2^64.
 const RECIPROCAL: u64 = low_word((1 << 123) / BASE as u128);
@@ -69,24 +77,34 @@ impl ShortPair {
         self.length <= SHORT_LIMBS
     }
 
+    /// Whether one result is best made here.
+    pub(super) fn makes_result(&self) -> bool {
+        self.length <= RESULT_LIMBS
+    }
+
     /// A and B, which may have zeros at the top.
     pub(super) fn limbs(&self) -> [&[u64]; 2] {
         let room = self.memory.len() / 4;
         [&self.memory[..self.length], &self.memory[room..][..self.length]]
     }
 
-    /// Doubles k, and adds 1 if `above`: A(A+2B) and A²+B², or their sum and A(A+2B).
+    /// Doubles k, and adds 1 if `above`, by two squares: with e = A²−AB−B², which is 1 or −1 (Cassini's identity), F(2k+1) is
+    /// 4A²−B²−2e, F(2k) is 3A²−2B²−2e, and F(2k−1) is A²+B².
     pub(super) fn double(&mut self, above: bool) {
         let (old, length) = (self.length, doubled(self.length));
-        let [a, b, even, odd] = self.quarters().map(|quarter| &mut quarter[..length]);
-        write_even(&a[..old], &b[..old], even, odd);
-        write_odd(&a[..old], &b[..old], odd);
-        let (new_a, new_b) = if above { (odd, even) } else { (even, odd) };
+        let [a, b, new_a, new_b] = self.quarters().map(|quarter| &mut quarter[..length]);
+        // The lowest limbs are the numbers modulo 4, which divides the base.
+        let (x, y) = (a[0] % 4, b[0] % 4);
+        let is_plus = (x * x + 3 * (x * y + y * y)) % 4 == 1;
+        let less = if is_plus { CARRY_LIFT - 2 } else { CARRY_LIFT + 2 };
+        let (from, to) = ([&a[..old], &b[..old]], [&mut *new_a, &mut *new_b]);
+        if above {
+            write_squares(from, to, [less, less], |a, b| [4 * a + COLUMN_LIFT - b, 3 * a + COLUMN_LIFT - 2 * b]);
+        } else {
+            write_squares(from, to, [less, CARRY_LIFT], |a, b| [3 * a + COLUMN_LIFT - 2 * b, a + COLUMN_LIFT + b]);
+        }
         a.copy_from_slice(new_a);
         b.copy_from_slice(new_b);
-        if above {
-            add_in_place(a, b);
-        }
         self.length = length - a.iter().rev().take_while(|&&limb| limb == 0).count();
     }
 
@@ -135,6 +153,24 @@ fn write_even(a: &[u64], b: &[u64], even: &mut [u64], scratch: &mut [u64]) {
 /// A²+B², as [`write_even`].
 fn write_odd(a: &[u64], b: &[u64], odd: &mut [u64]) {
     carry_columns(odd, |column| square_column(a, column) + square_column(b, column));
+}
+
+/// Two sums of multiples of A² and B², as [`write_even`], from the sums for a column of each, with [`COLUMN_LIFT`]. The
+/// carries begin at [`CARRY_LIFT`], which is subtracted at the end.
+#[inline]
+fn write_squares(
+    [a, b]: [&[u64]; 2],
+    [first, second]: [&mut [u64]; 2],
+    mut carries: [u128; 2],
+    sums: impl Fn(u128, u128) -> [u128; 2],
+) {
+    let last = first.len() - 1;
+    for (column, (first, second)) in first.iter_mut().zip(&mut *second).take(last).enumerate() {
+        let sums = sums(square_column(a, column), square_column(b, column));
+        (carries[0], *first) = column_by_base(sums[0] + carries[0]);
+        (carries[1], *second) = column_by_base(sums[1] + carries[1]);
+    }
+    [first[last], second[last]] = carries.map(|carry| low_word(carry - CARRY_LIFT));
 }
 
 /// The limbs of a number from its columns; the top limb is the last carry.
@@ -258,11 +294,15 @@ mod tests {
         let (even, odd) = (&x * (&x + 2_u32 * &y), &x * &x + &y * &y);
         assert_eq!(big(&pair(a, b).even()), even);
         assert_eq!(big(&pair(a, b).odd()), odd);
-        let (mut below, mut above) = (pair(a, b), pair(a, b));
-        below.double(false);
-        above.double(true);
-        assert_eq!(above.limbs().map(big), [&even + &odd, even.clone()]);
-        assert_eq!(below.limbs().map(big), [even, odd]);
+        let b = [b, &vec![0; a.len() - b.len()]].concat();
+        let (x, y) = (&x * &x, &y * &y);
+        for (start, two) in [(CARRY_LIFT - 2, 2_u32), (CARRY_LIFT + 2, 0)] {
+            let (mut first, mut second) = (vec![0; doubled(a.len())], vec![0; doubled(a.len())]);
+            let results = [&mut first[..], &mut second];
+            write_squares([a, &b], results, [start; 2], |a, b| [4 * a + COLUMN_LIFT - b, 3 * a + COLUMN_LIFT - 2 * b]);
+            assert_eq!(big(&first) + two, 4_u32 * &x - &y + (2 - two));
+            assert_eq!(big(&second) + two, 3_u32 * &x - 2_u32 * &y + (2 - two));
+        }
     }
 
     #[test]
