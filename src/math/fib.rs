@@ -23,8 +23,9 @@ pub(super) fn fibonacci(n: Index) -> Decimal {
 /// thread.
 ///
 /// Fast doubling: from A = F(k) and B = F(k−1) follow F(2k) = A(A+2B), F(2k−1) = A²+B² and F(2k+1) as their sum
-/// (D. E. Knuth, TAOCP 1, 1.2.8, exercise 27 and its kin). The last doubling needs but one of the two, from k = ⌈n/2⌉. Time: some three products of numbers half as long as the result. Memory: some nine
-/// times the limbs of the result. Inside of a rayon pool all of its threads are used where they pay.
+/// (D. E. Knuth, TAOCP 1, 1.2.8, exercise 27 and its kin). The last doubling needs but one of the two, from k = ⌈n/2⌉.
+/// Time: some three products of numbers half as long as the result. Memory: some seven times the limbs of the result.
+/// Inside of a rayon pool all of its threads are used where they pay.
 ///
 /// # Panics
 ///

@@ -74,9 +74,9 @@ use super::{pages, parallel::Parallel};
 
 /// A multiplier for factors that have up to `limbs` limbs together, both not empty, with these threads.
 ///
-/// It holds 6·N words of buffers and 4/3·N of roots, where N, the length of the transform, exceeds `limbs` by at most a
-/// third (and is 256 at least); and 3·N more from the first sum on, by the length of the longest one. When it is dropped it is
-/// kept for others, within [`KEPT_BYTES`].
+/// It holds 3·N words of buffers and 4/3·N of roots, where N, the length of the transform, exceeds `limbs` by at most a
+/// third (and is 256 at least); and by the length of the longest of each, N more for products, 3·N for doublings, and 6·N for
+/// sums. When it is dropped it is kept for others, within [`KEPT_BYTES`].
 ///
 /// # Panics
 ///
@@ -103,10 +103,14 @@ pub(super) fn points(limbs: usize) -> usize {
     Length::for_points(limbs).points()
 }
 
-/// The rings modulo the three primes, and two buffers for each.
+/// The rings modulo the three primes, and buffers for the factors, which become the results.
 struct Transforms<F: Field> {
     rings: [Ring<F>; 3],
-    buffers: [[Buffer<F>; 2]; 3],
+    /// For the first factor modulo each prime.
+    first: [Buffer<F>; 3],
+    /// For the second factor modulo each prime; the first of them for all primes, one after the other, where there is no
+    /// second result.
+    second: [Buffer<F>; 3],
     /// For the factors beyond two, modulo one prime after the other.
     further: [Buffer<F>; 3],
     threads: Parallel,
@@ -115,11 +119,13 @@ struct Transforms<F: Field> {
 impl<F: Field> Transforms<F> {
     /// For factors that have up to `limbs` limbs together.
     fn new(fields: [F; 3], limbs: usize, threads: Parallel) -> Self {
-        let longest = Length::for_points(limbs);
+        // The last doubling of an evaluation has half of the limbs of its result.
+        let (longest, doubled) = (Length::for_points(limbs), Length::for_points(limbs.div_ceil(2)));
         Self {
             rings: fields.map(|field| Ring::new(field, longest, threads)),
-            buffers: fields.map(|_| [(); 2].map(|()| Buffer::new(longest.points()))),
-            further: [(); 3].map(|()| Buffer::new(0)),
+            first: fields.map(|_| Buffer::new(longest.points())),
+            second: fields.map(|_| Buffer::new(doubled.points())),
+            further: fields.map(|_| Buffer::new(0)),
             threads,
         }
     }
@@ -135,24 +141,26 @@ impl<F: Field> Transforms<F> {
         debug_assert!(factors.iter().all(|limbs| length.holds(limbs.len())), "a factor is too long");
         let mut progress = Progress::new(PRIMES.len() * length.points() + R::RESULTS * carry::work(count), progress);
         let factors = factors.map(PaddedLimbs::new);
-        if FACTORS <= 2 && PARALLEL_PRIMES.contains(&count) {
+        let are_together = FACTORS <= 2 && PARALLEL_PRIMES.contains(&count);
+        let is_shared = R::RESULTS == 1 && !are_together;
+        make_room(&mut self.second, if is_shared { FACTORS.min(2) - 1 } else { 3 }, length);
+        make_room(&mut self.further, FACTORS.saturating_sub(2), length);
+        if are_together {
             self.transform_together::<R, FACTORS>(length, factors);
             progress.advance(PRIMES.len() * length.points());
         } else {
-            for buffer in self.further.iter_mut().take(FACTORS.saturating_sub(2)) {
-                buffer.grow(length.points());
-            }
-            for (ring, buffers) in self.rings.iter().zip(&mut self.buffers) {
-                let blocks = blocks(buffers.iter_mut().chain(&mut self.further), length);
+            for (prime, (ring, first)) in self.rings.iter().zip(&mut self.first).enumerate() {
+                let second = &mut self.second[if is_shared { 0 } else { prime }];
+                let blocks = blocks([first, second].into_iter().chain(&mut self.further), length);
                 ring.combine::<R, FACTORS>(length, factors, blocks, &mut progress);
             }
         }
         let garner = Garner::new(self.rings.each_ref().map(Ring::field), length.main_log2());
-        let mut limbs = |i: usize| {
-            let remainders = self.buffers.each_ref().map(|pair| pair[i].packs(length));
+        let mut limbs = |buffers: &[Buffer<F>; 3]| {
+            let remainders = buffers.each_ref().map(|buffer| buffer.packs(length));
             carry::limbs(&garner, remainders, count, self.threads, &mut progress)
         };
-        [limbs(0), if R::RESULTS == 2 { limbs(1) } else { Vec::new() }]
+        [limbs(&self.first), if R::RESULTS == 2 { limbs(&self.second) } else { Vec::new() }]
     }
 
     /// The transforms modulo all three primes at a time, of up to two factors.
@@ -161,14 +169,27 @@ impl<F: Field> Transforms<F> {
         length: Length,
         factors: [PaddedLimbs<'_>; FACTORS],
     ) {
-        let [of1, of2, of3] = &mut self.buffers;
+        let ([a1, a2, a3], [b1, b2, b3]) = (&mut self.first, &mut self.second);
         let [ring1, ring2, ring3] = &self.rings;
-        let alone = |ring: &Ring<F>, buffers: &mut [Buffer<F>; 2]| {
-            let blocks = blocks(buffers.iter_mut(), length);
+        let alone = |ring: &Ring<F>, a: &mut Buffer<F>, b: &mut Buffer<F>| {
+            let blocks = blocks([a, b].into_iter(), length);
             ring.combine::<R, FACTORS>(length, factors, blocks, &mut Progress::new(1, &mut |_| ()));
         };
-        let others = || self.threads.join(true, || alone(ring2, of2), || alone(ring3, of3));
-        self.threads.join(true, || alone(ring1, of1), others);
+        let others = || self.threads.join(true, || alone(ring2, a2, b2), || alone(ring3, a3, b3));
+        self.threads.join(true, || alone(ring1, a1, b1), others);
+    }
+}
+
+/// Makes room for a length in the first `count` buffers; when there is none in them yet, the others are freed before.
+fn make_room<F: Field>(buffers: &mut [Buffer<F>], count: usize, length: Length) {
+    let (used, others) = buffers.split_at_mut(count);
+    if used.iter().any(|buffer| !buffer.has_room(length)) {
+        others.iter_mut().for_each(|buffer| *buffer = Buffer::new(0));
+    }
+    for buffer in used.iter_mut().filter(|buffer| !buffer.has_room(length)) {
+        // The old words go first.
+        *buffer = Buffer::new(0);
+        *buffer = Buffer::new(length.points());
     }
 }
 
@@ -222,7 +243,7 @@ impl<F: Field> Multiplier for Transforms<F> {
 
     fn shrink(&mut self) -> usize {
         self.further = [(); 3].map(|()| Buffer::new(0));
-        let buffers = self.buffers.iter().flatten().map(|buffer| buffer.words.len() * size_of::<F::Word>());
+        let buffers = self.first.iter().chain(&self.second).map(|buffer| buffer.words.len() * size_of::<F::Word>());
         buffers.chain(self.rings.iter().map(Ring::bytes)).sum()
     }
 }
@@ -256,13 +277,8 @@ impl<F: Field> Buffer<F> {
         Self { words, start }
     }
 
-    /// Makes room for `points` words. What the buffer held is lost.
-    fn grow(&mut self, points: usize) {
-        if self.words.len() < points + LANES {
-            // The old words go first.
-            *self = Self::new(0);
-            *self = Self::new(points);
-        }
+    fn has_room(&self, length: Length) -> bool {
+        self.words.len() >= length.points() + LANES
     }
 
     /// The vectors of a transform of the length.
