@@ -42,9 +42,9 @@ pub fn evaluate(n: Index, kernel: Kernel, progress: &mut dyn FnMut(f64)) -> Deci
         if is_even { short.even() } else { short.odd() }
     } else {
         let mut long = LongPairs::new(kernel, limb_count(n) + 1);
-        let [a, b] = double_long(&short, half, doublings, &mut long, &mut |part| progress(PAIR_WORK * part));
+        let pair = double_long(&short, half, doublings, &mut long, &mut |part| progress(PAIR_WORK * part));
         let last = &mut |part: f64| progress(PAIR_WORK + (1.0 - PAIR_WORK) * part);
-        if is_even { long.even(&a, &b, last) } else { long.odd(&a, &b, last) }
+        if is_even { long.even(pair, last) } else { long.odd(pair, last) }
     };
     progress(1.0);
     Decimal::from_limbs(value)
@@ -103,7 +103,8 @@ pub(super) fn pair(k: u32, progress: &mut dyn FnMut(f64)) -> [Decimal; 2] {
         short.limbs().map(<[u64]>::to_vec)
     } else {
         let mut long = LongPairs::new(Kernel::best(), limb_count(Index(k)) + 1);
-        double_long(&short, k, doublings, &mut long, progress)
+        // Without the room that they may have for longer ones.
+        double_long(&short, k, doublings, &mut long, progress).map(|limbs| limbs.as_slice().to_vec())
     };
     pair.map(Decimal::from_limbs)
 }
@@ -152,30 +153,30 @@ impl LongPairs {
     }
 
     /// F(2k) and F(2k−1).
-    fn doubling(&mut self, a: &[u64], b: &[u64], progress: &mut dyn FnMut(f64)) -> [Vec<u64>; 2] {
+    fn doubling(&mut self, pair: [Vec<u64>; 2], progress: &mut dyn FnMut(f64)) -> [Vec<u64>; 2] {
         let [longest, _] = column_limbs(self.kernel);
-        if a.len() <= longest {
-            return columns::doubling(self.kernel, a, b);
+        if pair[0].len() <= longest {
+            return columns::doubling(self.kernel, &pair[0], &pair[1]);
         }
-        self.transforms().doubling(a, b, progress)
+        self.transforms().doubling(pair, progress)
     }
 
     /// F(2k).
-    fn even(&mut self, a: &[u64], b: &[u64], progress: &mut dyn FnMut(f64)) -> Vec<u64> {
+    fn even(&mut self, pair: [Vec<u64>; 2], progress: &mut dyn FnMut(f64)) -> Vec<u64> {
         let [_, longest] = column_limbs(self.kernel);
-        if a.len() <= longest {
-            return columns::even(self.kernel, a, b);
+        if pair[0].len() <= longest {
+            return columns::even(self.kernel, &pair[0], &pair[1]);
         }
-        self.transforms().even(a, b, progress)
+        self.transforms().even(pair, progress)
     }
 
     /// F(2k−1).
-    fn odd(&mut self, a: &[u64], b: &[u64], progress: &mut dyn FnMut(f64)) -> Vec<u64> {
+    fn odd(&mut self, pair: [Vec<u64>; 2], progress: &mut dyn FnMut(f64)) -> Vec<u64> {
         let [_, longest] = column_limbs(self.kernel);
-        if a.len() <= longest {
-            return columns::odd(self.kernel, a, b);
+        if pair[0].len() <= longest {
+            return columns::odd(self.kernel, &pair[0], &pair[1]);
         }
-        self.transforms().odd(a, b, progress)
+        self.transforms().odd(pair, progress)
     }
 
     fn transforms(&mut self) -> &mut dyn Multiplier {
@@ -196,19 +197,19 @@ fn double_long(
     long: &mut LongPairs,
     progress: &mut dyn FnMut(f64),
 ) -> [Vec<u64>; 2] {
-    let [mut a, mut b] = short.limbs().map(<[u64]>::to_vec);
+    let mut pair = short.limbs().map(<[u64]>::to_vec);
     for bit in (0..doublings).rev() {
         // The work on a doubling is about proportional to its length.
         let (before, after) = (f64::from(k >> bit >> 1) / f64::from(k), f64::from(k >> bit) / f64::from(k));
-        let [even, mut below] = long.doubling(&a, &b, &mut |part| progress(before + (after - before) * part));
-        (a, b) = if k >> bit & 1 == 1 {
+        let [even, mut below] = long.doubling(pair, &mut |part| progress(before + (after - before) * part));
+        pair = if k >> bit & 1 == 1 {
             add_to(&mut below, &even);
-            (below, even)
+            [below, even]
         } else {
-            (even, below)
+            [even, below]
         };
     }
-    [a, b]
+    pair
 }
 
 #[cfg(test)]

@@ -30,7 +30,6 @@ use super::remainder::Garner;
 use crate::{
     carries::{multiples, nearest, ripple},
     limb::BASE,
-    pages,
     parallel::Parallel,
 };
 
@@ -60,17 +59,21 @@ pub(super) const fn work(count: usize) -> usize {
     count / 2
 }
 
-/// The limbs of Σ Cᵢ·Bⁱ, where the remainders of `count` coefficients are given. The top limb is not 0.
+/// Limbs more than coefficients: for the overflow after the last one.
+pub(super) const OVERFLOW_LIMBS: usize = 2;
+
+/// The limbs of Σ Cᵢ·Bⁱ, where the remainders of the coefficients are given: as many as `limbs` has limbs, but for
+/// [`OVERFLOW_LIMBS`]. Whatever it holds is overwritten. The top limb is not 0.
 pub(super) fn limbs<F: Field>(
     garner: &Garner<F>,
     remainders: [&Packs<F>; 3],
-    count: usize,
+    mut limbs: Vec<u64>,
     threads: Parallel,
     progress: &mut Progress<'_>,
 ) -> Vec<u64> {
-    // Two more for the overflow after the last coefficient.
-    let mut limbs = pages::zeros(count + 2);
+    let count = limbs.len() - OVERFLOW_LIMBS;
     let (mut coefficients, rest) = limbs.split_at_mut(count);
+    rest.fill(0);
     let (mut from, mut pending) = (0, Pending::default());
     while !coefficients.is_empty() {
         // The last piece is the longest, so that none has fewer than two limbs.

@@ -11,7 +11,7 @@ use super::{kernel::Kernel, multiplier::Multiplier};
 use crate::parallel::Parallel;
 
 /// The bytes that are kept at most: two multipliers for F(10⁷), or two for a million digits of π.
-pub(crate) const KEPT_BYTES: usize = 16 * 1024 * 1024;
+pub(crate) const KEPT_BYTES: usize = 20 * 1024 * 1024;
 
 /// Those that nobody uses; the ones used last come last.
 static KEPT: Mutex<Vec<Kept>> = Mutex::new(Vec::new());

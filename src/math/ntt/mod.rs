@@ -53,7 +53,7 @@ mod rule;
 mod tail;
 mod transform;
 
-use std::ops::Range;
+use std::{cmp::Reverse, ops::Range};
 
 use convolution::Ring;
 pub(super) use field::PlainLoop;
@@ -76,7 +76,7 @@ use super::{pages, parallel::Parallel};
 ///
 /// It holds 3·N words of buffers and 4/3·N of roots, where N, the length of the transform, exceeds `limbs` by at most a
 /// third (and is 256 at least); and by the length of the longest of each, N more for products, 3·N for doublings, and 6·N for
-/// sums. When it is dropped it is kept for others, within [`KEPT_BYTES`].
+/// sums; and four words for each limb of the longest pair. When it is dropped it is kept for others, within [`KEPT_BYTES`].
 ///
 /// # Panics
 ///
@@ -113,8 +113,16 @@ struct Transforms<F: Field> {
     second: [Buffer<F>; 3],
     /// For the factors beyond two, modulo one prime after the other.
     further: [Buffer<F>; 3],
+    /// The limbs of pairs before, for results.
+    spare: Vec<Vec<u64>>,
     threads: Parallel,
 }
+
+/// Pairs whose memory is kept for results: each is about half as long as the next, so that more would not matter.
+const SPARE_PAIRS: usize = 4;
+
+/// Limbs of the longest pair whose memory is kept. With longer ones a multiplier is not kept for other evaluations.
+const SPARE_LIMBS: usize = 1 << 17;
 
 impl<F: Field> Transforms<F> {
     /// For factors that have up to `limbs` limbs together.
@@ -126,15 +134,18 @@ impl<F: Field> Transforms<F> {
             first: fields.map(|_| Buffer::new(longest.points())),
             second: fields.map(|_| Buffer::new(doubled.points())),
             further: fields.map(|_| Buffer::new(0)),
+            spare: Vec::new(),
             threads,
         }
     }
 
-    /// The first result of the rule, of up to `count` coefficients, and the second if there is one.
+    /// The first result of the rule, of up to `count` coefficients, and the second if there is one, each in [`room`] that is
+    /// given.
     fn combine<R: Rule<FACTORS>, const FACTORS: usize>(
         &mut self,
         factors: [&[u64]; FACTORS],
         count: usize,
+        results: [Vec<u64>; 2],
         progress: &mut dyn FnMut(f64),
     ) -> [Vec<u64>; 2] {
         let length = Length::for_points(count);
@@ -156,11 +167,40 @@ impl<F: Field> Transforms<F> {
             }
         }
         let garner = Garner::new(self.rings.each_ref().map(Ring::field), length.main_log2());
-        let mut limbs = |buffers: &[Buffer<F>; 3]| {
+        let [first, second] = results;
+        let mut limbs = |buffers: &[Buffer<F>; 3], limbs| {
             let remainders = buffers.each_ref().map(|buffer| buffer.packs(length));
-            carry::limbs(&garner, remainders, count, self.threads, &mut progress)
+            carry::limbs(&garner, remainders, limbs, self.threads, &mut progress)
         };
-        [limbs(&self.first), if R::RESULTS == 2 { limbs(&self.second) } else { Vec::new() }]
+        [limbs(&self.first, first), if R::RESULTS == 2 { limbs(&self.second, second) } else { second }]
+    }
+
+    /// [`Self::combine`] for a rule with one result.
+    fn result<R: Rule<FACTORS>, const FACTORS: usize>(
+        &mut self,
+        factors: [&[u64]; FACTORS],
+        count: usize,
+        progress: &mut dyn FnMut(f64),
+    ) -> Vec<u64> {
+        let [result, _] = self.combine::<R, FACTORS>(factors, count, [room(count), Vec::new()], progress);
+        result
+    }
+
+    /// [`room`], in the memory of a pair before if it is neither too short nor more than twice as long.
+    fn spare_room(&mut self, count: usize) -> Vec<u64> {
+        let length = count + carry::OVERFLOW_LIMBS;
+        let fits = |limbs: &Vec<u64>| (length..=2 * length).contains(&limbs.capacity());
+        let Some(place) = self.spare.iter().position(fits) else { return room(count) };
+        let mut limbs = self.spare.swap_remove(place);
+        limbs.resize(length, 0);
+        limbs
+    }
+
+    /// Keeps the memory of a pair for results to come.
+    fn keep(&mut self, pair: [Vec<u64>; 2]) {
+        self.spare.extend(pair.into_iter().filter(|limbs| limbs.capacity() <= SPARE_LIMBS));
+        self.spare.sort_unstable_by_key(|limbs| Reverse(limbs.capacity()));
+        self.spare.truncate(2 * SPARE_PAIRS);
     }
 
     /// The transforms modulo all three primes at a time, of up to two factors.
@@ -178,6 +218,11 @@ impl<F: Field> Transforms<F> {
         let others = || self.threads.join(true, || alone(ring2, a2, b2), || alone(ring3, a3, b3));
         self.threads.join(true, || alone(ring1, a1, b1), others);
     }
+}
+
+/// Room for a result of up to `count` coefficients.
+fn room(count: usize) -> Vec<u64> {
+    pages::zeros(count + carry::OVERFLOW_LIMBS)
 }
 
 /// Makes room for a length in the first `count` buffers; when there is none in them yet, the others are freed before.
@@ -206,34 +251,41 @@ fn blocks<'a, F: Field + 'a, const FACTORS: usize>(
 const PARALLEL_PRIMES: Range<usize> = 1 << 12..1 << 15;
 
 impl<F: Field> Multiplier for Transforms<F> {
-    fn doubling(&mut self, a: &[u64], b: &[u64], progress: &mut dyn FnMut(f64)) -> [Vec<u64>; 2] {
-        self.combine::<Doubling, 2>([a, b], coefficients_of_squares(a, b), progress)
+    fn doubling(&mut self, pair: [Vec<u64>; 2], progress: &mut dyn FnMut(f64)) -> [Vec<u64>; 2] {
+        let [a, b] = pair.each_ref().map(|limbs| &limbs[..]);
+        let count = coefficients_of_squares(a, b);
+        let results = [(); 2].map(|()| self.spare_room(count));
+        let doubled = self.combine::<Doubling, 2>([a, b], count, results, progress);
+        self.keep(pair);
+        doubled
     }
 
-    fn even(&mut self, a: &[u64], b: &[u64], progress: &mut dyn FnMut(f64)) -> Vec<u64> {
-        let [result, _] = self.combine::<Even, 2>([a, b], coefficients_of_squares(a, b), progress);
-        result
+    fn even(&mut self, pair: [Vec<u64>; 2], progress: &mut dyn FnMut(f64)) -> Vec<u64> {
+        let [a, b] = pair.each_ref().map(|limbs| &limbs[..]);
+        let even = self.result::<Even, 2>([a, b], coefficients_of_squares(a, b), progress);
+        self.keep(pair);
+        even
     }
 
-    fn odd(&mut self, a: &[u64], b: &[u64], progress: &mut dyn FnMut(f64)) -> Vec<u64> {
-        let [result, _] = self.combine::<Odd, 2>([a, b], coefficients_of_squares(a, b), progress);
-        result
+    fn odd(&mut self, pair: [Vec<u64>; 2], progress: &mut dyn FnMut(f64)) -> Vec<u64> {
+        let [a, b] = pair.each_ref().map(|limbs| &limbs[..]);
+        let odd = self.result::<Odd, 2>([a, b], coefficients_of_squares(a, b), progress);
+        self.keep(pair);
+        odd
     }
 
     fn product(&mut self, a: &[u64], b: &[u64], progress: &mut dyn FnMut(f64)) -> Vec<u64> {
-        let [result, _] = self.combine::<Product, 2>([a, b], coefficients(a, b), progress);
-        result
+        self.result::<Product, 2>([a, b], coefficients(a, b), progress)
     }
 
     fn square(&mut self, a: &[u64], progress: &mut dyn FnMut(f64)) -> Vec<u64> {
-        let [result, _] = self.combine::<Square, 1>([a], coefficients(a, a), progress);
-        result
+        self.result::<Square, 1>([a], coefficients(a, a), progress)
     }
 
     fn sum(&mut self, factors: [&[u64]; 5], progress: &mut dyn FnMut(f64)) -> [Vec<u64>; 2] {
         let [q1, q2, t1, p1, t2] = factors;
         let count = coefficients(q1, q2).max(coefficients(q2, t1)).max(coefficients(p1, t2));
-        self.combine::<Sum, 5>(factors, count, progress)
+        self.combine::<Sum, 5>(factors, count, [(); 2].map(|()| room(count)), progress)
     }
 
     fn share(&mut self, threads: Parallel) {
@@ -244,7 +296,8 @@ impl<F: Field> Multiplier for Transforms<F> {
     fn shrink(&mut self) -> usize {
         self.further = [(); 3].map(|()| Buffer::new(0));
         let buffers = self.first.iter().chain(&self.second).map(|buffer| buffer.words.len() * size_of::<F::Word>());
-        buffers.chain(self.rings.iter().map(Ring::bytes)).sum()
+        let spare = self.spare.iter().map(|limbs| limbs.capacity() * size_of::<u64>());
+        buffers.chain(spare).chain(self.rings.iter().map(Ring::bytes)).sum()
     }
 }
 
@@ -327,15 +380,16 @@ mod tests {
     fn assert_doubled(multiplier: &mut dyn Multiplier, a: &[u64], b: &[u64], what: &str) {
         let prime = secret_prime();
         let residue = |limbs: &[u64]| prime.of_decimal(&Decimal::from_limbs(limbs.to_vec()));
-        let [even, odd] = multiplier.doubling(a, b, &mut |_| ());
+        let pair = || [a.to_vec(), b.to_vec()];
+        let [even, odd] = multiplier.doubling(pair(), &mut |_| ());
         let (x, y) = (residue(a), residue(b));
         assert_eq!(residue(&even), prime.of_sum_of_products([(x, x), (x, y), (x, y)]), "a(a+2b), {what}");
         assert_eq!(residue(&odd), prime.of_sum_of_products([(x, x), (y, y), (0, 0)]), "a²+b², {what}");
         for limbs in [&even, &odd] {
             assert!(limbs.last() != Some(&0) && limbs.iter().all(|limb| *limb < BASE), "{what}");
         }
-        assert_eq!(multiplier.even(a, b, &mut |_| ()), even, "{what}");
-        assert_eq!(multiplier.odd(a, b, &mut |_| ()), odd, "{what}");
+        assert_eq!(multiplier.even(pair(), &mut |_| ()), even, "{what}");
+        assert_eq!(multiplier.odd(pair(), &mut |_| ()), odd, "{what}");
     }
 
     /// As [`assert_doubled`], for the products of factors of different lengths: a with all of its limbs, b with the lower
@@ -399,7 +453,7 @@ mod tests {
                 let [a, b] = [scattered(limbs, 3), vec![NINES; limbs]];
                 let results = |threads| {
                     let mut multiplier = multiplier(kernel, 2 * limbs, threads);
-                    let doubled = multiplier.doubling(&a, &b, &mut |_| ());
+                    let doubled = multiplier.doubling([a.clone(), b.clone()], &mut |_| ());
                     let simple = [multiplier.product(&a, &b, &mut |_| ()), multiplier.square(&a, &mut |_| ())];
                     [doubled, simple, multiplier.sum([&a, &b, &a, &a, &a], &mut |_| ())]
                 };

@@ -7,14 +7,14 @@ use crate::parallel::Parallel;
 /// The limbs of all factors are least significant first, and each below 10¹⁸; no factor is empty. The results have no
 /// leading zeros. `progress` is called with the part of the product that is done, by [`super::progress::Progress`].
 pub(crate) trait Multiplier: Send {
-    /// a·(a + 2b) and a² + b².
-    fn doubling(&mut self, a: &[u64], b: &[u64], progress: &mut dyn FnMut(f64)) -> [Vec<u64>; 2];
+    /// a·(a + 2b) and a² + b². Their memory may be that of pairs before, up to twice as long as they are.
+    fn doubling(&mut self, pair: [Vec<u64>; 2], progress: &mut dyn FnMut(f64)) -> [Vec<u64>; 2];
 
     /// a·(a + 2b).
-    fn even(&mut self, a: &[u64], b: &[u64], progress: &mut dyn FnMut(f64)) -> Vec<u64>;
+    fn even(&mut self, pair: [Vec<u64>; 2], progress: &mut dyn FnMut(f64)) -> Vec<u64>;
 
     /// a² + b².
-    fn odd(&mut self, a: &[u64], b: &[u64], progress: &mut dyn FnMut(f64)) -> Vec<u64>;
+    fn odd(&mut self, pair: [Vec<u64>; 2], progress: &mut dyn FnMut(f64)) -> Vec<u64>;
 
     /// a·b, neither more than twice as long as the other.
     fn product(&mut self, a: &[u64], b: &[u64], progress: &mut dyn FnMut(f64)) -> Vec<u64>;
