@@ -75,8 +75,9 @@ use super::{pages, parallel::Parallel};
 /// A multiplier for factors that have up to `limbs` limbs together, both not empty, with these threads.
 ///
 /// It holds 3·N words of buffers and 4/3·N of roots, where N, the length of the transform, exceeds `limbs` by at most a
-/// third (and is 256 at least); and by the length of the longest of each, N more for products, 3·N for doublings, and 6·N for
-/// sums; and four words for each limb of the longest pair. When it is dropped it is kept for others, within [`KEPT_BYTES`].
+/// third (and is 256 at least). By the length of the longest of each, N more are for products (3·N where the primes are
+/// worth a thread each), 3·N for doublings, and 6·N for sums; and four words for each limb of the longest pair. When it is
+/// dropped it is kept for others, within [`KEPT_BYTES`].
 ///
 /// # Panics
 ///
@@ -186,6 +187,14 @@ impl<F: Field> Transforms<F> {
         result
     }
 
+    /// [`Self::result`] for a pair, whose memory is kept.
+    fn result_of_pair<R: Rule<2>>(&mut self, pair: [Vec<u64>; 2], progress: &mut dyn FnMut(f64)) -> Vec<u64> {
+        let [a, b] = pair.each_ref().map(|limbs| &limbs[..]);
+        let result = self.result::<R, 2>([a, b], coefficients_of_squares(a, b), progress);
+        self.keep(pair);
+        result
+    }
+
     /// [`room`], in the memory of a pair before if it is neither too short nor more than twice as long.
     fn spare_room(&mut self, count: usize) -> Vec<u64> {
         let length = count + carry::OVERFLOW_LIMBS;
@@ -261,17 +270,11 @@ impl<F: Field> Multiplier for Transforms<F> {
     }
 
     fn even(&mut self, pair: [Vec<u64>; 2], progress: &mut dyn FnMut(f64)) -> Vec<u64> {
-        let [a, b] = pair.each_ref().map(|limbs| &limbs[..]);
-        let even = self.result::<Even, 2>([a, b], coefficients_of_squares(a, b), progress);
-        self.keep(pair);
-        even
+        self.result_of_pair::<Even>(pair, progress)
     }
 
     fn odd(&mut self, pair: [Vec<u64>; 2], progress: &mut dyn FnMut(f64)) -> Vec<u64> {
-        let [a, b] = pair.each_ref().map(|limbs| &limbs[..]);
-        let odd = self.result::<Odd, 2>([a, b], coefficients_of_squares(a, b), progress);
-        self.keep(pair);
-        odd
+        self.result_of_pair::<Odd>(pair, progress)
     }
 
     fn product(&mut self, a: &[u64], b: &[u64], progress: &mut dyn FnMut(f64)) -> Vec<u64> {
