@@ -223,20 +223,25 @@ mod tests {
 
     #[test]
     fn agrees_with_the_naive_sum() {
-        let (mut here, mut next) = (vec![], vec![1]);
-        for n in 0..=3000 {
+        // The pairs that are doubled without transforms are among them, and both results of the longest.
+        let (mut here, mut next, mut before) = (vec![], vec![1], Decimal::from(1));
+        for n in 0..=19_000 {
             let naive = Decimal::from_limbs(here.clone());
             assert_eq!(fibonacci(index(n)), naive, "F({n})");
+            if n > 0 {
+                assert_eq!(pair(n, &mut |_| ()), [naive.clone(), before], "F({n}) and the one before it");
+            }
             assert_eq!(digit_count(index(n)), naive.digit_count(), "digits of F({n})");
             assert_eq!(limb_count(index(n)), naive.limbs().len(), "limbs of F({n})");
             add_to(&mut here, &next);
             std::mem::swap(&mut here, &mut next);
+            before = naive;
         }
     }
 
     #[test]
     fn neighbours_obey_cassini() {
-        // F(k)² − F(k)·F(k−1) − F(k−1)² = (−1)^(k+1), an identity that the doubling formulas do not use.
+        // F(k)² − F(k)·F(k−1) − F(k−1)² = (−1)^(k+1), an identity that transforms do not use.
         for k in [1, 2, 87, 88, 89, 127, 128, 4_095, 4_096, 65_537] {
             let [a, b] = pair(k, &mut |_| ()).map(|value| value.to_string().parse::<BigUint>().unwrap());
             let (square, rest) = (&a * &a, &a * &b + &b * &b);

@@ -311,6 +311,9 @@ mod tests {
             // The result of nines would have a limb more than twice their limbs.
             let a = [vec![BASE - 1; length], vec![BASE / 4]].concat();
             assert_doubled(&a, &a);
+            // Without a lift nearly all columns would be negative.
+            let power = [vec![0; length], vec![BASE / 4]].concat();
+            assert_doubled(&power, &a[..length]);
         }
     }
 
