@@ -4,11 +4,12 @@ pub use super::index::{Index, digit_count, limb_count};
 use super::{
     columns,
     decimal::Decimal,
-    index::{LAST_OF_TWO_LIMBS, TWO_LIMBS},
-    multiply::{ShortPair, add_to},
+    index::LAST_OF_TWO_LIMBS,
+    multiply::add_to,
     ntt::{self, Kernel, Lent, Multiplier},
     parallel::Parallel,
     residue::Prime,
+    start,
 };
 
 /// F(n) with the fastest kernel, for the tests of what is made from it.
@@ -23,7 +24,8 @@ pub(super) fn fibonacci(n: Index) -> Decimal {
 /// thread.
 ///
 /// Fast doubling: from A = F(k) and B = F(k−1) follow F(2k) = A(A+2B), F(2k−1) = A²+B² and F(2k+1) as their sum
-/// (D. E. Knuth, TAOCP 1, 1.2.8, exercise 27 and its kin). The last doubling needs but one of the two, from k = ⌈n/2⌉.
+/// (D. E. Knuth, TAOCP 1, 1.2.8, exercise 27 and its kin). It starts off a table, from the leading bits of n. The last
+/// doubling needs but one of the two, from k = ⌈n/2⌉.
 /// Time: some three products of numbers half as long as the result. Memory: some seven times the limbs of the result.
 /// Inside of a rayon pool all of its threads are used where they pay.
 ///
@@ -32,19 +34,13 @@ pub(super) fn fibonacci(n: Index) -> Decimal {
 /// If the processor does not have the kernel.
 #[must_use]
 pub fn evaluate(n: Index, kernel: Kernel, progress: &mut dyn FnMut(f64)) -> Decimal {
-    if let Some(value) = TWO_LIMBS.get(n.0 as usize) {
-        return Decimal::from_limbs(value.to_vec());
-    }
-    let (half, is_even) = (n.0.div_ceil(2), n.0.is_multiple_of(2));
-    let (mut short, doublings) = start(half);
-    let doublings = double_short(&mut short, half, doublings);
-    let value = if short.makes_result() {
-        if is_even { short.even() } else { short.odd() }
+    let value = if n.0 < start::END {
+        start::number(n.0)
     } else {
-        let mut long = LongPairs::new(kernel, limb_count(n) + 1);
-        let pair = double_long(&short, half, doublings, &mut long, &mut |part| progress(PAIR_WORK * part));
+        let mut doubler = Doubler::new(kernel, limb_count(n) + 1);
+        let pair = doubler.pair(n.0.div_ceil(2), &mut |part| progress(PAIR_WORK * part));
         let last = &mut |part: f64| progress(PAIR_WORK + (1.0 - PAIR_WORK) * part);
-        if is_even { long.even(pair, last) } else { long.odd(pair, last) }
+        if n.0.is_multiple_of(2) { doubler.even(pair, last) } else { doubler.odd(pair, last) }
     };
     progress(1.0);
     Decimal::from_limbs(value)
@@ -97,39 +93,14 @@ pub fn consecutive(first: Index, count: usize, prime: &Prime, progress: &mut dyn
 
 /// (F(k), F(k−1)) for k ≥ 1. Time, memory and progress as for [`evaluate`].
 pub(super) fn pair(k: u32, progress: &mut dyn FnMut(f64)) -> [Decimal; 2] {
-    let (mut short, doublings) = start(k);
-    let doublings = double_short(&mut short, k, doublings);
-    let pair = if doublings == 0 {
-        short.limbs().map(<[u64]>::to_vec)
-    } else {
-        let mut long = LongPairs::new(Kernel::best(), limb_count(Index(k)) + 1);
-        // Without the room that they may have for longer ones.
-        double_long(&short, k, doublings, &mut long, progress).map(|limbs| limbs.as_slice().to_vec())
-    };
+    // Without the room that they may have for longer ones.
+    let pair =
+        Doubler::new(Kernel::best(), limb_count(Index(k)) + 1).pair(k, progress).map(|limbs| limbs.as_slice().to_vec());
     pair.map(Decimal::from_limbs)
 }
 
-/// The pair for the leading bits of k ≥ 1, off the table, and the number of bits left.
-fn start(k: u32) -> (ShortPair, u32) {
-    let mut doublings = 0;
-    while k >> doublings > LAST_OF_TWO_LIMBS {
-        doublings += 1;
-    }
-    let first = (k >> doublings) as usize;
-    (ShortPair::new(TWO_LIMBS[first], TWO_LIMBS[first - 1], limb_count(Index(k))), doublings)
-}
-
-/// Takes in the next bits of k as long as the pair is short, and returns the number left.
-fn double_short(pair: &mut ShortPair, k: u32, mut doublings: u32) -> u32 {
-    while doublings > 0 && pair.is_short() {
-        doublings -= 1;
-        pair.double(k >> doublings & 1 == 1);
-    }
-    doublings
-}
-
-/// Doubles pairs that are not short: by schoolbook in vectors, or by transforms.
-struct LongPairs {
+/// Doubles pairs of neighbours: by schoolbook in vectors, or by transforms.
+struct Doubler {
     kernel: Kernel,
     /// Those of the longest result.
     limbs: usize,
@@ -146,10 +117,32 @@ const fn column_limbs(kernel: Kernel) -> [usize; 2] {
     }
 }
 
-impl LongPairs {
+impl Doubler {
     /// For results of up to `limbs` limbs.
     fn new(kernel: Kernel, limbs: usize) -> Self {
         Self { kernel, limbs, transforms: None }
+    }
+
+    /// (F(k), F(k−1)) for k ≥ 1.
+    fn pair(&mut self, k: u32, progress: &mut dyn FnMut(f64)) -> [Vec<u64>; 2] {
+        let mut doublings = 0;
+        while k >> doublings >= start::END {
+            doublings += 1;
+        }
+        let first = k >> doublings;
+        let mut pair = [first, first - 1].map(start::number);
+        for bit in (0..doublings).rev() {
+            // The work on a doubling is about proportional to its length.
+            let (before, after) = (f64::from(k >> bit >> 1) / f64::from(k), f64::from(k >> bit) / f64::from(k));
+            let [even, mut below] = self.doubling(pair, &mut |part| progress(before + (after - before) * part));
+            pair = if k >> bit & 1 == 1 {
+                add_to(&mut below, &even);
+                [below, even]
+            } else {
+                [even, below]
+            };
+        }
+        pair
     }
 
     /// F(2k) and F(2k−1).
@@ -189,29 +182,6 @@ impl LongPairs {
 /// and the last one, of a single result, three quarters of one of two (measured).
 const PAIR_WORK: f64 = 0.56;
 
-/// (F(k), F(k−1)) from the pair to which the last bits of k are missing.
-fn double_long(
-    short: &ShortPair,
-    k: u32,
-    doublings: u32,
-    long: &mut LongPairs,
-    progress: &mut dyn FnMut(f64),
-) -> [Vec<u64>; 2] {
-    let mut pair = short.limbs().map(<[u64]>::to_vec);
-    for bit in (0..doublings).rev() {
-        // The work on a doubling is about proportional to its length.
-        let (before, after) = (f64::from(k >> bit >> 1) / f64::from(k), f64::from(k >> bit) / f64::from(k));
-        let [even, mut below] = long.doubling(pair, &mut |part| progress(before + (after - before) * part));
-        pair = if k >> bit & 1 == 1 {
-            add_to(&mut below, &even);
-            [below, even]
-        } else {
-            [even, below]
-        };
-    }
-    pair
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -242,7 +212,7 @@ mod tests {
     #[test]
     fn neighbours_obey_cassini() {
         // F(k)² − F(k)·F(k−1) − F(k−1)² = (−1)^(k+1), an identity that transforms do not use.
-        for k in [1, 2, 87, 88, 89, 127, 128, 4_095, 4_096, 65_537] {
+        for k in [1, 2, 87, 88, 89, 127, 128, 173, 174, 8_191, 8_192, 16_383, 16_384, 65_537] {
             let [a, b] = pair(k, &mut |_| ()).map(|value| value.to_string().parse::<BigUint>().unwrap());
             let (square, rest) = (&a * &a, &a * &b + &b * &b);
             let (one_more, one_less) = if k % 2 == 1 { (square, rest) } else { (rest, square) };

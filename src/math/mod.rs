@@ -3,9 +3,10 @@
 //! - [`limb`]: the digits in base 10^18;
 //! - [`decimal`]: integers of any size in base 10^18, so that nothing is ever converted from binary;
 //! - [`digits`]: their decimal digits, as text;
-//! - [`multiply`]: their sums, and the doubling of short pairs;
-//! - [`columns`]: the doubling of longer ones by schoolbook in vectors;
+//! - [`start`]: the first Fibonacci numbers, off a table;
+//! - [`columns`]: the doubling of pairs of them by schoolbook in vectors;
 //! - [`carries`]: parts of the loops that divide and carry;
+//! - [`multiply`]: their sums, and products with a limb or two;
 //! - [`linear`]: their differences, and what else takes linear time;
 //! - [`schoolbook`]: short products and quotients, as by hand;
 //! - [`ntt`]: products by number-theoretic transforms, with kernels for the processor's vectors;
@@ -43,6 +44,7 @@ pub mod residue;
 mod root;
 pub mod rung;
 mod schoolbook;
+mod start;
 
 pub use ntt::Kernel;
 

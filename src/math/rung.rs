@@ -1,17 +1,16 @@
 //! Rungs: pairs of neighbouring Fibonacci numbers, 128 indices apart.
 //!
-//! From (F(k), F(k+1)) any F(k+j) follows in linear time, F(k+j) = F(k)·F(j−1) + F(k+1)·F(j) with F(−1) = 1, as long as
-//! F(j) is short. For j up to 129 it has at most two limbs.
+//! Any number between two rungs follows from the lower one in linear time.
 
 use std::{iter::successors, ops::Range};
 
 use super::{
     decimal::Decimal,
     fib::pair,
-    index::{Index, TWO_LIMBS, limb_count},
+    index::{Index, limb_count},
     limb::LIMB_BYTES,
-    multiply::combination,
     residue::Prime,
+    start::{self, ahead},
 };
 
 /// The pair (F(128r), F(128r+1)).
@@ -24,7 +23,7 @@ pub struct Rung {
 
 impl Rung {
     /// Indices from one rung to the next.
-    pub const SPACING: u32 = 128;
+    pub const SPACING: u32 = start::SPACING;
 
     /// The number of the rung that F(n) is read off.
     #[must_use]
@@ -62,24 +61,18 @@ impl Rung {
     /// The rung after this one, in linear time. The step can be undone, so that a wrong rung makes every later one
     /// wrong: the proof of the last proves all that led to it.
     fn advance(&self) -> Self {
-        let ahead = |j: usize| {
-            let limbs = combination(self.here.limbs(), TWO_LIMBS[j - 1], self.next.limbs(), TWO_LIMBS[j]);
-            Decimal::from_limbs(limbs)
-        };
-        let spacing = Self::SPACING as usize;
-        Self { number: self.number + 1, here: ahead(spacing), next: ahead(spacing + 1) }
+        Self { number: self.number + 1, here: self.ahead(Self::SPACING), next: self.ahead(Self::SPACING + 1) }
     }
 
     /// F(n), read off in linear time. `None` unless this is the rung of n.
     #[must_use]
     pub fn read(&self, n: Index) -> Option<Decimal> {
-        if Self::number_for(n) != self.number {
-            return None;
-        }
-        Some(match (n.get() % Self::SPACING) as usize {
-            0 => self.here.clone(),
-            j => Decimal::from_limbs(combination(self.here.limbs(), TWO_LIMBS[j - 1], self.next.limbs(), TWO_LIMBS[j])),
-        })
+        (Self::number_for(n) == self.number).then(|| self.ahead(n.get() % Self::SPACING))
+    }
+
+    /// F(128r+j), for j ≤ 129.
+    fn ahead(&self, j: u32) -> Decimal {
+        Decimal::from_limbs(ahead([self.here.limbs(), self.next.limbs()], j))
     }
 
     /// [`Self::read`], and proven. `None` unless this is the rung of n, and when the value failed its proof.
