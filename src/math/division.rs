@@ -28,8 +28,7 @@
 use std::borrow::Cow;
 
 use super::{
-    linear::{complement, subtract, top, trimmed},
-    multiply::add_in_place,
+    linear::{add_in_place, complement, subtract, top, trimmed},
     products::Products,
     schoolbook,
 };

@@ -5,7 +5,7 @@ use super::{
     columns,
     decimal::Decimal,
     index::LAST_OF_TWO_LIMBS,
-    multiply::add_to,
+    linear::add_to,
     ntt::{self, Kernel, Lent, Multiplier},
     parallel::Parallel,
     residue::Prime,
@@ -49,7 +49,8 @@ pub fn evaluate(n: Index, kernel: Kernel, progress: &mut dyn FnMut(f64)) -> Deci
 /// F(n), exact, with the fastest kernel, and proven: `None` if it failed its proof, which only a fault of the machine or
 /// of this program explains. Values of one or two limbs come off a table and need no proof.
 ///
-/// `progress` is called as by [`evaluate`]. The proof takes between one and three hundredths of the time.
+/// `progress` is called as by [`evaluate`]. The proof takes a few hundredths of the time; of numbers of some hundred digits,
+/// about half.
 ///
 /// ```
 /// use phipi_math::{fib, residue::Prime};

@@ -1,10 +1,10 @@
-//! Arithmetic on rows of limbs in linear time: differences, and products and quotients by a word.
+//! Arithmetic on rows of limbs in linear time: sums, differences, and products and quotients by a word or two.
 //!
-//! Rows are least significant first, and each limb is below [`BASE`]. Sums are in [`super::multiply`].
+//! Rows are least significant first, and each limb is below [`BASE`].
 
 use super::{
-    limb::BASE,
-    multiply::{quotient_by_base, wide},
+    carries::multiples,
+    limb::{BASE, column_by_base, low_word, quotient_by_base, wide},
 };
 
 /// The row without zeros at its top.
@@ -21,6 +21,33 @@ pub(super) fn without_zeros(mut limbs: Vec<u64>) -> Vec<u64> {
 /// The top `count` limbs, or all when there are fewer.
 pub(super) fn top(limbs: &[u64], count: usize) -> &[u64] {
     &limbs[limbs.len().saturating_sub(count)..]
+}
+
+/// `to += limbs`, for numbers without zeros at the top.
+pub(super) fn add_to(to: &mut Vec<u64>, limbs: &[u64]) {
+    to.resize(to.len().max(limbs.len()) + 1, 0);
+    add_in_place(to, limbs);
+    if to.last() == Some(&0) {
+        to.pop();
+    }
+}
+
+/// `to += limbs`, which are no more. Returns whether the sum had a limb too many, which is lost: a 1.
+pub(super) fn add_in_place(to: &mut [u64], limbs: &[u64]) -> bool {
+    let (low, high) = to.split_at_mut(limbs.len());
+    let mut carry = 0;
+    let mut add = |to: &mut u64, limb| {
+        let sum = *to + limb + carry;
+        carry = u64::from(sum >= BASE);
+        *to = sum - carry * BASE;
+    };
+    for (to, &limb) in low.iter_mut().zip(limbs) {
+        add(to, limb);
+    }
+    for to in high {
+        add(to, 0);
+    }
+    carry == 1
 }
 
 /// `from -= limbs`, for `limbs` of no greater value and length. Returns whether the difference was negative, and then
@@ -64,6 +91,30 @@ pub(super) fn scale(limbs: &mut Vec<u64>, word: u64) {
     }
 }
 
+/// a·x + b·y for x, y of at most two limbs, in linear time: reads values off pairs. There may be zeros at the top.
+///
+/// A column is divided before what the ones below it carry is known. That is added afterwards, which takes a comparison.
+pub(super) fn combination(a: &[u64], x: [u64; 2], b: &[u64], y: [u64; 2]) -> Vec<u64> {
+    let limb = |limbs: &[u64], at: usize| limbs.get(at).copied().unwrap_or(0);
+    let (mut a_below, mut b_below) = (0, 0);
+    // What the columns below add to this one and to the next.
+    let mut carried = [0; 2];
+    let mut carry = 0;
+    let limbs = (0..a.len().max(b.len()) + 3).map(|at| {
+        let (a_here, b_here) = (limb(a, at), limb(b, at));
+        // Below 4·10^36, and so the quotient below 4·10^18.
+        let column = wide(a_here, x[0]) + wide(a_below, x[1]) + wide(b_here, y[0]) + wide(b_below, y[1]);
+        (a_below, b_below) = (a_here, b_here);
+        let (quotient, rest) = column_by_base(column);
+        let quotient = low_word(quotient);
+        let sum = rest + carried[0] + carry;
+        carried = [carried[1] + quotient % BASE, quotient / BASE];
+        carry = multiples::<BASE>(sum);
+        sum - carry * BASE
+    });
+    limbs.collect()
+}
+
 /// `limbs /= 2`, rounded down.
 pub(super) fn halve(limbs: &mut [u64]) {
     let mut carry = 0;
@@ -102,6 +153,21 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn sums_agree_with_another_library(a in limbs(0..40), b in limbs(0..40)) {
+            let mut sum = a.clone();
+            add_to(&mut sum, &b);
+            prop_assert_eq!(big(&sum), big(&a) + big(&b));
+        }
+
+        #[test]
+        fn combinations_agree_with_another_library(
+            a in limbs(0..40), x in [0..BASE, 0..BASE], b in limbs(0..40), y in [0..BASE, 0..BASE],
+        ) {
+            let expected = big(&a) * big(&x) + big(&b) * big(&y);
+            prop_assert_eq!(big(&combination(&a, x, &b, y)), expected);
+        }
+
         #[test]
         fn differences_agree_with_another_library(a in limbs(0..20), b in limbs(0..20)) {
             let (long, short) = if a.len() >= b.len() { (a, b) } else { (b, a) };

@@ -6,8 +6,7 @@
 //! - [`start`]: the first Fibonacci numbers, off a table;
 //! - [`columns`]: the doubling of pairs of them by schoolbook in vectors;
 //! - [`carries`]: parts of the loops that divide and carry;
-//! - [`multiply`]: their sums, and products with a limb or two;
-//! - [`linear`]: their differences, and what else takes linear time;
+//! - [`linear`]: sums, differences, and what else takes linear time;
 //! - [`schoolbook`]: short products and quotients, as by hand;
 //! - [`ntt`]: products by number-theoretic transforms, with kernels for the processor's vectors;
 //! - [`pages`]: the memory of long buffers;
@@ -33,7 +32,6 @@ pub mod fib;
 mod index;
 mod limb;
 mod linear;
-mod multiply;
 mod ntt;
 mod pages;
 mod parallel;

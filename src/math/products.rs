@@ -1,8 +1,7 @@
 //! Products of numbers of any lengths: short ones as by hand, long ones by transforms.
 
 use super::{
-    linear::{trimmed, without_zeros},
-    multiply::add_in_place,
+    linear::{add_in_place, trimmed, without_zeros},
     ntt::{self, Kernel, Lent},
     parallel::Parallel,
     schoolbook,

@@ -5,7 +5,11 @@
 //! from: for a number of two million digits the chance is below 10^−11. The prime is drawn when the process starts
 //! and never leaves it, so that no value can be crafted to pass.
 
-use super::{decimal::Decimal, index::Index, limb::BASE};
+use super::{
+    decimal::Decimal,
+    index::Index,
+    limb::{BASE, low_word},
+};
 
 /// A random prime between 2^60 and 2^61, in Montgomery's form (P. L. Montgomery, "Modular multiplication without
 /// trial division", 1985): x is represented by x·2^64 mod p wherever a name ends in `_form`.
@@ -15,9 +19,8 @@ pub struct Prime {
     /// −1/p mod 2^64.
     negative_inverse: u64,
     one_form: u64,
-    base_form: u64,
-    /// B^LANES.
-    row_form: u64,
+    /// B to the powers from 0 to [`LANES`].
+    power_forms: [u64; LANES + 1],
 }
 
 /// Concurrent chains of products: their latency divided by their cost, and a little.
@@ -43,9 +46,12 @@ impl Prime {
         // Newton's iteration doubles the bits that are right: p·p = 1 mod 2^3, then 6, 12, 24, 48, 96.
         let inverse = (0..5).fold(p, |x, _| x.wrapping_mul(2_u64.wrapping_sub(p.wrapping_mul(x))));
         let form = |x: u64| low_word((u128::from(x) << 64) % u128::from(p));
-        let (one_form, base_form) = (form(1), form(BASE));
-        let mut modulus = Self { p, negative_inverse: inverse.wrapping_neg(), one_form, base_form, row_form: 0 };
-        modulus.row_form = modulus.power(base_form, LANES as u64);
+        let one_form = form(1);
+        let mut modulus = Self { p, negative_inverse: inverse.wrapping_neg(), one_form, power_forms: [one_form; _] };
+        let base_form = form(BASE);
+        for at in 1..=LANES {
+            modulus.power_forms[at] = modulus.multiply(modulus.power_forms[at - 1], base_form);
+        }
         modulus
     }
 
@@ -58,7 +64,7 @@ impl Prime {
     /// A number modulo p. Time: about 1 ns for each limb.
     ///
     /// Horner's rule waits for each product before it begins the next one. So the limbs are dealt to [`LANES`] numbers
-    /// in base B^[`LANES`], whose chains run side by side; at the end the same rule in base B puts them together.
+    /// in base B^[`LANES`], whose chains run side by side; at the end each is multiplied with its power of B.
     #[must_use]
     pub fn of_decimal(&self, value: &Decimal) -> u64 {
         let (rows, rest) = value.limbs().as_chunks::<LANES>();
@@ -67,10 +73,10 @@ impl Prime {
         lanes[..rest.len()].copy_from_slice(rest);
         for row in rows.iter().rev() {
             for (lane, &limb) in lanes.iter_mut().zip(row) {
-                *lane = self.add(self.multiply(*lane, self.row_form), limb);
+                *lane = self.add(self.multiply(*lane, self.power_forms[LANES]), limb);
             }
         }
-        lanes.iter().rev().fold(0, |sum, &lane| self.add(self.multiply(sum, self.base_form), lane))
+        lanes.iter().zip(self.power_forms).fold(0, |sum, (&lane, power)| self.add(sum, self.multiply(lane, power)))
     }
 
     /// F(n) modulo p, by fast doubling: three products for each bit of n.
@@ -139,12 +145,6 @@ impl Prime {
             })
         })
     }
-}
-
-/// The lower 64 bits.
-#[expect(clippy::cast_possible_truncation, reason = "cutting off is the purpose")]
-fn low_word(wide: u128) -> u64 {
-    wide as u64
 }
 
 #[cfg(test)]

@@ -3,9 +3,8 @@
 //! The products that make up a limb are summed in 128 bits and divided by the base once.
 
 use super::{
-    limb::BASE,
-    linear::{scale, subtract},
-    multiply::{add_in_place, column_by_base, wide},
+    limb::{BASE, column_by_base, wide},
+    linear::{add_in_place, scale, subtract},
 };
 
 /// Limbs of the shorter factor at most: a column of two products holds as many products of each.

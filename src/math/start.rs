@@ -5,7 +5,10 @@
 
 use std::{array, mem, sync::LazyLock};
 
-use super::{index::TWO_LIMBS, linear::without_zeros, multiply::combination};
+use super::{
+    index::TWO_LIMBS,
+    linear::{combination, without_zeros},
+};
 
 /// Indices from one pair to the next.
 pub(super) const SPACING: u32 = 128;

@@ -29,7 +29,7 @@ use super::progress::{PIECE, Progress};
 use super::remainder::Garner;
 use crate::{
     carries::{multiples, nearest, ripple},
-    limb::BASE,
+    limb::{BASE, low_word},
     parallel::Parallel,
 };
 
@@ -231,10 +231,4 @@ fn base_digits(k1: u64, k2: u64, k3: u64) -> [u64; 3] {
 #[expect(clippy::cast_precision_loss, reason = "see the module")]
 const fn float(integer: u64) -> f64 {
     integer as f64
-}
-
-/// The lower 64 bits.
-#[expect(clippy::cast_possible_truncation, reason = "the callers' numbers have no more")]
-const fn low_word(wide: u128) -> u64 {
-    wide as u64
 }
