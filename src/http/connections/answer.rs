@@ -22,7 +22,8 @@ use super::{
 };
 use crate::http::held::Held;
 
-/// The largest piece that is handed to a connection at once. An HTTP/2 stream can be reset between two pieces.
+/// The largest piece that is handed to an HTTP/2 connection at once: a stream can be reset between two pieces. Over HTTP/1.1 a
+/// frame is written whole, in as few system calls as the socket takes.
 const PIECE_BYTES: usize = 64 * 1024;
 
 /// A body in pieces, each of which holds the permit until it is written.
@@ -74,7 +75,8 @@ impl Answer {
                 None => return Poll::Ready(None),
             }
         }
-        Poll::Ready(Some(Ok(self.rest.split_to(self.rest.len().min(PIECE_BYTES)))))
+        let length = if self.is_http2 { self.rest.len().min(PIECE_BYTES) } else { self.rest.len() };
+        Poll::Ready(Some(Ok(self.rest.split_to(length))))
     }
 }
 
