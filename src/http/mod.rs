@@ -19,7 +19,6 @@ mod held;
 mod labels;
 mod negotiation;
 mod pages;
-mod panics;
 mod refusal;
 mod reply;
 mod response_cache;
