@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::{extract::Request, http::HeaderMap, response::Response};
+use axum::{extract::Request, response::Response};
 use hyper::body::Body as _;
 
 use super::{
-    gate::{Client, Full, Permit},
+    gate::{Client, Permit},
     head,
     refusal::Refusal,
 };
@@ -53,27 +53,21 @@ pub(super) async fn through<F: Future<Output = Response>>(
     let answer = async {
         head::check(&request)?;
         let _head = client.receive(REQUEST_BYTES + head_bytes(&request))?;
-        Ok(with_permit(client, answer(request).await)?)
+        let mut response = answer(request).await;
+        let bytes = response.body().size_hint().lower();
+        // Unless its handler has taken one.
+        if bytes > 0 && response.extensions().get::<Held>().is_none() {
+            let permit = client.send(bytes.try_into().unwrap_or(usize::MAX))?;
+            response.extensions_mut().insert(Held::from(permit));
+        }
+        Ok(response)
     };
     answer.await.unwrap_or_else(|refusal: Refusal| refusal.respond_to(speaks_graphql))
-}
-
-/// Adds a permit for the body to a response, unless its handler has taken one.
-fn with_permit(client: &Arc<Client>, mut response: Response) -> Result<Response, Full> {
-    let bytes = response.body().size_hint().lower();
-    if bytes > 0 && response.extensions().get::<Held>().is_none() {
-        let permit = client.send(bytes.try_into().unwrap_or(usize::MAX))?;
-        response.extensions_mut().insert(Held::from(permit));
-    }
-    Ok(response)
 }
 
 /// The approximate memory of the head of a request.
 fn head_bytes(request: &Request) -> usize {
     let uri = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
-    uri + headers_bytes(request.headers())
-}
-
-fn headers_bytes(headers: &HeaderMap) -> usize {
-    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + HEADER_BYTES).sum()
+    let headers = request.headers().iter();
+    uri + headers.map(|(name, value)| name.as_str().len() + value.len() + HEADER_BYTES).sum::<usize>()
 }
