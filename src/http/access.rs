@@ -37,7 +37,7 @@ pub(super) struct Access {
     began: Instant,
     method: &'static str,
     route: &'static str,
-    span: RequestSpan,
+    pub(super) span: RequestSpan,
 }
 
 impl Access {
@@ -52,11 +52,6 @@ impl Access {
     pub(super) fn begin_operation() -> Self {
         let (method, route) = ("SUBSCRIBE", "/graphql");
         Self { began: Instant::now(), method, route, span: RequestSpan::begin(method, route, || None) }
-    }
-
-    /// Runs `answer` within the span.
-    pub(super) fn within<F: Future + Unpin>(&self, answer: F) -> impl Future<Output = F::Output> + use<F> {
-        self.span.within(answer)
     }
 
     /// Reports the request, and adds headers with its report to the response.

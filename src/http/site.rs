@@ -63,7 +63,7 @@ impl Answers for Site {
         let (access, origin) = (Access::begin(&request), request.headers().get(ORIGIN).cloned());
         let (version, expects) = (request.version(), request.headers().contains_key(EXPECT));
         let answer = pin!(through(client, request, |request| self.route(request, client)));
-        let mut response = access.within(answer).await;
+        let mut response = access.span.within(answer).await;
         self.origins.allow(origin.as_ref(), response.headers_mut());
         let status = response.status();
         // After a refusal in place of 100 Continue, a client may send the body, or else its next request.

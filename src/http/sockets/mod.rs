@@ -245,7 +245,7 @@ fn responses(
     access: Access,
     permit: Permit,
 ) -> BoxStream<'static, Execution> {
-    let first = access.within(Box::pin(async move { service.api.subscribe(prepared).await }));
+    let first = access.span.within(Box::pin(async move { service.api.subscribe(prepared).await }));
     let mut unreported = Some(access);
     let report = move |execution: &Execution| {
         // Held with this closure.
