@@ -137,23 +137,17 @@ impl Client {
         self.permit(Direction::Outgoing, bytes)
     }
 
+    /// Takes bytes from the share of the connection, or else from the common budget.
     fn permit(self: &Arc<Self>, direction: Direction, bytes: usize) -> Result<Permit, Full> {
-        let is_common = self.take(direction, bytes)?;
-        Ok(Permit { client: Arc::clone(self), direction, bytes, is_common })
-    }
-
-    /// Takes bytes from the share of the connection, or else from the common budget, and returns whether from the
-    /// latter.
-    fn take(&self, direction: Direction, bytes: usize) -> Result<bool, Full> {
-        if self.share.of(direction).take(bytes) {
-            return Ok(false);
-        }
-        if self.gate.budgets.of(direction).take(bytes) {
+        let is_common = !self.share.of(direction).take(bytes);
+        if is_common {
+            if !self.gate.budgets.of(direction).take(bytes) {
+                telemetry::overloaded(direction);
+                return Err(Full);
+            }
             telemetry::buffered(direction, bytes);
-            return Ok(true);
         }
-        telemetry::overloaded(direction);
-        Err(Full)
+        Ok(Permit { client: Arc::clone(self), direction, bytes, is_common })
     }
 }
 
