@@ -35,61 +35,50 @@ impl From<Full> for Failure {
     }
 }
 
-/// Reads the whole body, and returns the permit for it too.
+/// Reads the whole body into one buffer, and returns the permit for it too. The buffer doubles as bytes arrive: each of many
+/// small pieces would otherwise pin the buffer of the connection that it is a slice of.
 ///
 /// # Errors
 /// When it is longer than [`BODY_BYTES`], breaks off, takes longer than [`BODY_TIME`], or the budget is full.
 pub(super) async fn whole(mut body: Body, client: &Arc<Client>) -> Result<(Bytes, Permit), Refusal> {
-    let announced = body.size_hint().lower();
-    let collected = if announced > BODY_BYTES as u64 {
-        Ok(Err(Failure::TooLong))
-    } else {
-        timeout(BODY_TIME, collected(&mut body, client)).await
-    };
-    match collected {
-        Ok(Ok(whole)) => Ok(whole),
-        Ok(Err(failure)) => Err(refusal(&failure, body, client)),
-        Err(_) => Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time: send it at once")),
-    }
-}
-
-fn refusal(failure: &Failure, rest: Body, client: &Arc<Client>) -> Refusal {
-    match failure {
-        Failure::TooLong => {
-            discard(rest, client);
-            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is longer than {BODY_BYTES} bytes"))
-        }
-        Failure::Full(full) => {
-            discard(rest, client);
-            (*full).into()
-        }
-        Failure::Broken => Refusal::new(StatusCode::BAD_REQUEST, "the body broke off"),
-    }
-}
-
-/// Collects a body in one buffer, which doubles as bytes arrive: each of many small pieces would otherwise pin the
-/// buffer of the connection that it is a slice of.
-async fn collected(body: &mut Body, client: &Arc<Client>) -> Result<(Bytes, Permit), Failure> {
-    let (mut permit, mut text) = (client.receive(0)?, Vec::new());
-    while let Some(frame) = body.frame().await {
-        // Trailers are ignored.
-        let Ok(data) = frame.map_err(|_| Failure::Broken)?.into_data() else { continue };
-        let length = text.len() + data.len();
-        if length > BODY_BYTES {
+    let collected = async {
+        if body.size_hint().lower() > BODY_BYTES as u64 {
             return Err(Failure::TooLong);
         }
-        if text.is_empty() && body.is_end_stream() {
-            permit.resize(length)?;
-            return Ok((data, permit));
+        let (mut permit, mut text) = (client.receive(0)?, Vec::new());
+        while let Some(frame) = body.frame().await {
+            // Trailers are ignored.
+            let Ok(data) = frame.map_err(|_| Failure::Broken)?.into_data() else { continue };
+            let length = text.len() + data.len();
+            if length > BODY_BYTES {
+                return Err(Failure::TooLong);
+            }
+            if text.is_empty() && body.is_end_stream() {
+                permit.resize(length)?;
+                return Ok((data, permit));
+            }
+            if length > text.capacity() {
+                let capacity = length.max(2 * text.capacity()).clamp(FIRST_BYTES, BODY_BYTES);
+                permit.resize(capacity)?;
+                text.reserve_exact(capacity - text.len());
+            }
+            text.extend_from_slice(&data);
         }
-        if length > text.capacity() {
-            let capacity = length.max(2 * text.capacity()).clamp(FIRST_BYTES, BODY_BYTES);
-            permit.resize(capacity)?;
-            text.reserve_exact(capacity - text.len());
+        Ok((text.into(), permit))
+    };
+    let refusal = match timeout(BODY_TIME, collected).await {
+        Ok(Ok(whole)) => return Ok(whole),
+        Ok(Err(Failure::Broken)) => return Err(Refusal::new(StatusCode::BAD_REQUEST, "the body broke off")),
+        Err(_) => {
+            return Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time: send it at once"));
         }
-        text.extend_from_slice(&data);
-    }
-    Ok((text.into(), permit))
+        Ok(Err(Failure::TooLong)) => {
+            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is longer than {BODY_BYTES} bytes"))
+        }
+        Ok(Err(Failure::Full(full))) => full.into(),
+    };
+    discard(body, client);
+    Err(refusal)
 }
 
 /// Reads and discards the rest of a rejected body, if it is short: a client that writes before it reads would see a
