@@ -10,27 +10,22 @@ use super::{
     root::{Objects, Root, Subject},
 };
 use crate::{
-    evaluator::{self, Decimal, Limits},
+    evaluator::{self, Decimal},
     math::fib::{self, Index},
     telemetry::Kind,
 };
 
-pub(super) struct Fib;
-
-impl Root for Fib {
-    const DECLARATION: &'static Declaration = &Declaration {
+pub(super) const FIB: Root = Root {
+    declaration: Declaration {
         name: "fib",
         description: "The Fibonacci number F(n), exact to its last digit: F(0) = 0, F(1) = 1, F(n) = F(n−1) + F(n−2).",
         kind: "Fibonacci",
         arguments: &[N],
-    };
-    const KIND: Kind = Kind::Fib;
-    type Object = Fibonacci;
-
-    fn plan(arguments: &Arguments, limits: &Limits) -> Result<Objects<Fibonacci>, Fault> {
-        Ok(Objects::one(limits.index(arguments.given(&N))?))
-    }
-}
+    },
+    kind: Kind::Fib,
+    register: Objects::<Fibonacci>::register,
+    plan: |arguments, limits| Ok(Objects::<Fibonacci>::one(limits.index(arguments.given(&N))?)),
+};
 
 const N: Argument = Argument {
     name: "n",
@@ -38,22 +33,19 @@ const N: Argument = Argument {
     default: None,
 };
 
-pub(super) struct Fibs;
-
-impl Root for Fibs {
-    const DECLARATION: &'static Declaration = &Declaration {
+pub(super) const FIBS: Root = Root {
+    declaration: Declaration {
         name: "fibs",
         description: "Fibonacci numbers in a row: F(from), F(from + 1) and so on, `count` of them.",
         kind: "[Fibonacci!]",
         arguments: &[FROM, COUNT],
-    };
-    const KIND: Kind = Kind::Fib;
-    type Object = Fibonacci;
-
-    fn plan(arguments: &Arguments, limits: &Limits) -> Result<Objects<Fibonacci>, Fault> {
-        Ok(Objects::list(limits.indices(arguments.given(&FROM), arguments.given(&COUNT))?))
-    }
-}
+    },
+    kind: Kind::Fib,
+    register: Objects::<Fibonacci>::register,
+    plan: |arguments, limits| {
+        Ok(Objects::<Fibonacci>::list(limits.indices(arguments.given(&FROM), arguments.given(&COUNT))?))
+    },
+};
 
 const FROM: Argument = Argument { name: "from", description: "The index of the first one.", default: Some(0) };
 

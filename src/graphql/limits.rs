@@ -1,29 +1,23 @@
 //! `limits`: what a server admits.
 
 use super::{
-    code::Fault,
     cost::digits_per_request,
-    declaration::{Arguments, Declaration, Field, Leaf, Object},
+    declaration::{Declaration, Field, Leaf, Object},
     root::{Objects, Root},
 };
 use crate::{evaluator, telemetry::Kind};
 
-pub(super) struct Admitted;
-
-impl Root for Admitted {
-    const DECLARATION: &'static Declaration = &Declaration {
+pub(super) const LIMITS: Root = Root {
+    declaration: Declaration {
         name: "limits",
         description: "What this server admits, so that a client can say so before it asks.",
         kind: "Limits!",
         arguments: &[],
-    };
-    const KIND: Kind = Kind::Introspection;
-    type Object = Limits;
-
-    fn plan(_: &Arguments, limits: &evaluator::Limits) -> Result<Objects<Limits>, Fault> {
-        Ok(Objects::constant(Limits(*limits)))
-    }
-}
+    },
+    kind: Kind::Introspection,
+    register: Objects::<Limits>::register,
+    plan: |_, limits| Ok(Objects::<Limits>::constant(Limits(*limits))),
+};
 
 #[derive(Clone)]
 pub(super) struct Limits(evaluator::Limits);

@@ -1,32 +1,26 @@
 //! `pi` and `piConvergence`: approximations of π.
 
 use super::{
-    code::Fault,
-    declaration::{Argument, Arguments, Declaration, Field, Leaf, Object},
+    declaration::{Argument, Declaration, Field, Leaf, Object},
     root::{Objects, Root, Subject},
 };
 use crate::{
-    evaluator::{self, Limits},
+    evaluator,
     math::pi::{self, Terms},
     telemetry::Kind,
 };
 
-pub(super) struct Pi;
-
-impl Root for Pi {
-    const DECLARATION: &'static Declaration = &Declaration {
+pub(super) const PI: Root = Root {
+    declaration: Declaration {
         name: "pi",
         description: "π approximated by √(6·(1/1² + 1/2² + … + 1/terms²)), correctly rounded.",
         kind: "PiApproximation",
         arguments: &[TERMS],
-    };
-    const KIND: Kind = Kind::Pi;
-    type Object = PiApproximation;
-
-    fn plan(arguments: &Arguments, limits: &Limits) -> Result<Objects<PiApproximation>, Fault> {
-        Ok(Objects::one(limits.terms(arguments.given(&TERMS))?))
-    }
-}
+    },
+    kind: Kind::Pi,
+    register: Objects::<PiApproximation>::register,
+    plan: |arguments, limits| Ok(Objects::<PiApproximation>::one(limits.terms(arguments.given(&TERMS))?)),
+};
 
 const TERMS: Argument = Argument {
     name: "terms",
@@ -34,23 +28,20 @@ const TERMS: Argument = Argument {
     default: None,
 };
 
-pub(super) struct PiConvergence;
-
-impl Root for PiConvergence {
-    const DECLARATION: &'static Declaration = &Declaration {
+pub(super) const PI_CONVERGENCE: Root = Root {
+    declaration: Declaration {
         name: "piConvergence",
         description: "Approximations at up to `points` (1 to 1,000) different term counts, evenly spaced on a logarithmic \
                       scale from 1 to `terms`.",
         kind: "[PiApproximation!]",
         arguments: &[LARGEST, POINTS],
-    };
-    const KIND: Kind = Kind::Pi;
-    type Object = PiApproximation;
-
-    fn plan(arguments: &Arguments, limits: &Limits) -> Result<Objects<PiApproximation>, Fault> {
-        Ok(Objects::list(limits.spaced(arguments.given(&LARGEST), arguments.given(&POINTS))?))
-    }
-}
+    },
+    kind: Kind::Pi,
+    register: Objects::<PiApproximation>::register,
+    plan: |arguments, limits| {
+        Ok(Objects::<PiApproximation>::list(limits.spaced(arguments.given(&LARGEST), arguments.given(&POINTS))?))
+    },
+};
 
 const LARGEST: Argument =
     Argument { name: "terms", description: "The largest number of terms: 1 to 2,147,483,647.", default: None };

@@ -3,33 +3,29 @@
 use std::sync::Arc;
 
 use super::{
-    code::Fault,
-    declaration::{Answer, Argument, Arguments, Declaration, Field, Leaf, Object},
+    declaration::{Answer, Argument, Declaration, Field, Leaf, Object},
     root::{Objects, Root, Subject},
 };
 use crate::{
-    evaluator::{self, Limits, Row},
+    evaluator::{self, Row},
     math::pi_digits::Span,
     telemetry::Kind,
 };
 
-pub(super) struct Digits;
-
-impl Root for Digits {
-    const DECLARATION: &'static Declaration = &Declaration {
+pub(super) const PI_DIGITS: Root = Root {
+    declaration: Declaration {
         name: "piDigits",
         description: "Digits of π itself, exact and cut, not rounded: `count` of them from digit `from` on. Digit 0 is the 3 \
                       before the point, digit k the k-th behind it.",
         kind: "PiDigits",
         arguments: &[FROM, COUNT],
-    };
-    const KIND: Kind = Kind::PiDigits;
-    type Object = PiDigits;
-
-    fn plan(arguments: &Arguments, limits: &Limits) -> Result<Objects<PiDigits>, Fault> {
-        Ok(Objects::one(limits.span(arguments.given(&FROM), arguments.given(&COUNT))?))
-    }
-}
+    },
+    kind: Kind::PiDigits,
+    register: Objects::<PiDigits>::register,
+    plan: |arguments, limits| {
+        Ok(Objects::<PiDigits>::one(limits.span(arguments.given(&FROM), arguments.given(&COUNT))?))
+    },
+};
 
 const FROM: Argument = Argument { name: "from", description: "The first digit: 0 is the 3.", default: Some(0) };
 

@@ -20,7 +20,7 @@ use super::{
     normal_form::{Below, Normalization},
     query,
     reader::Reader,
-    root::{AnyRoot, Planned},
+    root::{Planned, Root},
     selections::below,
 };
 use crate::{
@@ -191,7 +191,7 @@ impl<'a> Planner<'a> {
             return self.reader.at(key, |_| Ok(Step::Typename(kind.unwrap_or_else(|| Name::new("")))));
         }
         if let Some(root) = query::root(name).filter(|_| self.has_declared) {
-            self.kind = self.kind.and(root.kind());
+            self.kind = self.kind.and(root.kind);
             let (limits, listed) = (self.limits, &mut self.listed);
             let object = self.reader.at(key, |reader| object(reader, root, same, limits, listed))?;
             return Ok(Step::Planned(object, same[0].pos));
@@ -219,14 +219,14 @@ impl<'a> Planner<'a> {
 /// Plans the object of a declared root field, at which the reader is, or a list of them, whose values are added to `listed`.
 fn object<'a>(
     reader: &mut Reader<'a>,
-    root: &dyn AnyRoot,
+    root: &Root,
     same: &[&'a Positioned<Field>],
     limits: &Limits,
     listed: &mut usize,
 ) -> Result<Box<dyn Planned>, ServerError> {
     let Positioned { node: field, pos } = same[0];
     let arguments = reader.arguments(field).collect::<Result<Arguments, _>>()?;
-    let object = root.plan(&arguments, limits);
+    let object = (root.plan)(&arguments, limits);
     let mut object = object.map_err(|fault| reader.error(*pos, fault.message))?;
     // The first error is that of the object; what comes after it is read all the same, since its size counts.
     let (mut outcome, outside, is_list) = (Ok(()), mem::take(&mut reader.size), object.items().is_some());

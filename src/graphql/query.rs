@@ -9,19 +9,19 @@ use async_graphql::{
 };
 
 use super::{
-    fib::{Fib, Fibs},
+    fib::{FIB, FIBS},
     library::object_type,
-    limits::Admitted,
-    pi::{Pi, PiConvergence},
-    pi_digits::Digits,
-    root::AnyRoot,
+    limits::LIMITS,
+    pi::{PI, PI_CONVERGENCE},
+    pi_digits::PI_DIGITS,
+    root::Root,
 };
 
-const ROOTS: [&dyn AnyRoot; 6] = [&Fib, &Fibs, &Pi, &PiConvergence, &Digits, &Admitted];
+const ROOTS: [&Root; 6] = [&FIB, &FIBS, &PI, &PI_CONVERGENCE, &PI_DIGITS, &LIMITS];
 
 /// The root field of this name.
-pub(super) fn root(name: &str) -> Option<&'static dyn AnyRoot> {
-    ROOTS.into_iter().find(|root| root.declaration().name == name)
+pub(super) fn root(name: &str) -> Option<&'static Root> {
+    ROOTS.into_iter().find(|root| root.declaration.name == name)
 }
 
 /// The type of the root fields, for the schema. A [`plan`](super::plan) answers them; of queries, the library sees the
@@ -39,9 +39,9 @@ impl OutputType for Query {
     fn create_type_info(registry: &mut Registry) -> String {
         registry.create_output_type::<Self, _>(MetaTypeId::Object, |registry| {
             for root in ROOTS {
-                root.register(registry);
+                (root.register)(registry);
             }
-            object_type::<Self>("Query", DESCRIPTION, ROOTS.iter().map(|root| root.declaration()))
+            object_type::<Self>("Query", DESCRIPTION, ROOTS.iter().map(|root| &root.declaration))
         })
     }
 

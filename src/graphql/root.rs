@@ -14,27 +14,30 @@ use crate::{
 };
 
 /// A root field of queries.
-pub(super) trait Root: Sync {
-    const DECLARATION: &'static Declaration;
+pub(super) struct Root {
+    pub(super) declaration: Declaration,
     /// The kind of the requests that ask it, in the metrics.
-    const KIND: Kind;
-    /// The type of its objects.
-    type Object: Object;
-
-    /// Plans its answer with these arguments.
-    ///
-    /// # Errors
-    /// When an argument is out of range.
-    fn plan(arguments: &Arguments, limits: &Limits) -> Result<Objects<Self::Object>, Fault>;
+    pub(super) kind: Kind,
+    /// Adds the type of its objects to the schema.
+    pub(super) register: fn(&mut Registry),
+    pub(super) plan: PlanObjects,
 }
 
-/// The objects that answer a root field.
-pub(super) struct Objects<T> {
+/// Plans the answer with these arguments, so far without fields.
+///
+/// # Errors
+/// When an argument is out of range.
+type PlanObjects = fn(&Arguments, &Limits) -> Result<Box<dyn Planned>, Fault>;
+
+/// The objects that answer a root field, with the fields that a query selects.
+pub(super) struct Objects<T: 'static> {
     questions: Few<Question>,
     /// The digits of the whole value of each.
     lengths: Few<usize>,
     is_list: bool,
     make: Make<T>,
+    /// By their keys, and with their digits; `None` is the name of the type.
+    fields: Vec<(Name, Option<&'static Field<T>>, usize)>,
 }
 
 /// Makes objects of the answers to their questions.
@@ -55,67 +58,37 @@ pub(super) trait Subject: Object {
 
 impl<T: Subject> Objects<T> {
     /// The answer to a question.
-    pub(super) fn one(question: T::Question) -> Self {
+    pub(super) fn one(question: T::Question) -> Box<dyn Planned> {
         Self::of(smallvec![question], false)
     }
 
     /// A list of the answers to some questions.
-    pub(super) fn list(questions: impl Iterator<Item = T::Question>) -> Self {
+    pub(super) fn list(questions: impl Iterator<Item = T::Question>) -> Box<dyn Planned> {
         Self::of(questions.collect(), true)
     }
 
-    fn of(subjects: Few<T::Question>, is_list: bool) -> Self {
-        Self {
-            questions: subjects.iter().map(|&subject| subject.into()).collect(),
-            lengths: subjects.iter().map(|&subject| T::digits(subject)).collect(),
-            is_list,
-            make: Box::new(move |answers| {
-                subjects.iter().map(|&subject| Ok(T::of(subject, answers.of(subject)?))).collect()
-            }),
-        }
+    fn of(subjects: Few<T::Question>, is_list: bool) -> Box<dyn Planned> {
+        let questions = subjects.iter().map(|&subject| subject.into()).collect();
+        let lengths = subjects.iter().map(|&subject| T::digits(subject)).collect();
+        let make: Make<T> =
+            Box::new(move |answers| subjects.iter().map(|&subject| Ok(T::of(subject, answers.of(subject)?))).collect());
+        Box::new(Self { questions, lengths, is_list, make, fields: Vec::with_capacity(2) })
     }
 }
 
 impl<T: Object + Clone> Objects<T> {
     /// An object that depends on this server, and may change with its next start.
-    pub(super) fn constant(object: T) -> Self {
-        let make = Box::new(move |_: &Answers| Ok(smallvec![object.clone()]));
-        Self { questions: Few::new(), lengths: smallvec![0], is_list: false, make }
+    pub(super) fn constant(object: T) -> Box<dyn Planned> {
+        let make: Make<T> = Box::new(move |_| Ok(smallvec![object.clone()]));
+        let (questions, lengths, fields) = (Few::new(), smallvec![0], Vec::new());
+        Box::new(Self { questions, lengths, is_list: false, make, fields })
     }
 }
 
-/// Any root field.
-pub(super) trait AnyRoot: Sync {
-    fn declaration(&self) -> &'static Declaration;
-
-    /// The kind of the requests that ask it, in the metrics.
-    fn kind(&self) -> Kind;
-
-    /// Adds the type of its objects to the schema.
-    fn register(&self, registry: &mut Registry);
-
-    /// Plans its answer with these arguments, so far without fields.
-    ///
-    /// # Errors
-    /// When an argument is out of range.
-    fn plan(&self, arguments: &Arguments, limits: &Limits) -> Result<Box<dyn Planned>, Fault>;
-}
-
-impl<R: Root> AnyRoot for R {
-    fn declaration(&self) -> &'static Declaration {
-        R::DECLARATION
-    }
-
-    fn kind(&self) -> Kind {
-        R::KIND
-    }
-
-    fn register(&self, registry: &mut Registry) {
-        Declared::<R::Object>::create_type_info(registry);
-    }
-
-    fn plan(&self, arguments: &Arguments, limits: &Limits) -> Result<Box<dyn Planned>, Fault> {
-        Ok(Box::new(PlannedObjects { objects: R::plan(arguments, limits)?, fields: Vec::with_capacity(2) }))
+impl<T: Object> Objects<T> {
+    /// Adds their type to the schema.
+    pub(super) fn register(registry: &mut Registry) {
+        Declared::<T>::create_type_info(registry);
     }
 }
 
@@ -143,13 +116,7 @@ pub(super) trait Planned: Send + Sync {
     fn answer(&self, answers: &Answers) -> Result<Vec<Vec<(&Name, Value)>>, Failure>;
 }
 
-struct PlannedObjects<T: 'static> {
-    objects: Objects<T>,
-    /// By their keys, and with their digits; `None` is the name of the type.
-    fields: Vec<(Name, Option<&'static Field<T>>, usize)>,
-}
-
-impl<T: Object> Planned for PlannedObjects<T> {
+impl<T: Object> Planned for Objects<T> {
     fn select(&mut self, key: &Name, name: &str, arguments: &Arguments) -> Result<(), Fault> {
         let field = T::field(name);
         let digits = field.map_or(Ok(0), |field| field.digits(arguments))?;
@@ -158,21 +125,21 @@ impl<T: Object> Planned for PlannedObjects<T> {
     }
 
     fn questions(&self) -> &[Question] {
-        &self.objects.questions
+        &self.questions
     }
 
     fn items(&self) -> Option<usize> {
-        self.objects.is_list.then_some(self.objects.questions.len())
+        self.is_list.then_some(self.questions.len())
     }
 
     fn digits(&self) -> usize {
-        let of_field = |digits: usize| self.objects.lengths.iter().map(move |&all| digits.min(all));
+        let of_field = |digits: usize| self.lengths.iter().map(move |&all| digits.min(all));
         self.fields.iter().flat_map(|(_, _, digits)| of_field(*digits)).fold(0, usize::saturating_add)
     }
 
     fn answer(&self, answers: &Answers) -> Result<Vec<Vec<(&Name, Value)>>, Failure> {
         let typename = || Value::Leaf(Leaf::Text(T::NAME.into()));
-        let objects = (self.objects.make)(answers)?.into_iter().zip(&self.objects.lengths).map(|(object, &all)| {
+        let objects = (self.make)(answers)?.into_iter().zip(&self.lengths).map(|(object, &all)| {
             let fields = self.fields.iter().map(|(key, field, digits)| {
                 (key, field.map_or_else(typename, |field| field.value(&object, all.min(*digits))))
             });
