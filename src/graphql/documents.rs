@@ -42,7 +42,8 @@ const OVERHEAD_BYTES: usize = 300;
 
 /// Recently used documents.
 pub(super) struct Documents {
-    model: Model,
+    /// The schema that documents are held against.
+    pub(super) model: Model,
     parsed: Classes<Arc<str>, Document>,
     registered: Classes<Hash, Arc<str>>,
 }
@@ -50,23 +51,11 @@ pub(super) struct Documents {
 /// The SHA-256 of a document.
 type Hash = [u8; 32];
 
-/// A valid document of bounded size.
+/// A valid document of bounded size, and the memory that it takes, in bytes.
 #[derive(Clone)]
-pub(super) struct Document {
+struct Document {
     parsed: Arc<ExecutableDocument>,
     bytes: usize,
-}
-
-impl Document {
-    /// The document itself.
-    pub(super) fn parsed(&self) -> &ExecutableDocument {
-        &self.parsed
-    }
-
-    /// The memory that the parsed document takes, in bytes.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
-    }
 }
 
 impl Documents {
@@ -74,14 +63,9 @@ impl Documents {
     pub(super) fn new() -> Self {
         Self {
             model: Model::of_sdl(&sdl()),
-            parsed: Classes::new(&parsed_documents(), |text, document| text.len() + document.bytes() + OVERHEAD_BYTES),
+            parsed: Classes::new(&parsed_documents(), |text, document| text.len() + document.bytes + OVERHEAD_BYTES),
             registered: Classes::new(&registered_texts(), |_, text| text.len() + OVERHEAD_BYTES),
         }
-    }
-
-    /// The schema that documents are held against.
-    pub(super) fn model(&self) -> &Model {
-        &self.model
     }
 
     /// The document of a request, which is registered if the request names it.
@@ -89,43 +73,38 @@ impl Documents {
     /// # Errors
     /// When the document is none, too large, or not valid; when it is not the one that its name says, or no document is
     /// registered under the name.
-    pub(super) fn of(&self, request: &Request) -> Result<Document, Refusal> {
-        let Some(named) = &request.persisted else {
-            let missing = || {
-                Fault::new(
-                    Code::BadRequest,
-                    r#"the member query is missing: send {"query": "{ fib(n: 10) { result } }"}"#,
-                )
-            };
-            return self.parsed(request.document.as_deref().ok_or_else(missing)?);
-        };
-        let hash = hash_of(named)?;
-        match &request.document {
-            None => {
+    pub(super) fn of(&self, request: &Request) -> Result<Arc<ExecutableDocument>, Refusal> {
+        let wrong = |message: &str| Fault::new(Code::BadRequest, message);
+        let hash = request.persisted.as_ref().map(hash_of).transpose()?;
+        let registered: Arc<str>;
+        let text = match (&request.document, hash) {
+            (None, None) => {
+                let message = r#"the member query is missing: send {"query": "{ fib(n: 10) { result } }"}"#;
+                return Err(wrong(message).into());
+            }
+            (None, Some(hash)) => {
                 // Clients of the protocol look for these words.
                 let unknown = || Fault::new(Code::PersistedQueryNotFound, "PersistedQueryNotFound");
-                self.parsed(&self.registered.get(&hash).ok_or_else(unknown)?)
+                registered = self.registered.get(&hash).ok_or_else(unknown)?;
+                &*registered
             }
-            Some(text) if sha256(text) != hash => {
+            (Some(text), Some(hash)) if sha256(text) != hash => {
                 let message = "persistedQuery.sha256Hash is not the SHA-256 of the document in hexadecimal";
-                Err(Fault::new(Code::BadRequest, message).into())
+                return Err(wrong(message).into());
             }
-            Some(text) => {
-                let document = self.parsed(text)?;
-                self.registered.insert(hash, text.as_str().into());
-                Ok(document)
-            }
+            (Some(text), _) => text.as_str(),
+        };
+        let document = if let Some(known) = self.parsed.get(text) {
+            known.parsed
+        } else {
+            let parsed = Arc::new(validation::check(parser::parse(text)?, &self.model)?);
+            let document = Document { bytes: footprint::of(&parsed), parsed: Arc::clone(&parsed) };
+            self.parsed.insert(text.into(), document);
+            parsed
+        };
+        if let (Some(text), Some(hash)) = (&request.document, hash) {
+            self.registered.insert(hash, text.as_str().into());
         }
-    }
-
-    fn parsed(&self, text: &str) -> Result<Document, Refusal> {
-        if let Some(known) = self.parsed.get(text) {
-            return Ok(known);
-        }
-        let definitions = parser::parse(text)?;
-        let document = Arc::new(validation::check(definitions, &self.model)?);
-        let document = Document { bytes: footprint::of(&document), parsed: document };
-        self.parsed.insert(text.into(), document.clone());
         Ok(document)
     }
 }

@@ -211,9 +211,9 @@ impl Api {
 
     fn admit(&self, request: Request, budget: &mut Budget, tells_cost: bool) -> Result<Admitted, Refusal> {
         let document = self.documents.of(&request)?;
-        let operation = operation::choose(document.parsed(), request.operation_name.as_deref())?;
+        let operation = operation::choose(&document, request.operation_name.as_deref())?;
         let variables = operation::coerce(operation, request.variables)?;
-        let plan = Plan::of(document.parsed(), operation, &variables, self.documents.model(), self.evaluator.limits())?;
+        let plan = Plan::of(&document, operation, &variables, &self.documents.model, self.evaluator.limits())?;
         let cost = budget.admit(&plan)?;
         Ok(Admitted { plan, cost: tells_cost.then_some(cost) })
     }
