@@ -146,11 +146,17 @@ impl Api {
     pub async fn prepare(&self, requests: Vec<Request>, tells_cost: bool) -> Prepared {
         let bytes = requests.iter().filter_map(|request| request.document.as_ref()).map(String::len).sum();
         let _turn = turn(&self.reading, bytes, SHORT_BYTES).await;
-        let mut budget = Budget::new(self.evaluator.limits());
-        let mut operations = Vec::with_capacity(requests.len());
-        for request in requests {
-            operations.push(self.admit(request, &mut budget, tells_cost));
-        }
+        let limits = self.evaluator.limits();
+        let mut budget = Budget::new(limits);
+        let admit = |request: Request| {
+            let document = self.documents.of(&request)?;
+            let operation = operation::choose(&document, request.operation_name.as_deref())?;
+            let variables = operation::coerce(operation, request.variables)?;
+            let plan = Plan::of(&document, operation, &variables, &self.documents.model, limits)?;
+            let cost = budget.admit(&plan)?;
+            Ok(Admitted { plan, cost: tells_cost.then_some(cost) })
+        };
+        let operations: Vec<Result<Admitted, Refusal>> = requests.into_iter().map(admit).collect();
         let size = operations.iter().flatten().fold(budget.size(), |size, admitted| size + admitted.plan.size);
         Prepared { operations, questions: budget.into_questions(), size }
     }
@@ -207,15 +213,6 @@ impl Api {
                 stream::iter([self.execute(Prepared { operations, questions, size }).await]).boxed()
             }
         }
-    }
-
-    fn admit(&self, request: Request, budget: &mut Budget, tells_cost: bool) -> Result<Admitted, Refusal> {
-        let document = self.documents.of(&request)?;
-        let operation = operation::choose(&document, request.operation_name.as_deref())?;
-        let variables = operation::coerce(operation, request.variables)?;
-        let plan = Plan::of(&document, operation, &variables, &self.documents.model, self.evaluator.limits())?;
-        let cost = budget.admit(&plan)?;
-        Ok(Admitted { plan, cost: tells_cost.then_some(cost) })
     }
 
     /// Executes a plan whose questions are answered.
