@@ -40,12 +40,12 @@ pub(super) const TOP: u32 = 100_000;
 const STORED_BYTES: usize = 16 * 1024 * 1024;
 
 impl Limits {
-    /// A client's index.
+    /// A client's index, in the argument of this name.
     ///
     /// # Errors
     /// When it is beyond what this server serves.
-    pub fn index(&self, n: Given) -> Result<Index, OutOfRange> {
-        self.checked("n", n)
+    pub fn index(&self, argument: &'static str, n: Given) -> Result<Index, OutOfRange> {
+        n.within(argument, 0, self.max_n.get(), Index::new)
     }
 
     /// A client's sequence of indices, `count` of them from `from` on.
@@ -53,14 +53,9 @@ impl Limits {
     /// # Errors
     /// When it has none or more than [`Limits::MAX_COUNT`], or goes beyond what this server serves.
     pub fn indices(&self, from: Given, count: Given) -> Result<impl Iterator<Item = Index> + Clone, OutOfRange> {
-        let first = self.checked("from", from)?.get();
-        let count = count.within("count", 1, (self.max_n.get() - first + 1).min(Self::MAX_COUNT))?;
+        let first = self.index("from", from)?.get();
+        let count = count.within("count", 1, (self.max_n.get() - first + 1).min(Self::MAX_COUNT), Some)?;
         Ok((first..first + count).filter_map(Index::new))
-    }
-
-    fn checked(&self, argument: &'static str, n: Given) -> Result<Index, OutOfRange> {
-        let most = self.max_n.get();
-        Index::new(n.within(argument, 0, most)?).ok_or_else(|| n.outside(argument, 0, most))
     }
 }
 

@@ -64,20 +64,21 @@ pub struct OutOfRange {
 }
 
 impl Given<'_> {
-    /// The number of an argument, from `least` to `largest`.
-    pub(super) fn within(self, argument: &'static str, least: u32, largest: u32) -> Result<u32, OutOfRange> {
+    /// What `of` makes of the number of an argument, from `least` to `largest`.
+    pub(super) fn within<T>(
+        self,
+        argument: &'static str,
+        least: u32,
+        largest: u32,
+        of: impl FnOnce(u32) -> Option<T>,
+    ) -> Result<T, OutOfRange> {
         let number = match self {
             Self::Number(number) => Some(number),
             Self::Text(text) => text.parse().ok(),
         };
         let number =
             number.and_then(|number| u32::try_from(number).ok()).filter(|number| (least..=largest).contains(number));
-        number.ok_or_else(|| self.outside(argument, least, largest))
-    }
-
-    /// The error of an argument that is outside of a range.
-    pub(super) fn outside(self, argument: &'static str, least: u32, largest: u32) -> OutOfRange {
-        OutOfRange { argument, least, largest, given: self.to_string() }
+        number.and_then(of).ok_or_else(|| OutOfRange { argument, least, largest, given: self.to_string() })
     }
 }
 
@@ -88,10 +89,10 @@ mod tests {
     #[test]
     fn text_is_the_number_that_it_writes() {
         for (text, number) in [("7", 7), ("+7", 7), ("-0", 0), ("007", 7)] {
-            assert_eq!(Given::Text(text).within("n", 0, 9), Ok(number), "{text}");
+            assert_eq!(Given::Text(text).within("n", 0, 9, Some), Ok(number), "{text}");
         }
         for (text, told) in [("10", "10"), ("-1", "-1"), ("1e3", "\"1e3\""), (" 5", "\" 5\""), ("", "\"\"")] {
-            let error = Given::Text(text).within("n", 0, 9).unwrap_err().to_string();
+            let error = Given::Text(text).within("n", 0, 9, Some).unwrap_err().to_string();
             assert_eq!(error, format!("n must be a whole number from 0 to 9, but it is {told}"));
         }
     }

@@ -27,8 +27,7 @@ impl Limits {
     /// # Errors
     /// When it is beyond [`Limits::MAX_TERMS`].
     pub fn terms(&self, terms: Given) -> Result<Terms, OutOfRange> {
-        let number = terms.within("terms", 0, Self::MAX_TERMS)?;
-        Terms::new(number).ok_or_else(|| terms.outside("terms", 0, Self::MAX_TERMS))
+        terms.within("terms", 0, Self::MAX_TERMS, Terms::new)
     }
 
     /// A client's row of up to `points` numbers of terms from 1 to `terms` at about equal ratios, each different.
@@ -36,8 +35,8 @@ impl Limits {
     /// # Errors
     /// When there are no terms or too many, or no points or more than [`Limits::MAX_COUNT`].
     pub fn spaced(&self, terms: Given, points: Given) -> Result<impl Iterator<Item = Terms> + use<>, OutOfRange> {
-        let largest = terms.within("terms", 1, Self::MAX_TERMS)?;
-        let points = points.within("points", 1, Self::MAX_COUNT)?;
+        let largest = terms.within("terms", 1, Self::MAX_TERMS, Some)?;
+        let points = points.within("points", 1, Self::MAX_COUNT, Some)?;
         Ok(spaced(largest, points).filter_map(Terms::new))
     }
 }

@@ -66,9 +66,8 @@ impl Limits {
     /// When it has no digit, or goes beyond what this server serves.
     pub fn span(&self, from: Given, count: Given) -> Result<Span, OutOfRange> {
         let most = u32::try_from(self.max_pi_digits.get()).unwrap_or(u32::MAX);
-        let from = from.within("from", 0, most - 1)?;
-        let digits = count.within("count", 1, most - from)?;
-        Span::new(from as usize, digits as usize).ok_or_else(|| count.outside("count", 1, most - from))
+        let from = from.within("from", 0, most - 1, Some)?;
+        count.within("count", 1, most - from, |digits| Span::new(from as usize, digits as usize))
     }
 }
 

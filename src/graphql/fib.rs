@@ -24,7 +24,7 @@ pub(super) const FIB: Root = Root {
     },
     kind: Kind::Fib,
     register: Objects::<Fibonacci>::register,
-    plan: |arguments, limits| Ok(Objects::<Fibonacci>::one(limits.index(arguments.given(&N))?)),
+    plan: |arguments, limits| Ok(Objects::<Fibonacci>::one(limits.index(N.name, arguments.given(&N))?)),
 };
 
 const N: Argument = Argument {

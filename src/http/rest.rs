@@ -50,7 +50,7 @@ pub(super) async fn fib(
 ) -> Response {
     let exchange = Exchange { service: &service, client: &client, method: &method, headers: &headers };
     let answer = async {
-        let index = service.evaluator.limits().index(Given::Text(&text_of(n)?))?;
+        let index = service.evaluator.limits().index("n", Given::Text(&text_of(n)?))?;
         exchange.value(Kind::RestFib, index, "").await
     };
     answer.await.unwrap_or_else(Refusal::into_problem)
