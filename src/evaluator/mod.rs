@@ -51,7 +51,7 @@ pub use crate::{
     math::{decimal::Decimal, pi_digits::Row},
 };
 use crate::{
-    cache::{self, Cache, Location, Settings, Verdict, Want},
+    cache::{self, Cache, Location, Settings, Verdict},
     math::{
         decimal::{LIMB_BYTES, LIMB_DIGITS},
         residue::Prime,
@@ -134,12 +134,18 @@ impl Evaluator {
         let answered = async {
             let questions = distinct(questions);
             let mut wants = Vec::with_capacity(questions.len());
-            let asked: Vec<Asked> = questions.into_iter().map(|question| Asked::new(question, &mut wants)).collect();
+            let ask = |question: Question| {
+                let first = wants.len();
+                question.add_wants(&mut wants);
+                Asked { question, wants: first..wants.len() }
+            };
+            let asked: Vec<Asked> = questions.into_iter().map(ask).collect();
             let began = Instant::now();
             let found = within(Step::Lookup, pin!(self.cache.find(&wants))).await;
             let looked_up = began.elapsed();
 
-            let is_cached: Vec<bool> = asked.iter().map(|asked| asked.is_answered_by(&found.entries)).collect();
+            let is_vouched = |asked: &Asked| found.entries[asked.wants.clone()].iter().all(cache::Entry::is_vouched);
+            let is_cached: Vec<bool> = asked.iter().map(is_vouched).collect();
             let is_all_cached = is_cached.iter().all(|&is_cached| is_cached);
             let top = |asked: &Asked| Some((asked.question.top(&self.limits)?, asked.wants.clone()));
             let (entries, kept) = self.complete(&wants, found, asked.iter().filter_map(top)).await;
@@ -208,17 +214,4 @@ impl Evaluator {
 struct Asked {
     question: Question,
     wants: Range<usize>,
-}
-
-impl Asked {
-    /// Adds the wants of a question to others.
-    fn new(question: Question, wants: &mut Vec<Want<Key>>) -> Self {
-        let first = wants.len();
-        question.add_wants(wants);
-        Self { question, wants: first..wants.len() }
-    }
-
-    fn is_answered_by(&self, entries: &[cache::Entry<Entry>]) -> bool {
-        entries[self.wants.clone()].iter().all(cache::Entry::is_vouched)
-    }
 }
