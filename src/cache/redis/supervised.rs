@@ -87,14 +87,29 @@ impl Supervised {
     ///
     /// It has no timeout: the caller has a budget.
     pub(super) async fn ask(&self, commands: &Pipeline, bytes: usize) -> RedisResult<Vec<RedisResult<Value>>> {
-        let connection = self.connection(None).await?;
-        let number = connection.number;
-        match self.ask_on(connection, commands, bytes).await {
-            Err(error) if code_of(&error).is_none() => {
-                replace(&self.state, number);
-                self.ask_on(self.connection(Some(number)).await?, commands, bytes).await
+        let mut given_up = None;
+        loop {
+            let mut connection = self.connection(given_up).await?;
+            let (mut state, number) = (self.state.subscribe(), connection.number);
+            let waiting = Waiting { connection: self, bytes };
+            // Only the last state is seen: the next connection may be up before this task hears that its own was given up.
+            let mut replaced = pin!(state.wait_for(|state| state.has_given_up(number)));
+            let mut answers = pin!(connection.client.ask(commands));
+            let answers = loop {
+                tokio::select! {
+                    answers = &mut answers => break answers,
+                    _ = &mut replaced => break Err((ErrorKind::Io, "the connection was given up").into()),
+                    () = sleep(SILENCE) => self.suspect(bytes),
+                }
+            };
+            waiting.ends();
+            match answers {
+                Err(error) if given_up.is_none() && code_of(&error).is_none() => {
+                    replace(&self.state, number);
+                    given_up = Some(number);
+                }
+                answers => return answers,
             }
-            answers => answers,
         }
     }
 
@@ -117,29 +132,6 @@ impl Supervised {
     pub(super) fn renew(&self) {
         // When there is a complaint already, there will be a better one after it.
         let _ = self.complaints.try_send(Complaint::Stale);
-    }
-
-    /// Asks on one connection, until it is given up.
-    async fn ask_on(
-        &self,
-        mut connection: Connection,
-        commands: &Pipeline,
-        bytes: usize,
-    ) -> RedisResult<Vec<RedisResult<Value>>> {
-        let waiting = Waiting { connection: self, bytes };
-        let (mut state, number) = (self.state.subscribe(), connection.number);
-        // Only the last state is seen: the next connection may be up before this task hears that its own was given up.
-        let mut replaced = pin!(state.wait_for(|state| state.has_given_up(number)));
-        let mut answers = pin!(connection.client.ask(commands));
-        let answers = loop {
-            tokio::select! {
-                answers = &mut answers => break answers,
-                _ = &mut replaced => break Err((ErrorKind::Io, "the connection was given up").into()),
-                () = sleep(SILENCE) => self.suspect(bytes),
-            }
-        };
-        waiting.ends();
-        answers
     }
 
     /// Has the connection examined, which did not answer in time with this many bytes under way.
@@ -338,25 +330,24 @@ mod tests {
 
     #[tokio::test]
     async fn an_asker_leaves_a_connection_that_was_given_up_however_soon_the_next_is_up() {
-        let ((_first, never), (_second, neither)) = (channel(), channel());
-        let first = connection(1, 1, never).await;
-        let (supervised, ping) = (supervised(&first), ping());
-        let mut asking = pin!(supervised.ask_on(first, &ping, 0));
+        let ((_first, never), (let_second, second)) = (channel(), channel());
+        let (supervised, ping) = (supervised(&connection(1, 1, never).await), ping());
+        let mut asking = pin!(supervised.ask(&ping, 0));
         assert!(asking.as_mut().now_or_never().is_none(), "it waits");
-        let second = connection(2, 2, neither).await;
+        let second = connection(2, 2, second).await;
         // The asker does not run in between.
         replace(&supervised.state, 1);
         supervised.state.send_replace(State::Up(second));
-        let answers = timeout(PATIENCE, asking).await.expect("it leaves");
-        assert!(answers.is_err_and(|error| code_of(&error).is_none()), "so that it asks again");
+        let_second.send(()).unwrap();
+        let answers = timeout(PATIENCE, asking).await.expect("it leaves, and asks again").unwrap();
+        assert!(matches!(&answers[..], [Ok(Value::SimpleString(reply))] if reply == "PONG"), "{answers:?}");
     }
 
     #[tokio::test]
     async fn an_asker_gets_its_answer_on_a_connection_that_was_renewed_meanwhile() {
         let ((let_first, first), (_second, second)) = (channel(), channel());
-        let first = connection(1, 1, first).await;
-        let (supervised, ping) = (supervised(&first), ping());
-        let mut asking = pin!(supervised.ask_on(first, &ping, 0));
+        let (supervised, ping) = (supervised(&connection(1, 1, first).await), ping());
+        let mut asking = pin!(supervised.ask(&ping, 0));
         assert!(asking.as_mut().now_or_never().is_none(), "it waits");
         supervised.state.send_replace(State::Up(connection(2, 1, second).await));
         assert!(asking.as_mut().now_or_never().is_none(), "it goes on waiting");
