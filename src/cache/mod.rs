@@ -168,8 +168,17 @@ where
     /// An entry that the store was asked for and does not have is not found, even if it is remembered here: the answer that
     /// noticed has to write it again.
     pub async fn find(&self, wants: &[Want<K>]) -> Found<V> {
-        let mut lookup = self.lookup();
-        let mut entries = done_within(Step::ReadLocal, || self.remembered(wants, &lookup));
+        let mark = |ladder| SeenMark { mark: self.memory.mark(ladder), seen: None };
+        let marks = (0..self.ladders.len()).map(mark).collect();
+        let mut lookup = Lookup { marks, is_answered: false, began: self.memory.time() };
+        let mut entries = Vec::with_capacity(wants.len());
+        done_within(Step::ReadLocal, || {
+            // Neighbours often share an entry, which is looked for once.
+            for same in wants.chunk_by(|want, next| want.key == next.key) {
+                let entry = self.memory.get(&same[0].key);
+                entries.extend(same.iter().map(|want| Entry::of(entry.clone(), want.is_vouched(&lookup))));
+            }
+        });
         let missing = missing(&entries);
         telemetry::looked_up(Tier::Local, wants.len() - missing, missing);
         if let Some(shared) = &self.shared {
@@ -196,23 +205,6 @@ where
         Found { entries, lookup }
     }
 
-    /// The present, as far as this process knows it.
-    fn lookup(&self) -> Lookup {
-        let mark = |ladder| SeenMark { mark: self.memory.mark(ladder), seen: None };
-        let marks = (0..self.ladders.len()).map(mark).collect();
-        Lookup { marks, is_answered: false, began: self.memory.time() }
-    }
-
-    /// The entries in memory. Neighbours often share an entry, which is looked for once.
-    fn remembered(&self, wants: &[Want<K>], lookup: &Lookup) -> Vec<Entry<V>> {
-        let mut entries = Vec::with_capacity(wants.len());
-        for same in wants.chunk_by(|want, next| want.key == next.key) {
-            let entry = self.memory.get(&same[0].key);
-            entries.extend(same.iter().map(|want| Entry::of(entry.clone(), want.is_vouched(lookup))));
-        }
-        entries
-    }
-
     /// The entry, if this process has kept it as a new one since a lookup: then it need not be evaluated again, though
     /// the lookup did not find it.
     pub fn kept_since(&self, key: &K, lookup: &Lookup) -> Option<V> {
@@ -236,7 +228,7 @@ where
             let stored = entries.iter().filter(|(key, _)| !is_new(key));
             let records = self.encoder.records(stored).await.unwrap_or_default();
             let raises = tops.iter().map(|&to| Raise { to, seen: lookup.marks[to.ladder].seen });
-            let pending = writes.put(records, raises.collect());
+            let pending = writes.queue.put(records, raises.collect());
             if lookup.is_answered {
                 within(Step::WriteShared, writes.wait(pending)).await;
             }

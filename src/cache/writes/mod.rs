@@ -22,7 +22,7 @@ pub(super) use self::{
     queue::{Raise, Seen},
     writer::MakeRungs,
 };
-use super::{breaker::Breaker, budget, reads::Reads, record::Record};
+use super::{breaker::Breaker, budget, reads::Reads};
 use crate::telemetry::{self, Operation};
 
 /// The bound of the queue for a store that is away.
@@ -31,7 +31,7 @@ pub(super) const QUEUE_BYTES: usize = 64 * 1024 * 1024;
 /// The queue, and the state of the writers.
 pub(super) struct Writes {
     reads: Arc<Reads>,
-    queue: Arc<Queue>,
+    pub(super) queue: Arc<Queue>,
     small: Arc<Breaker>,
     large: Arc<Breaker>,
     /// The number of times that this process has raised each mark in the store.
@@ -59,12 +59,7 @@ impl Writes {
         self.raises[ladder].load(Ordering::Acquire)
     }
 
-    /// Queues records, and marks to raise.
-    pub(super) fn put(&self, records: Vec<Record>, raises: Vec<Raise>) -> [Pending; 2] {
-        self.queue.put(records, raises)
-    }
-
-    /// Waits until all of it is acknowledged, no longer than the budget; that is shorter after recent failures, and
+    /// Waits until what was queued is acknowledged, no longer than the budget; that is shorter after recent failures, and
     /// there is no wait while the circuit breaker is open.
     pub(super) async fn wait(&self, [small, large]: [Pending; 2]) {
         let breakers = [&self.reads.breaker, &*self.small, &*self.large];

@@ -177,7 +177,7 @@ pub(super) enum Raised {
 }
 
 /// The write-behind queue.
-pub(super) struct Queue {
+pub(in crate::cache) struct Queue {
     state: Mutex<State>,
     bound: usize,
     /// Woken by an arrival, for each size class.
@@ -246,7 +246,7 @@ impl Queue {
 
     /// Takes records in, and marks to raise; gives what to wait for, by size class. When there is no room, the oldest
     /// cheap records are dropped, and then the oldest.
-    pub(super) fn put(&self, records: Vec<Record>, raises: Vec<Raise>) -> [Pending; 2] {
+    pub(in crate::cache) fn put(&self, records: Vec<Record>, raises: Vec<Raise>) -> [Pending; 2] {
         let (mut state, mut all_pending) = (self.state(), <[Pending; 2]>::default());
         for record in records {
             let pending = &mut all_pending[Size::of(&record) as usize];
