@@ -14,7 +14,7 @@ use axum::{
     response::Response,
 };
 use bytes::Buf;
-use hyper::body::{Body as _, Frame, SizeHint};
+use hyper::body::{Frame, SizeHint};
 
 use super::{
     activity::OpenRequest,
@@ -64,34 +64,24 @@ pub(super) fn followed(
     response.map(|body| Answer { body, rest: Bytes::new(), sending, is_http2: version == Version::HTTP_2 })
 }
 
-impl Answer {
-    /// The next bytes, if the body has more.
-    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, axum::Error>>> {
-        while self.rest.is_empty() {
-            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-                // Responses have no trailers.
-                Some(Ok(frame)) => self.rest = frame.into_data().unwrap_or_default(),
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None => return Poll::Ready(None),
-            }
-        }
-        let length = if self.is_http2 { self.rest.len().min(PIECE_BYTES) } else { self.rest.len() };
-        Poll::Ready(Some(Ok(self.rest.split_to(length))))
-    }
-}
-
 impl hyper::body::Body for Answer {
     type Data = Piece;
     type Error = axum::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Piece>, axum::Error>>> {
-        let Some(bytes) = ready!(self.poll_bytes(cx)).transpose()? else {
-            if self.is_http2 {
-                // Only a stream that has not ended can be reset, which frees its buffer.
-                ready!(self.sending.progress.poll_taken(cx));
-            }
-            return Poll::Ready(None);
-        };
+        while self.rest.is_empty() {
+            let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)?) else {
+                if self.is_http2 {
+                    // Only a stream that has not ended can be reset, which frees its buffer.
+                    ready!(self.sending.progress.poll_taken(cx));
+                }
+                return Poll::Ready(None);
+            };
+            // Responses have no trailers.
+            self.rest = frame.into_data().unwrap_or_default();
+        }
+        let length = if self.is_http2 { self.rest.len().min(PIECE_BYTES) } else { self.rest.len() };
+        let bytes = self.rest.split_to(length);
         self.sending.progress.wait(bytes.len());
         let sending = Arc::clone(&self.sending);
         Poll::Ready(Some(Ok(Frame::data(Piece { bytes, sending }))))
