@@ -165,54 +165,45 @@ impl<'a> Planner<'a> {
     /// # Errors
     /// When there is no answer, because a field that is never null can't be answered.
     fn roots(&mut self, selections: &'a SelectionSet) -> Result<Vec<(Name, Step)>, ServerError> {
+        let (model, limits) = (self.model, self.limits);
         let fields = self.reader.fields(&[selections])?;
         let mut steps = Vec::with_capacity(fields.len());
         for (key, same) in fields {
-            let step = match self.root(key, &same) {
-                Ok(step) => step,
-                Err(error) if self.is_nullable(&same[0].node.name.node) => {
+            let name = &same[0].node.name.node;
+            let definition = self.parent.and_then(|parent| model.field(parent, name));
+            let kind = definition.map(|definition| &definition.ty.node);
+            let step = if name == TYPENAME {
+                let parent = self.parent.map(|parent| parent.name.node.clone());
+                self.reader.at(key, |_| Ok(Step::Typename(parent.unwrap_or_else(|| Name::new("")))))
+            } else if let Some(root) = query::root(name).filter(|_| self.has_declared) {
+                self.kind = self.kind.and(root.kind);
+                let listed = &mut self.listed;
+                let object = self.reader.at(key, |reader| object(reader, root, &same, limits, listed));
+                object.map(|object| Step::Planned(object, same[0].pos))
+            } else {
+                let (field, below) = self.reader.at(key, |reader| Normalization { model, reader }.field(&same, kind));
+                match below.error() {
+                    // It would be an error of every event.
+                    Some(error) if !self.has_declared => Err(error.clone()),
+                    _ => {
+                        self.library.extend(field);
+                        Ok(Step::Library(below))
+                    }
+                }
+            };
+            let step = match step {
+                Err(error) if kind.is_none_or(|kind| kind.nullable) => {
                     // Beyond the limit the operation is refused.
                     if self.reader.error_bytes <= ERROR_BYTES {
                         self.errors.push(error);
                     }
                     Step::Failed
                 }
-                Err(error) => return Err(error),
+                step => step?,
             };
             steps.push((key.clone(), step));
         }
         Ok(steps)
-    }
-
-    fn root(&mut self, key: &'a Name, same: &[&'a Positioned<Field>]) -> Result<Step, ServerError> {
-        let name = &same[0].node.name.node;
-        if name == TYPENAME {
-            let kind = self.parent.map(|parent| parent.name.node.clone());
-            return self.reader.at(key, |_| Ok(Step::Typename(kind.unwrap_or_else(|| Name::new("")))));
-        }
-        if let Some(root) = query::root(name).filter(|_| self.has_declared) {
-            self.kind = self.kind.and(root.kind);
-            let (limits, listed) = (self.limits, &mut self.listed);
-            let object = self.reader.at(key, |reader| object(reader, root, same, limits, listed))?;
-            return Ok(Step::Planned(object, same[0].pos));
-        }
-        let definition = self.parent.and_then(|parent| self.model.field(parent, name));
-        let kind = definition.map(|definition| &definition.ty.node);
-        let model = self.model;
-        let (field, below) = self.reader.at(key, |reader| Normalization { model, reader }.field(same, kind));
-        match below.error() {
-            // It would be an error of every event.
-            Some(error) if !self.has_declared => Err(error.clone()),
-            _ => {
-                self.library.extend(field);
-                Ok(Step::Library(below))
-            }
-        }
-    }
-
-    fn is_nullable(&self, name: &str) -> bool {
-        let definition = self.parent.and_then(|parent| self.model.field(parent, name));
-        definition.is_none_or(|definition| definition.ty.node.nullable)
     }
 }
 
