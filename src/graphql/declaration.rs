@@ -124,23 +124,16 @@ impl<T> Field<T> {
         }
     }
 
-    /// Its value for an object, with this many digits.
-    pub(super) fn value(&self, object: &T, digits: usize) -> Value {
+    /// Its value for an object, with this many digits. Text is printed where long work may be done.
+    ///
+    /// # Errors
+    /// When printing fails.
+    pub(super) async fn value(&self, object: &T, digits: usize, evaluator: &Evaluator) -> Result<Leaf, Failure> {
         match self.answer {
-            Answer::Leaf(leaf) => Value::Leaf(leaf(object)),
-            Answer::Digits { print, .. } => Value::Digits { digits, print: print(object, digits) },
+            Answer::Leaf(leaf) => Ok(leaf(object)),
+            Answer::Digits { print, .. } => Ok(Leaf::Text(evaluator.text(digits, print(object, digits)).await?.into())),
         }
     }
-}
-
-/// The value of a field.
-pub(super) enum Value {
-    Leaf(Leaf),
-    /// At most `digits` digits that are to be printed.
-    Digits {
-        digits: usize,
-        print: Print,
-    },
 }
 
 /// A value without fields.
@@ -151,17 +144,4 @@ pub(super) enum Leaf {
     Boolean(bool),
     /// Text that needs no escapes in JSON.
     Text(Bytes),
-}
-
-impl Value {
-    /// The value without digits that are to be printed: long text is printed where long work may be done.
-    ///
-    /// # Errors
-    /// When printing fails.
-    pub(super) async fn printed(self, evaluator: &Evaluator) -> Result<Leaf, Failure> {
-        match self {
-            Self::Leaf(leaf) => Ok(leaf),
-            Self::Digits { digits, print } => Ok(Leaf::Text(evaluator.text(digits, print).await?.into())),
-        }
-    }
 }

@@ -45,8 +45,8 @@ impl<T: Object> ContainerType for Declared<T> {
             .filter_map(|(name, value)| Some((name, Positioned::new(value.node.clone().into_const()?, value.pos))))
             .collect();
         let leaf = async {
-            let value = field.value(&self.0, field.digits(&arguments)?);
-            Ok(value.printed(context.data_unchecked::<Arc<Evaluator>>()).await?)
+            let evaluator = context.data_unchecked::<Arc<Evaluator>>();
+            Ok(field.value(&self.0, field.digits(&arguments)?, evaluator).await?)
         };
         let leaf = leaf
             .await

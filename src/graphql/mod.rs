@@ -63,7 +63,6 @@ use self::{
     normal_form::Shape,
     plan::{Plan, Step},
     response::{Data, Outcome},
-    root::Planned,
     schema::Schema,
 };
 pub use self::{
@@ -227,8 +226,8 @@ impl Api {
         let (mut data, mut completion, mut is_null) = (Vec::with_capacity(roots.len()), Completion::default(), false);
         for (key, step) in roots {
             let value = match step {
-                Step::Planned(planned, pos) => match self.objects(&*planned, answers).await {
-                    Ok(data) => data,
+                Step::Planned(planned, pos) => match planned.answer(answers, &self.evaluator).await {
+                    Ok(text) => Data::Written(text),
                     Err(failure) => {
                         errors.push(failed(&key, pos, failure));
                         Data::Null
@@ -254,22 +253,6 @@ impl Api {
         errors.sort_by_key(|error| error.locations.first().copied());
         let is_immutable = is_constant && errors.is_empty() && questions.iter().all(|&asked| answers.is_cached(asked));
         Response { outcome: Outcome::Executed { data, errors, is_immutable }, cost }
-    }
-
-    /// The answer of a root field: an object, or a list of them.
-    async fn objects(&self, planned: &dyn Planned, answers: &Answers) -> Result<Data, Failure> {
-        let (mut text, is_list) = (Text::default(), planned.items().is_some());
-        text.raw(if is_list { "[" } else { "" });
-        for (number, values) in planned.answer(answers)?.into_iter().enumerate() {
-            text.raw(if number == 0 { "{" } else { ",{" });
-            for (number, (key, value)) in values.into_iter().enumerate() {
-                text.key(number, key);
-                text.leaf(&value.printed(&self.evaluator).await?);
-            }
-            text.raw("}");
-        }
-        text.raw(if is_list { "]" } else { "" });
-        Ok(Data::Written(text))
     }
 
     /// The answers to fields about the schema.

@@ -1,15 +1,17 @@
 //! The root fields of queries: each asks questions, or none, and has an object or a list of objects for its answer.
 
 use async_graphql::{Name, OutputType, registry::Registry};
+use futures_util::future::BoxFuture;
 use smallvec::{SmallVec, smallvec};
 
 use super::{
     code::Fault,
-    declaration::{Arguments, Declaration, Field, Leaf, Object, Value},
+    declaration::{Arguments, Declaration, Field, Leaf, Object},
     library::Declared,
+    response::Text,
 };
 use crate::{
-    evaluator::{Answer, Answers, Failure, FromValue, Limits, Question},
+    evaluator::{Answer, Answers, Evaluator, Failure, FromValue, Limits, Question},
     telemetry::Kind,
 };
 
@@ -109,11 +111,11 @@ pub(super) trait Planned: Send + Sync {
     /// The digits that its answer renders, at most.
     fn digits(&self) -> usize;
 
-    /// The fields of each object by their keys, in order.
+    /// The object in JSON, or the list of them.
     ///
     /// # Errors
     /// When one of its questions has no answer.
-    fn answer(&self, answers: &Answers) -> Result<Vec<Vec<(&Name, Value)>>, Failure>;
+    fn answer<'a>(&'a self, answers: &'a Answers, evaluator: &'a Evaluator) -> BoxFuture<'a, Result<Text, Failure>>;
 }
 
 impl<T: Object> Planned for Objects<T> {
@@ -137,14 +139,24 @@ impl<T: Object> Planned for Objects<T> {
         self.fields.iter().flat_map(|(_, _, digits)| of_field(*digits)).fold(0, usize::saturating_add)
     }
 
-    fn answer(&self, answers: &Answers) -> Result<Vec<Vec<(&Name, Value)>>, Failure> {
-        let typename = || Value::Leaf(Leaf::Text(T::NAME.into()));
-        let objects = (self.make)(answers)?.into_iter().zip(&self.lengths).map(|(object, &all)| {
-            let fields = self.fields.iter().map(|(key, field, digits)| {
-                (key, field.map_or_else(typename, |field| field.value(&object, all.min(*digits))))
-            });
-            fields.collect()
-        });
-        Ok(objects.collect())
+    fn answer<'a>(&'a self, answers: &'a Answers, evaluator: &'a Evaluator) -> BoxFuture<'a, Result<Text, Failure>> {
+        let written = async move {
+            let mut text = Text::default();
+            text.raw(if self.is_list { "[" } else { "" });
+            for (number, (object, &all)) in (self.make)(answers)?.into_iter().zip(&self.lengths).enumerate() {
+                text.raw(if number == 0 { "{" } else { ",{" });
+                for (number, (key, field, digits)) in self.fields.iter().enumerate() {
+                    text.key(number, key);
+                    text.leaf(&match field {
+                        Some(field) => field.value(&object, all.min(*digits), evaluator).await?,
+                        None => Leaf::Text(T::NAME.into()),
+                    });
+                }
+                text.raw("}");
+            }
+            text.raw(if self.is_list { "]" } else { "" });
+            Ok(text)
+        };
+        Box::pin(written)
     }
 }
