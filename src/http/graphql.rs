@@ -59,14 +59,16 @@ pub(super) async fn get(
     if form.media == Media::Html {
         return pages::graphiql(&service, &headers).await;
     }
-    if form.media == Media::EventStream {
-        let answer = async { events::answer(&service, &client, events::only(in_url(&uri)?)?).await };
-        return answer.await.unwrap_or_else(|refusal| refusal.into_errors(form.media));
-    }
-    let text = Bytes::copy_from_slice(uri.query().unwrap_or_default().as_bytes());
-    let key = Key { form, text, is_post: false };
-    let reply = service.reply(&client, key, |_| in_url(&uri), Instant::now() + REQUEST_TIME).await;
-    reply.map_or_else(|refusal| refusal.into_errors(form.media), |(reply, held)| reply.respond(&method, &headers, held))
+    let answer = async {
+        if form.media == Media::EventStream {
+            return events::answer(&service, &client, events::only(in_url(&uri)?)?).await;
+        }
+        let text = Bytes::copy_from_slice(uri.query().unwrap_or_default().as_bytes());
+        let key = Key { form, text, is_post: false };
+        let (reply, held) = service.reply(&client, key, |_| in_url(&uri), Instant::now() + REQUEST_TIME).await?;
+        Ok(reply.respond(&method, &headers, held))
+    };
+    answer.await.unwrap_or_else(|refusal: Refusal| refusal.into_errors(form.media))
 }
 
 /// `POST /graphql`: a request or an array of requests in JSON.
@@ -74,25 +76,17 @@ pub(super) async fn post(service: &Service, client: &Arc<Client>, request: extra
     let deadline = Instant::now() + REQUEST_TIME;
     let offered = [Media::Json, Media::GraphqlResponse, Media::EventStream];
     let Some(form) = Form::choose(request.headers(), &offered) else { return not_acceptable() };
-    if form.media == Media::EventStream {
-        let answer = async {
-            is_json(request.headers())?;
-            let (text, _permit) = body::whole(request.into_body(), client).await?;
-            Box::pin(events::answer(service, client, events::only(Batch::from_json(&text)?)?)).await
-        };
-        return answer.await.unwrap_or_else(|refusal| refusal.into_errors(form.media));
-    }
     let answer = async {
         is_json(request.headers())?;
         let (text, _permit) = body::whole(request.into_body(), client).await?;
+        if form.media == Media::EventStream {
+            return Box::pin(events::answer(service, client, events::only(Batch::from_json(&text)?)?)).await;
+        }
         let key = Key { form, text, is_post: true };
-        service.reply(client, key, |text| Ok(Batch::from_json(text)?), deadline).await
+        let (reply, held) = service.reply(client, key, |text| Ok(Batch::from_json(text)?), deadline).await?;
+        Ok(reply.respond(&Method::POST, &HeaderMap::new(), held))
     };
-    let headers = HeaderMap::new();
-    answer.await.map_or_else(
-        |refusal| refusal.into_errors(form.media),
-        |(reply, held)| reply.respond(&Method::POST, &headers, held),
-    )
+    answer.await.unwrap_or_else(|refusal: Refusal| refusal.into_errors(form.media))
 }
 
 /// For a method that `/graphql` does not take.
