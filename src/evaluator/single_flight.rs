@@ -18,10 +18,6 @@ pub(super) struct SingleFlight<K, V>(Mutex<HashMap<K, watch::Receiver<Option<V>>
 /// A request that waits for one value.
 pub(super) struct Waiter<V>(watch::Receiver<Option<V>>);
 
-/// The evaluation ended without a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Abandoned;
-
 /// The keys that one request evaluates for all. Those that are not complete when it is dropped are abandoned.
 pub(super) struct Lead<K: Eq + Hash, V> {
     all: Arc<SingleFlight<K, V>>,
@@ -78,13 +74,9 @@ impl<V: Clone> Waiter<V> {
         self.0.borrow().is_some()
     }
 
-    /// Waits for the value.
-    ///
-    /// # Errors
-    /// [`Abandoned`] when it will never come.
-    pub(super) async fn value(mut self) -> Result<V, Abandoned> {
-        let value = self.0.wait_for(Option::is_some).await.map_err(|_| Abandoned)?;
-        value.clone().ok_or(Abandoned)
+    /// Waits for the value. `None` when the evaluation was abandoned, so that it will never come.
+    pub(super) async fn value(mut self) -> Option<V> {
+        self.0.wait_for(Option::is_some).await.ok()?.clone()
     }
 }
 
@@ -139,7 +131,7 @@ mod tests {
         lead.complete(&2, "two");
         lead.complete(&1, "one");
         for (key, waiter) in first.into_iter().chain(second) {
-            assert_eq!(waiter.value().await, Ok(if key == 1 { "one" } else { "two" }));
+            assert_eq!(waiter.value().await, Some(if key == 1 { "one" } else { "two" }));
         }
         assert!(!flights.join_or_lead([1], nothing).1.is_empty(), "what is complete is no longer in flight");
     }
@@ -151,7 +143,7 @@ mod tests {
         let joined = flights.join_or_lead([1], nothing).0;
         drop(lead);
         for (_, waiter) in waiters.into_iter().chain(joined) {
-            assert_eq!(waiter.value().await, Err(Abandoned));
+            assert_eq!(waiter.value().await, None);
         }
         assert!(!flights.join_or_lead([1], nothing).1.is_empty());
     }
@@ -163,13 +155,13 @@ mod tests {
         let mut joined = flights.join_or_lead([1], nothing).0;
         drop(leaders_own);
         lead.complete(&1, "one");
-        assert_eq!(joined.remove(0).1.value().await, Ok("one"));
+        assert_eq!(joined.remove(0).1.value().await, Some("one"));
     }
 
     #[tokio::test]
     async fn what_has_just_been_completed_is_not_evaluated_again() {
         let (mut waiters, lead) = Flights::new().join_or_lead([1], |_| Some("complete"));
         assert!(lead.is_empty());
-        assert_eq!(waiters.remove(0).1.value().await, Ok("complete"));
+        assert_eq!(waiters.remove(0).1.value().await, Some("complete"));
     }
 }
