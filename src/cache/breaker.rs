@@ -7,7 +7,7 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-use super::store::StoreError;
+use super::{budget::within, store::StoreError};
 use crate::telemetry::{self, Operation, Trouble};
 
 /// It opens after this long without a success: longer than a blip, and with both budgets on top (0.6 s) short enough
@@ -101,6 +101,18 @@ impl Breaker {
     /// Waits for a failure that follows a success. It is for a single waiter.
     pub(super) async fn failure(&self) {
         self.failed.notified().await;
+    }
+
+    /// The outcome of an operation within a limit, which it notes.
+    pub(super) async fn watch<T>(
+        &self,
+        limit: Duration,
+        operation: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let began = Instant::now();
+        let outcome = within(limit, operation).await;
+        self.note(began, &outcome);
+        outcome
     }
 
     /// Notes the outcome of an operation that began at a time.

@@ -2,14 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{
-    task::AbortHandle,
-    time::{Instant, sleep},
-};
+use tokio::{task::AbortHandle, time::sleep};
 
 use super::{
     breaker::Breaker,
-    budget::{self, within},
+    budget,
     record::Reading,
     store::{Store, StoreError},
 };
@@ -43,35 +40,23 @@ impl Reads {
             return None;
         }
         let limit = budget::with_allowance(budget::READ, bytes);
-        let reading = self.note(self.store.read(ladders, names, bytes), limit).await;
+        let reading = self.breaker.watch(limit, self.store.read(ladders, names, bytes)).await;
         if let Err(StoreError::Late(_)) = reading {
             telemetry::budget_exceeded(Operation::Read);
         }
         reading.ok()
     }
 
-    /// Notes the outcome of a read within a limit.
-    async fn note(
-        &self,
-        read: impl Future<Output = Result<Reading, StoreError>>,
-        limit: Duration,
-    ) -> Result<Reading, StoreError> {
-        let began = Instant::now();
-        let reading = within(limit, read).await;
-        self.breaker.note(began, &reading);
-        reading
-    }
-
     /// Reads the store once; and whenever it has failed, probes it until a read succeeds. So a blip is soon distinguished
     /// from an outage, however few requests come meanwhile.
     async fn probe(self: Arc<Self>) {
         // The breaker notes the outcome.
-        let _ = self.note(self.store.probe(), FIRST_READ).await;
+        let _ = self.breaker.watch(FIRST_READ, self.store.probe()).await;
         loop {
             self.breaker.failure().await;
             while self.breaker.is_failing() {
                 sleep(PROBE_INTERVAL).await;
-                let _ = self.note(self.store.probe(), budget::READ).await;
+                let _ = self.breaker.watch(budget::READ, self.store.probe()).await;
             }
         }
     }

@@ -151,10 +151,7 @@ impl Writer {
 
     /// Whether the store takes a write that changes nothing, which the breaker notes.
     async fn probe(&self, limit: Duration) -> bool {
-        let began = Instant::now();
-        let touched = within(limit, self.reads.store.touch()).await;
-        self.breaker.note(began, &touched);
-        touched.is_ok()
+        self.breaker.watch(limit, self.reads.store.touch()).await.is_ok()
     }
 
     /// Writes the records of a batch and the rungs below its mark, and when they are acknowledged raises the mark.
