@@ -19,11 +19,12 @@ use hyper::body::{Frame, SizeHint};
 use super::{
     activity::OpenRequest,
     progress::{Progress, Watch},
+    stream::WRITE_BYTES,
 };
 use crate::http::held::Held;
 
-/// The largest piece that is handed to an HTTP/2 connection at once: a stream can be reset between two pieces. Over HTTP/1.1 a
-/// frame is written whole, in as few system calls as the socket takes.
+/// The largest piece that is handed to an HTTP/2 connection at once: a stream can be reset between two pieces. Over HTTP/1.1 it is
+/// as long as other connections wait for their turn.
 const PIECE_BYTES: usize = 64 * 1024;
 
 /// A body in pieces, each of which holds the permit until it is written.
@@ -80,7 +81,8 @@ impl hyper::body::Body for Answer {
             // Responses have no trailers.
             self.rest = frame.into_data().unwrap_or_default();
         }
-        let length = if self.is_http2 { self.rest.len().min(PIECE_BYTES) } else { self.rest.len() };
+        let longest = if self.is_http2 { PIECE_BYTES } else { WRITE_BYTES };
+        let length = self.rest.len().min(longest);
         let bytes = self.rest.split_to(length);
         self.sending.progress.wait(bytes.len());
         let sending = Arc::clone(&self.sending);

@@ -20,7 +20,7 @@ use crate::http::gate::{Client, Permit};
 const READ_BYTES: usize = 8 * 1024;
 
 /// The bytes that are written before other connections have their turn: less than a tenth of a millisecond of work.
-const WRITE_BYTES: usize = 256 * 1024;
+pub(super) const WRITE_BYTES: usize = 256 * 1024;
 
 /// The first bytes of every HTTP/2 connection, and of no HTTP/1.1 request.
 const PREFACE: &[u8] = b"PRI";
