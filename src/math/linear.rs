@@ -100,19 +100,21 @@ pub(super) fn combination(a: &[u64], x: [u64; 2], b: &[u64], y: [u64; 2]) -> Vec
     // What the columns below add to this one and to the next.
     let mut carried = [0; 2];
     let mut carry = 0;
-    let limbs = (0..a.len().max(b.len()) + 3).map(|at| {
+    let column = |at| {
         let (a_here, b_here) = (limb(a, at), limb(b, at));
         // Below 4·10^36, and so the quotient below 4·10^18.
-        let column = wide(a_here, x[0]) + wide(a_below, x[1]) + wide(b_here, y[0]) + wide(b_below, y[1]);
+        let products = wide(a_here, x[0]) + wide(a_below, x[1]) + wide(b_here, y[0]) + wide(b_below, y[1]);
         (a_below, b_below) = (a_here, b_here);
-        let (quotient, rest) = column_by_base(column);
+        let (quotient, rest) = column_by_base(products);
         let quotient = low_word(quotient);
         let sum = rest + carried[0] + carry;
         carried = [carried[1] + quotient % BASE, quotient / BASE];
         carry = multiples::<BASE>(sum);
         sum - carry * BASE
-    });
-    limbs.collect()
+    };
+    let limbs = (0..a.len().max(b.len()) + 3).map(column).collect();
+    debug_assert_eq!((carried, carry), ([0; 2], 0));
+    limbs
 }
 
 /// `limbs /= 2`, rounded down.
@@ -162,8 +164,9 @@ mod tests {
 
         #[test]
         fn combinations_agree_with_another_library(
-            a in limbs(0..40), x in [0..BASE, 0..BASE], b in limbs(0..40), y in [0..BASE, 0..BASE],
+            a in limbs(0..40), x in limbs(2), b in limbs(0..40), y in limbs(2),
         ) {
+            let [x, y] = [x, y].map(|words| [words[0], words[1]]);
             let expected = big(&a) * big(&x) + big(&b) * big(&y);
             prop_assert_eq!(big(&combination(&a, x, &b, y)), expected);
         }
