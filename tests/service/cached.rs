@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::{
     oracle::{BLOCK_DIGITS, Model, digits_of_pi, fibonacci},
-    redis_server::{RedisServer, round_trips, runs_of},
+    redis_server::{RedisServer, RoundTrips, runs_of},
     service::{Questions, Service, client, eventually, undisturbed},
 };
 
@@ -197,29 +197,18 @@ fn a_request_costs_three_round_trips_at_most() {
     undisturbed(|| {
         let redis = RedisServer::start();
         let services = [Service::start(&redis.url()), Service::start(&redis.url())];
-        let mut observer = redis.observer(2);
-        let mut round_trips_of = |service: &Service, document: &str| {
-            let before = round_trips(&mut observer);
-            service.query(document);
-            // The observer's own second question is one of them.
-            round_trips(&mut observer) - before - 1
+        let mut round_trips = RoundTrips::seen_by(redis.observer(2));
+        let mut takes = |service: &Service, document: &str, expected, why: &str| {
+            round_trips.of(|| drop(service.query(document)), expected, why);
         };
         let several =
             "{ a: fib(n: 600) { cached } b: fib(n: 7) { cached } pi(terms: 7) { cached } c: pi(terms: 8) { error } }";
-        assert_eq!(round_trips_of(&services[0], several), 3, "one to read, one to write, one for the mark");
-        assert_eq!(round_trips_of(&services[0], several), 0, "all in memory");
-        assert_eq!(round_trips_of(&services[1], several), 1, "one to read all of them");
-        assert_eq!(
-            round_trips_of(&services[1], "{ fib(n: 601) { cached } }"),
-            2,
-            "on a known rung the mark alone rises"
-        );
-        assert_eq!(
-            round_trips_of(&services[1], "{ pi(terms: 9) { cached } }"),
-            2,
-            "without the ladder there is no mark"
-        );
-        assert_eq!(round_trips_of(&services[0], "{ fib(n: 1) { cached } __typename }"), 0, "the definition is known");
+        takes(&services[0], several, 3, "one to read, one to write, one for the mark");
+        takes(&services[0], several, 0, "all in memory");
+        takes(&services[1], several, 1, "one to read all of them");
+        takes(&services[1], "{ fib(n: 601) { cached } }", 2, "on a known rung the mark alone rises");
+        takes(&services[1], "{ pi(terms: 9) { cached } }", 2, "without the ladder there is no mark");
+        takes(&services[0], "{ fib(n: 1) { cached } __typename }", 0, "the definition is known");
     });
 }
 

@@ -247,6 +247,34 @@ pub fn runs_of(command: &str, observer: &mut Connection) -> u64 {
     info(observer, "commandstats", &format!("cmdstat_{command}:calls="))
 }
 
+/// Counts the round trips of other clients.
+pub struct RoundTrips {
+    observer: Connection,
+    /// Those that are accounted for, with the observer's own.
+    seen: u64,
+}
+
+impl RoundTrips {
+    /// From now on.
+    pub fn seen_by(mut observer: Connection) -> Self {
+        let seen = round_trips(&mut observer);
+        Self { observer, seen }
+    }
+
+    /// Checks that a request takes this many, with the writes behind its response, for which it waits, and no more.
+    pub fn of(&mut self, request: impl FnOnce(), expected: u64, why: &str) {
+        request();
+        let mut count = 0;
+        eventually(why, || {
+            self.seen += 1;
+            count = round_trips(&mut self.observer) - self.seen;
+            count >= expected
+        });
+        assert_eq!(count, expected, "{why}");
+        self.seen += count;
+    }
+}
+
 /// The round trips that all clients have made, this one included.
 pub fn round_trips(observer: &mut Connection) -> u64 {
     info(observer, "stats", "total_reads_processed:")

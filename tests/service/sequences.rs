@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     oracle::fibonacci,
-    redis_server::{RedisServer, round_trips},
+    redis_server::{RedisServer, RoundTrips},
     service::{Service, getting, undisturbed},
 };
 
@@ -44,16 +44,13 @@ fn a_sequence_is_one_lookup_and_one_write() {
     undisturbed(|| {
         let redis = RedisServer::start();
         let services = [Service::start(&redis.url()), Service::start(&redis.url())];
-        let mut observer = redis.observer(2);
-        let mut round_trips_of = |service: &Service, from: u32, count: u32| {
-            let before = round_trips(&mut observer);
-            fibs(service, from, count);
-            // The observer's own second question is one of them.
-            round_trips(&mut observer) - before - 1
+        let mut round_trips = RoundTrips::seen_by(redis.observer(2));
+        let mut takes = |service: &Service, expected, why: &str| {
+            round_trips.of(|| drop(fibs(service, 0, 1_000)), expected, why);
         };
-        assert_eq!(round_trips_of(&services[0], 0, 1_000), 3, "one to read, one to write, one for the mark");
-        assert_eq!(round_trips_of(&services[0], 0, 1_000), 0, "all in memory");
-        assert_eq!(round_trips_of(&services[1], 0, 1_000), 1, "one to read the rungs");
+        takes(&services[0], 3, "one to read, one to write, one for the mark");
+        takes(&services[0], 0, "all in memory");
+        takes(&services[1], 1, "one to read the rungs");
         let before = services[0].metric("phipi_evaluations_total");
         let rows = fibs(&services[0], 150_000, 100);
         assert_eq!(services[0].metric("phipi_evaluations_total") - before, 100);
