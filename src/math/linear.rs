@@ -97,7 +97,7 @@ pub(super) fn scale(limbs: &mut Vec<u64>, word: u64) {
 pub(super) fn combination(a: &[u64], x: [u64; 2], b: &[u64], y: [u64; 2]) -> Vec<u64> {
     let limb = |limbs: &[u64], at: usize| limbs.get(at).copied().unwrap_or(0);
     let (mut a_below, mut b_below) = (0, 0);
-    // What the columns below add to this one and to the next.
+    // The columns below carry these into this column and into the next one.
     let mut carried = [0; 2];
     let mut carry = 0;
     let column = |at| {

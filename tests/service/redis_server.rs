@@ -250,12 +250,12 @@ pub fn runs_of(command: &str, observer: &mut Connection) -> u64 {
 /// Counts the round trips of other clients.
 pub struct RoundTrips {
     observer: Connection,
-    /// Those that are accounted for, with the observer's own.
+    /// The round trips that are accounted for, the observer's own included.
     seen: u64,
 }
 
 impl RoundTrips {
-    /// From now on.
+    /// Counts from now on.
     pub fn seen_by(mut observer: Connection) -> Self {
         let seen = round_trips(&mut observer);
         Self { observer, seen }

@@ -23,8 +23,8 @@ use super::{
 };
 use crate::http::held::Held;
 
-/// The largest piece that is handed to an HTTP/2 connection at once: a stream can be reset between two pieces. Over HTTP/1.1 it is
-/// as long as other connections wait for their turn.
+/// The largest piece that is handed to an HTTP/2 connection at once, because a stream can be reset between two pieces. Over
+/// HTTP/1.1 a piece has up to [`WRITE_BYTES`], so that no write is longer than the turn of a connection.
 const PIECE_BYTES: usize = 64 * 1024;
 
 /// A body in pieces, each of which holds the permit until it is written.
