@@ -19,12 +19,11 @@ use hyper::body::{Frame, SizeHint};
 use super::{
     activity::OpenRequest,
     progress::{Progress, Watch},
-    stream::WRITE_BYTES,
 };
 use crate::http::held::Held;
 
-/// The largest piece that is handed to an HTTP/2 connection at once, because a stream can be reset between two pieces. Over
-/// HTTP/1.1 a piece has up to [`WRITE_BYTES`], so that no write is longer than the turn of a connection.
+/// The largest piece that is handed to an HTTP/2 connection at once, because a stream can be reset between two pieces. An HTTP/1.1
+/// connection is given whole frames.
 const PIECE_BYTES: usize = 64 * 1024;
 
 /// A body in pieces, each of which holds the permit until it is written.
@@ -81,7 +80,7 @@ impl hyper::body::Body for Answer {
             // Responses have no trailers.
             self.rest = frame.into_data().unwrap_or_default();
         }
-        let longest = if self.is_http2 { PIECE_BYTES } else { WRITE_BYTES };
+        let longest = if self.is_http2 { PIECE_BYTES } else { usize::MAX };
         let length = self.rest.len().min(longest);
         let bytes = self.rest.split_to(length);
         self.sending.progress.wait(bytes.len());

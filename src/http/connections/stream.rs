@@ -10,6 +10,7 @@ use std::{
 
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
+use smallvec::SmallVec;
 use tokio::{net::TcpStream, sync::OwnedSemaphorePermit};
 
 use super::{activity::Activity, limits::BUFFER_BYTES, pause::Pause, slot::Slot};
@@ -19,8 +20,9 @@ use crate::http::gate::{Client, Permit};
 /// which is part of its memory.
 const READ_BYTES: usize = 8 * 1024;
 
-/// The bytes that are written before other connections have their turn: less than a tenth of a millisecond of work.
-pub(super) const WRITE_BYTES: usize = 256 * 1024;
+/// The bytes that are written before other connections have their turn, and that are written at once: less than a tenth of a
+/// millisecond of work.
+const WRITE_BYTES: usize = 256 * 1024;
 
 /// The first bytes of every HTTP/2 connection, and of no HTTP/1.1 request.
 const PREFACE: &[u8] = b"PRI";
@@ -169,6 +171,17 @@ impl Stream {
     }
 }
 
+/// The first [`WRITE_BYTES`] of the pieces, or all of them.
+fn first_bytes<'a>(pieces: &'a [IoSlice<'_>]) -> SmallVec<[IoSlice<'a>; 8]> {
+    let mut room = WRITE_BYTES;
+    let first = pieces.iter().map(|piece| {
+        let length = piece.len().min(room);
+        room -= length;
+        IoSlice::new(&piece[..length])
+    });
+    first.collect()
+}
+
 impl Read for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, mut out: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         // Fairness: a thousand clients that send megabytes would otherwise be read a hundred kilobytes each before a
@@ -196,6 +209,7 @@ impl Read for Stream {
 
 impl Write for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let bytes = &bytes[..bytes.len().min(WRITE_BYTES)];
         self.write_fairly(cx, |socket, cx| socket.poll_write(cx, bytes))
     }
 
@@ -204,7 +218,8 @@ impl Write for Stream {
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.write_fairly(cx, |socket, cx| socket.poll_write_vectored(cx, pieces))
+        let first = first_bytes(pieces);
+        self.write_fairly(cx, |socket, cx| socket.poll_write_vectored(cx, &first))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -217,5 +232,25 @@ impl Write for Stream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_write_is_longer_than_a_turn() {
+        let (head, body) = (vec![b'h'; 300], vec![b'x'; 2 * WRITE_BYTES]);
+        for (pieces, expected) in [
+            (vec![&head[..], &head], vec![300, 300]),
+            (vec![&head, &body], vec![300, WRITE_BYTES - 300]),
+            (vec![&[], &body, &head], vec![0, WRITE_BYTES, 0]),
+            (vec![], vec![]),
+        ] {
+            let pieces: Vec<_> = pieces.into_iter().map(IoSlice::new).collect();
+            let lengths: Vec<_> = first_bytes(&pieces).iter().map(|piece| piece.len()).collect();
+            assert_eq!(lengths, expected);
+        }
     }
 }
