@@ -34,19 +34,18 @@ pub(super) fn router(leaving: CancellationToken, evaluator: Arc<Evaluator>, is_l
         .route("/metrics", get(metrics))
         .fallback(async || {
             Refusal::new(StatusCode::NOT_FOUND, "there are /livez, /readyz and /metrics here, and nothing else")
-                .into_problem()
         })
         .layer(from_fn_with_state(is_local, admit))
 }
 
 /// Rejects a request to a listener on a loopback address whose host is not local.
-async fn admit(State(is_local): State<bool>, request: Request, next: Next) -> Response {
+async fn admit(State(is_local): State<bool>, request: Request, next: Next) -> Result<Response, Refusal> {
     // A probe of HTTP/1.0 may send no host; every browser sends one.
     if is_local && !target_host(&request).is_none_or(is_local_host) {
         let message = "this listener is for this machine: ask it as localhost, or by its address";
-        return Refusal::new(StatusCode::MISDIRECTED_REQUEST, message).into_problem();
+        return Err(Refusal::new(StatusCode::MISDIRECTED_REQUEST, message));
     }
-    next.run(request).await
+    Ok(next.run(request).await)
 }
 
 /// Whether a host is an address, or a name that is never looked up beyond this machine (RFC 6761, section 6.3).

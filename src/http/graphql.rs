@@ -10,7 +10,7 @@ use axum::{
         HeaderMap, HeaderValue, Method, StatusCode, Uri,
         header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE},
     },
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
@@ -57,7 +57,7 @@ pub(super) async fn get(
     let offered = [Media::Json, Media::Html, Media::GraphqlResponse, Media::EventStream];
     let Some(form) = Form::choose(&headers, &offered) else { return not_acceptable() };
     if form.media == Media::Html {
-        return pages::graphiql(&service, &headers).await;
+        return pages::graphiql(&service, &headers).await.into_response();
     }
     let answer = async {
         if form.media == Media::EventStream {

@@ -50,12 +50,12 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 const ASK_AGAIN: HeaderValue = HeaderValue::from_static("no-cache");
 
 /// `GET /`: the explorer.
-pub(super) async fn root(State(service): State<Arc<Service>>, headers: HeaderMap) -> Response {
+pub(super) async fn root(State(service): State<Arc<Service>>, headers: HeaderMap) -> Result<Response, Refusal> {
     page(&service, "index.html", &headers).await
 }
 
 /// `GET /graphql` of a browser: GraphiQL.
-pub(super) async fn graphiql(service: &Service, headers: &HeaderMap) -> Response {
+pub(super) async fn graphiql(service: &Service, headers: &HeaderMap) -> Result<Response, Refusal> {
     page(service, "graphiql.html", headers).await
 }
 
@@ -72,12 +72,12 @@ pub(super) async fn asset(
     name: Option<Path<String>>,
     uri: Uri,
     headers: HeaderMap,
-) -> Response {
+) -> Result<Response, Refusal> {
     let name = name.map(|Path(name)| format!("assets/{name}")).unwrap_or_default();
     // Its name has the hash of its content.
     match File::find(&name) {
         Some(file) => respond(file, &service, IMMUTABLE, Coding::choose(&headers)).await,
-        None => refusal::not_found(uri).await,
+        None => Err(refusal::not_found(uri).await),
     }
 }
 
@@ -86,16 +86,21 @@ pub(super) async fn schema() -> impl IntoResponse {
     ([(CONTENT_TYPE, HeaderValue::from_static(Media::Text.content_type())), (CACHE_CONTROL, NO_STORE)], SCHEMA.as_str())
 }
 
-async fn page(service: &Service, name: &str, headers: &HeaderMap) -> Response {
-    let Some(file) = File::find(name) else { return Refusal::internal().into_problem() };
+async fn page(service: &Service, name: &str, headers: &HeaderMap) -> Result<Response, Refusal> {
+    let file = File::find(name).ok_or_else(Refusal::internal)?;
     let coding = Coding::choose(headers);
-    let mut response = respond(file, service, ASK_AGAIN, coding).await;
+    let mut response = respond(file, service, ASK_AGAIN, coding).await?;
     let tag = file.tag(coding);
     response.headers_mut().extend(HeaderValue::from_str(&tag).ok().map(|tag| (ETAG, tag)));
-    if has(headers, &tag) { not_modified(response.headers().clone()) } else { response }
+    Ok(if has(headers, &tag) { not_modified(response.headers().clone()) } else { response })
 }
 
-async fn respond(file: &'static File, service: &Service, cache: HeaderValue, coding: Coding) -> Response {
+async fn respond(
+    file: &'static File,
+    service: &Service,
+    cache: HeaderValue,
+    coding: Coding,
+) -> Result<Response, Refusal> {
     let head: [(HeaderName, HeaderValue); 6] = [
         (CONTENT_TYPE, HeaderValue::from_static(type_of(file.name))),
         (CACHE_CONTROL, cache),
@@ -105,11 +110,11 @@ async fn respond(file: &'static File, service: &Service, cache: HeaderValue, cod
         (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     ];
-    let Ok(bytes) = file.bytes(coding, &service.workers).await else { return Refusal::internal().into_problem() };
+    let bytes = file.bytes(coding, &service.workers).await.map_err(|_| Refusal::internal())?;
     // The bytes are part of the program, or shared by all responses: they need no permit.
     let mut response = (head, Extension(Held::default()), bytes).into_response();
     response.headers_mut().extend(coding.name().map(|name| (CONTENT_ENCODING, HeaderValue::from_static(name))));
-    response
+    Ok(response)
 }
 
 /// The bound on the sum of all files when they are decompressed.

@@ -65,7 +65,7 @@ impl Refusal {
 
     /// Responds with errors of GraphQL to a request to `/graphql`, and else with problem details.
     pub(super) fn respond_to(self, speaks_graphql: bool) -> Response {
-        if speaks_graphql { self.into_errors(Media::Json) } else { self.into_problem() }
+        if speaks_graphql { self.into_errors(Media::Json) } else { self.into_response() }
     }
 
     /// Responds with errors of GraphQL, in this form if it is one of GraphQL's.
@@ -73,18 +73,6 @@ impl Refusal {
         let media = if media == Media::GraphqlResponse { media } else { Media::Json };
         let error = json!({"message": self.fault.message, "extensions": {"code": self.fault.code.as_str()}});
         self.respond(media.content_type(), &json!({ "errors": [error] }))
-    }
-
-    /// Responds with problem details.
-    pub(super) fn into_problem(self) -> Response {
-        let problem = json!({
-            "type": "about:blank",
-            "title": self.status.canonical_reason(),
-            "status": self.status.as_u16(),
-            "detail": self.fault.message,
-            "code": self.fault.code.as_str(),
-        });
-        self.respond("application/problem+json", &problem)
     }
 
     fn respond(self, content_type: &'static str, body: &Value) -> Response {
@@ -95,6 +83,20 @@ impl Refusal {
         response.headers_mut().extend(self.header);
         response.headers_mut().extend(is_passing.then_some(AFTER));
         response
+    }
+}
+
+/// Responds with problem details.
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let problem = json!({
+            "type": "about:blank",
+            "title": self.status.canonical_reason(),
+            "status": self.status.as_u16(),
+            "detail": self.fault.message,
+            "code": self.fault.code.as_str(),
+        });
+        self.respond("application/problem+json", &problem)
     }
 }
 
@@ -113,10 +115,10 @@ impl<F: Into<Fault>> From<F> for Refusal {
 }
 
 /// Rejects a path that does not exist.
-pub(super) async fn not_found(uri: Uri) -> Response {
+pub(super) async fn not_found(uri: Uri) -> Refusal {
     let message = format!(
         "there is no {} here; there are /graphql, /fib/N, /fib, /pi/TERMS, /pi/digits and /schema.graphql",
         uri.path()
     );
-    Refusal::new(StatusCode::NOT_FOUND, message).into_problem()
+    Refusal::new(StatusCode::NOT_FOUND, message)
 }

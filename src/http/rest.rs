@@ -5,10 +5,11 @@ use std::{convert::Infallible, iter, sync::Arc};
 use axum::{
     Extension,
     body::{Body, Bytes},
-    extract::{Path, Query, State, rejection::PathRejection},
+    extract::{FromRequestParts, Path, Query, rejection::PathRejection},
     http::{
         HeaderMap, HeaderValue, Method, StatusCode, Uri,
         header::{CONTENT_ENCODING, CONTENT_LENGTH},
+        request::Parts,
     },
     response::{IntoResponse, Response},
 };
@@ -26,135 +27,85 @@ use super::{
     service::{REQUEST_TIME, Service},
 };
 use crate::{
-    evaluator::{Answer, Answers, Decimal, FromValue, Given, Question, Row, digits_to_evaluate},
+    evaluator::{Answer, Answers, Decimal, FromValue, Given, Limits, Question, Row, digits_to_evaluate},
     graphql::{self, Code, Fault},
     telemetry::{Account, Kind},
 };
 
 /// A request, and what answers it.
-#[derive(Clone, Copy)]
-struct Exchange<'a> {
-    service: &'a Service,
-    client: &'a Arc<Client>,
-    method: &'a Method,
-    headers: &'a HeaderMap,
+pub(super) struct Exchange {
+    service: Arc<Service>,
+    client: Arc<Client>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+}
+
+impl FromRequestParts<Arc<Service>> for Exchange {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, service: &Arc<Service>) -> Result<Self, Infallible> {
+        let client: &Arc<Client> = parts.extensions.get().expect("each request is routed with its client");
+        Ok(Self {
+            service: Arc::clone(service),
+            client: Arc::clone(client),
+            method: parts.method.clone(),
+            uri: parts.uri.clone(),
+            headers: parts.headers.clone(),
+        })
+    }
 }
 
 /// `GET /fib/{n}`: F(n).
-pub(super) async fn fib(
-    State(service): State<Arc<Service>>,
-    Extension(client): Extension<Arc<Client>>,
-    n: Result<Path<String>, PathRejection>,
-    method: Method,
-    headers: HeaderMap,
-) -> Response {
-    let exchange = Exchange { service: &service, client: &client, method: &method, headers: &headers };
-    let answer = async {
-        let index = service.evaluator.limits().index("n", Given::Text(&text_of(n)?))?;
-        exchange.value(Kind::RestFib, index, "").await
-    };
-    answer.await.unwrap_or_else(Refusal::into_problem)
+pub(super) async fn fib(exchange: Exchange, n: Result<Path<String>, PathRejection>) -> Result<Response, Refusal> {
+    let index = exchange.limits().index("n", Given::Text(&text_of(n)?))?;
+    exchange.value(Kind::RestFib, index, "").await
 }
 
 /// `GET /pi/{terms}`: the approximation of π.
-pub(super) async fn pi(
-    State(service): State<Arc<Service>>,
-    Extension(client): Extension<Arc<Client>>,
-    terms: Result<Path<String>, PathRejection>,
-    method: Method,
-    headers: HeaderMap,
-) -> Response {
-    let exchange = Exchange { service: &service, client: &client, method: &method, headers: &headers };
-    let answer = async {
-        let terms = service.evaluator.limits().terms(Given::Text(&text_of(terms)?))?;
-        exchange.value(Kind::RestPi, terms, "").await
-    };
-    answer.await.unwrap_or_else(Refusal::into_problem)
+pub(super) async fn pi(exchange: Exchange, terms: Result<Path<String>, PathRejection>) -> Result<Response, Refusal> {
+    let terms = exchange.limits().terms(Given::Text(&text_of(terms)?))?;
+    exchange.value(Kind::RestPi, terms, "").await
 }
 
 /// `GET /pi/digits`: digits of π in a row.
-pub(super) async fn pi_digits(
-    State(service): State<Arc<Service>>,
-    Extension(client): Extension<Arc<Client>>,
-    uri: Uri,
-    method: Method,
-    headers: HeaderMap,
-) -> Response {
-    let exchange = Exchange { service: &service, client: &client, method: &method, headers: &headers };
-    let answer = async {
-        let [from, count] = from_and_count(&uri, ["0", "100"])?;
-        let span = service.evaluator.limits().span(Given::Text(&from), Given::Text(&count))?;
-        graphql::check_digits(&[span.into()], span.count(), service.evaluator.limits())?;
-        exchange.value(Kind::RestPiDigits, span, "\"").await
-    };
-    answer.await.unwrap_or_else(Refusal::into_problem)
+pub(super) async fn pi_digits(exchange: Exchange) -> Result<Response, Refusal> {
+    let [from, count] = exchange.parameters(["0", "100"])?;
+    let span = exchange.limits().span(Given::Text(&from), Given::Text(&count))?;
+    graphql::check_digits(&[span.into()], span.count(), exchange.limits())?;
+    exchange.value(Kind::RestPiDigits, span, "\"").await
 }
 
 /// `GET /fib`: Fibonacci numbers in a row. As text they are in the form of the b-files of the OEIS, `n F(n)` in each line.
-pub(super) async fn fibs(
-    State(service): State<Arc<Service>>,
-    Extension(client): Extension<Arc<Client>>,
-    uri: Uri,
-    method: Method,
-    headers: HeaderMap,
-) -> Response {
-    let exchange = Exchange { service: &service, client: &client, method: &method, headers: &headers };
-    let answer = async {
-        let [from, count] = from_and_count(&uri, ["0", "10"])?;
-        let indices = service.evaluator.limits().indices(Given::Text(&from), Given::Text(&count))?;
-        let questions: Vec<Question> = indices.clone().map(Question::from).collect();
-        // What is evaluated is printed, all of it.
-        graphql::check_digits(&questions, digits_to_evaluate(&questions), service.evaluator.limits())?;
-        let form = form(&headers)?;
-        let permit = client.send(questions.iter().map(|question| question.bytes()).sum())?;
-        let answers = service.ask(questions).await?;
-        let (mut all, mut length) = (Vec::new(), 0);
-        for n in indices {
-            let Answer { value, cached } = answers.of(n).map_err(Fault::from)?;
-            let (before, after) = match form.media {
-                Media::Text => (format!("{} ", n.get()), "\n"),
-                _ => (
-                    format!(
-                        r#"{}{{"n":{},"cached":{cached},"result":"#,
-                        if all.is_empty() { "[" } else { "," },
-                        n.get()
-                    ),
-                    "}",
-                ),
-            };
-            length += before.len() + value.digit_count() + after.len();
-            all.push((before, value, after));
-        }
-        let end = if form.media == Media::Text { "" } else { "]" };
-        let values = all.into_iter().flat_map(|(before, value, after)| {
-            iter::once(before).chain(chunks(value)).chain(iter::once(after.to_owned()))
-        });
-        let pieces = gathered(values.chain(iter::once(end.to_owned())));
-        let account = Account { kind: Kind::RestFib, cached: answers.are_cached(), spent: Some(answers.spent) };
-        exchange.respond(form, account, length + end.len(), pieces, Arc::new(permit))
-    };
-    answer.await.unwrap_or_else(Refusal::into_problem)
-}
-
-/// The parameters `from` and `count` of a URL, with their defaults.
-fn from_and_count(uri: &Uri, defaults: [&str; 2]) -> Result<[String; 2], Fault> {
-    let wrong = |message: String| Fault::new(Code::BadRequest, message);
-    let Query(given) = Query::<Vec<(String, String)>>::try_from_uri(uri).map_err(|error| wrong(error.body_text()))?;
-    let names = ["from", "count"];
-    if let Some((name, _)) = given.iter().find(|(name, _)| !names.contains(&&**name)) {
-        return Err(wrong(format!("there is no parameter {name:?}; there are from and count")));
+pub(super) async fn fibs(exchange: Exchange) -> Result<Response, Refusal> {
+    let [from, count] = exchange.parameters(["0", "10"])?;
+    let indices = exchange.limits().indices(Given::Text(&from), Given::Text(&count))?;
+    let questions: Vec<Question> = indices.clone().map(Question::from).collect();
+    // What is evaluated is printed, all of it.
+    graphql::check_digits(&questions, digits_to_evaluate(&questions), exchange.limits())?;
+    let form = exchange.form()?;
+    let permit = exchange.client.send(questions.iter().map(|question| question.bytes()).sum())?;
+    let answers = exchange.ask(questions).await?;
+    let (mut all, mut length) = (Vec::new(), 0);
+    for n in indices {
+        let Answer { value, cached } = answers.of(n).map_err(Fault::from)?;
+        let (before, after) = match form.media {
+            Media::Text => (format!("{} ", n.get()), "\n"),
+            _ => (
+                format!(r#"{}{{"n":{},"cached":{cached},"result":"#, if all.is_empty() { "[" } else { "," }, n.get()),
+                "}",
+            ),
+        };
+        length += before.len() + value.digit_count() + after.len();
+        all.push((before, value, after));
     }
-    let mut values = defaults.map(str::to_owned);
-    for (name, value) in names.iter().zip(&mut values) {
-        let mut same = given.iter().filter(|(own, _)| own == name).map(|(_, value)| value);
-        if let Some(given) = same.next() {
-            value.clone_from(given);
-        }
-        if same.next().is_some() {
-            return Err(wrong(format!("the parameter {name} is given twice")));
-        }
-    }
-    Ok(values)
+    let end = if form.media == Media::Text { "" } else { "]" };
+    let values = all
+        .into_iter()
+        .flat_map(|(before, value, after)| iter::once(before).chain(chunks(value)).chain(iter::once(after.to_owned())));
+    let pieces = gathered(values.chain(iter::once(end.to_owned())));
+    let account = Account { kind: Kind::RestFib, cached: answers.are_cached(), spent: Some(answers.spent) };
+    exchange.respond(form, account, length + end.len(), pieces, Arc::new(permit))
 }
 
 /// A value as text of a known length, which is sent in pieces.
@@ -235,32 +186,56 @@ fn buffer_bytes(coding: Coding, length: usize) -> usize {
     length.min(2 * PIECE_BYTES) + encoder
 }
 
-fn form(headers: &HeaderMap) -> Result<Form, Refusal> {
-    let message = "an answer is application/json or text/plain: name one in the header Accept";
-    let form = Form::choose(headers, &[Media::Json, Media::Text]);
-    let form = form.ok_or_else(|| Refusal::new(StatusCode::NOT_ACCEPTABLE, message))?;
-    // The cost is shown in GraphQL alone.
-    Ok(Form { tells_cost: false, ..form })
-}
-
-impl Service {
-    async fn ask(&self, questions: Vec<Question>) -> Result<Answers, Refusal> {
-        timeout(REQUEST_TIME, self.evaluator.answer(questions)).await.map_err(|_| Refusal::deadline())
+impl Exchange {
+    fn limits(&self) -> &Limits {
+        self.service.evaluator.limits()
     }
-}
 
-impl Exchange<'_> {
+    /// The parameters `from` and `count` of a URL, with their defaults.
+    fn parameters(&self, defaults: [&str; 2]) -> Result<[String; 2], Fault> {
+        let wrong = |message: String| Fault::new(Code::BadRequest, message);
+        let Query(given) =
+            Query::<Vec<(String, String)>>::try_from_uri(&self.uri).map_err(|error| wrong(error.body_text()))?;
+        let names = ["from", "count"];
+        if let Some((name, _)) = given.iter().find(|(name, _)| !names.contains(&&**name)) {
+            return Err(wrong(format!("there is no parameter {name:?}; there are from and count")));
+        }
+        let mut values = defaults.map(str::to_owned);
+        for (name, value) in names.iter().zip(&mut values) {
+            let mut same = given.iter().filter(|(own, _)| own == name).map(|(_, value)| value);
+            if let Some(given) = same.next() {
+                value.clone_from(given);
+            }
+            if same.next().is_some() {
+                return Err(wrong(format!("the parameter {name} is given twice")));
+            }
+        }
+        Ok(values)
+    }
+
+    fn form(&self) -> Result<Form, Refusal> {
+        let message = "an answer is application/json or text/plain: name one in the header Accept";
+        let form = Form::choose(&self.headers, &[Media::Json, Media::Text]);
+        let form = form.ok_or_else(|| Refusal::new(StatusCode::NOT_ACCEPTABLE, message))?;
+        // The cost is shown in GraphQL alone.
+        Ok(Form { tells_cost: false, ..form })
+    }
+
+    async fn ask(&self, questions: Vec<Question>) -> Result<Answers, Refusal> {
+        timeout(REQUEST_TIME, self.service.evaluator.answer(questions)).await.map_err(|_| Refusal::deadline())
+    }
+
     /// Streams the value that answers a question, so that one of any length is sent in bounded memory. In JSON it is
     /// between `quotes`.
-    async fn value<F>(self, kind: Kind, question: F, quotes: &str) -> Result<Response, Refusal>
+    async fn value<F>(&self, kind: Kind, question: F, quotes: &str) -> Result<Response, Refusal>
     where
         F: FromValue<Value: Printed>,
     {
-        let form = form(self.headers)?;
+        let form = self.form()?;
         let asked: Question = question.into();
         // The permit is for the value while it is read or evaluated, and then while clients read it.
         let permit = self.client.send(asked.bytes())?;
-        let answers = self.service.ask(vec![asked]).await?;
+        let answers = self.ask(vec![asked]).await?;
         let Answer { value, cached } = answers.of(question).map_err(Fault::from)?;
         let permit = self.service.values.share(asked, value.address(), permit)?;
         let account = Account { kind, cached, spent: Some(answers.spent) };
@@ -275,7 +250,7 @@ impl Exchange<'_> {
 
     /// Streams a response of pieces, `length` bytes in all.
     fn respond(
-        self,
+        &self,
         form: Form,
         account: Account,
         length: usize,
@@ -285,7 +260,7 @@ impl Exchange<'_> {
         let coding = if length <= SHORT_BYTES { Coding::Identity } else { form.coding };
         let buffers = self.client.send(buffer_bytes(coding, length))?;
         let lifetime = if account.cached { Lifetime::Immutable } else { Lifetime::Passing };
-        let (mut head, is_known) = head(Form { coding, ..form }, lifetime, self.method, self.headers);
+        let (mut head, is_known) = head(Form { coding, ..form }, lifetime, &self.method, &self.headers);
         if is_known {
             return Ok((Extension(account), not_modified(head)).into_response());
         }

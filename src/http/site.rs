@@ -103,17 +103,16 @@ async fn options(uri: &Uri) -> Response {
     let allowed = match route_of(uri.path()) {
         "/graphql" => GRAPHQL_METHODS,
         OTHER if uri.path() == "*" => GRAPHQL_METHODS,
-        OTHER => return refusal::not_found(uri.clone()).await,
+        OTHER => return refusal::not_found(uri.clone()).await.into_response(),
         _ => OTHER_METHODS,
     };
     (StatusCode::NO_CONTENT, [(ALLOW, allowed)]).into_response()
 }
 
 /// Refuses a method that a path does not have.
-async fn method_not_allowed(method: Method, uri: Uri) -> Response {
+async fn method_not_allowed(method: Method, uri: Uri) -> Refusal {
     let message = format!("{} takes GET, not {method}", uri.path());
-    let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, message);
-    refusal.with_header(ALLOW, OTHER_METHODS).into_problem()
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, message).with_header(ALLOW, OTHER_METHODS)
 }
 
 #[cfg(test)]
