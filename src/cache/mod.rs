@@ -249,6 +249,17 @@ where
         }
     }
 
+    /// Learns whether the store takes writes, by one that changes nothing.
+    ///
+    /// # Errors
+    /// The cause, when it does not.
+    pub async fn probe_writes(&self) -> Result<(), String> {
+        match &self.shared {
+            Some(shared) => shared.writes.probe().await.map_err(|cause| cause.to_string()),
+            None => Ok(()),
+        }
+    }
+
     /// Waits until the queue is in the store, or the store has taken nothing for `patience`, and closes the store. It
     /// must be the last call.
     pub async fn drain(&self, patience: Duration) {

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{task::AbortHandle, time::sleep};
+use tokio::{
+    task::AbortHandle,
+    time::{sleep, timeout},
+};
 
 use super::{
     breaker::Breaker,
@@ -14,6 +17,9 @@ use crate::telemetry::{self, Operation};
 
 /// The interval between probes of a store that fails.
 const PROBE_INTERVAL: Duration = Duration::from_millis(200);
+
+/// The interval between probes of a store that works: a process without requests notices an outage by them alone.
+const HEALTH_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The timeout of the first read, which no answer waits for: it includes the connection and the resolution of names.
 const FIRST_READ: Duration = Duration::from_secs(5);
@@ -47,13 +53,15 @@ impl Reads {
         reading.ok()
     }
 
-    /// Reads the store once; and whenever it has failed, probes it until a read succeeds. So a blip is soon distinguished
-    /// from an outage, however few requests come meanwhile.
+    /// Probes the store at the start and at intervals; and whenever it has failed, more often until a read succeeds. So a blip
+    /// is soon distinguished from an outage, however few requests come meanwhile.
     async fn probe(self: Arc<Self>) {
         // The breaker notes the outcome.
         let _ = self.breaker.watch(FIRST_READ, self.store.probe()).await;
         loop {
-            self.breaker.failure().await;
+            if timeout(HEALTH_CHECK_INTERVAL, self.breaker.failure()).await.is_err() {
+                let _ = self.breaker.watch(budget::READ, self.store.probe()).await;
+            }
             while self.breaker.is_failing() {
                 sleep(PROBE_INTERVAL).await;
                 let _ = self.breaker.watch(budget::READ, self.store.probe()).await;

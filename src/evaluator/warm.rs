@@ -47,12 +47,13 @@ impl Evaluator {
         prefix: &str,
         questions: Vec<Question>,
     ) -> Result<Warmth, WarmError> {
-        // A server that can't be reached is reported before anything is evaluated. A file may have to be made first.
+        // A store that can't be reached or written is reported before anything is evaluated. A file may have to be made first.
         let reached = match location {
             Location::Memory { .. } => return Err(SurveyError::Memory.into()),
             Location::Redis(_) => Some(Survey::open(location, prefix, &MARKS, false).await?),
             Location::Sqlite { .. } => None,
         };
+        self.cache.probe_writes().await.map_err(WarmError::NotStored)?;
         let answers = self.answer(questions.clone()).await;
         let was_warm = answers.are_cached();
         if let Some(failure) = answers.failure() {

@@ -503,6 +503,20 @@ fn a_file_that_is_deleted_or_cut_under_running_processes_is_replaced() {
 }
 
 #[test]
+fn an_idle_process_notices_that_the_store_is_gone_and_that_it_is_back() {
+    let mut redis = RedisServer::start();
+    let service = Service::start(&redis.url()).expecting_warnings();
+    let is_well = || get(&service.admin_url("/readyz")).1.contains(r#""status":"ok""#);
+    eventually("the store is well", is_well);
+    redis.kill();
+    // Nobody asks it anything.
+    eventually("readiness tells of the outage", || !is_well());
+    assert_eq!(service.metric(r#"phipi_cache_circuit_breaker_open{operation="read"}"#), 1);
+    redis.restart();
+    eventually("the store is well again", is_well);
+}
+
+#[test]
 fn a_full_disk_stops_writes_alone() {
     let folder = tempfile::tempdir().unwrap();
     let cache = format!("sqlite:{}", folder.path().join("cache.sqlite").display());
@@ -516,6 +530,11 @@ fn a_full_disk_stops_writes_alone() {
     assert_eq!(service.fib(70_001).0, fibonacci(70_001));
     let (_, readiness) = get(&service.admin_url("/readyz"));
     assert!(readiness.contains(r#""reads":"ok""#), "{readiness}");
+    assert!(readiness.contains("make room on its disk, or raise the limit of the size of files"), "{readiness}");
+    let failures = |cause: &str| {
+        service.metric(&format!(r#"phipi_cache_store_failures_total{{cause="{cause}",operation="write"}}"#))
+    };
+    assert!(failures("refuses_writes") > 0 && failures("connection") == 0, "a full disk is no lost connection");
     let fresh = Service::start(&cache).expecting_warnings();
     assert!(fresh.fib_cached(900), "what was there before is there");
 }

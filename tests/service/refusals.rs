@@ -118,6 +118,7 @@ fn a_store_that_cant_be_written_is_told_before_anything_has_to_be() {
 fn a_store_is_not_filled_that_an_operator_has_to_mend() {
     let rows = [
         ("ACL SETUSER default -zadd", "the user lacks a permission"),
+        ("ACL SETUSER default -zscore", "the user lacks a permission"),
         ("CONFIG SET maxmemory 1", "raise its maxmemory"),
         ("REPLICAOF 127.0.0.1 1", "write the address of its primary"),
     ];

@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
     thread,
+    time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
@@ -362,8 +363,8 @@ fn a_copy_of_the_one_file_holds_everything_after_a_clean_end() {
     });
 }
 
-/// Runs the program as a user whom permissions bind: not as root.
-fn bound_by_permissions(path: &Path) -> Command {
+/// The program as a user whom permissions bind: not as root.
+fn bound_by_permissions(path: &Path, arguments: &[&str]) -> Command {
     let program = program();
     let mut command = if geteuid().is_root() {
         let mut command = Command::new("setpriv");
@@ -373,8 +374,23 @@ fn bound_by_permissions(path: &Path) -> Command {
         Command::new(program.get_program())
     };
     command.env_clear().env("PATH", "/usr/bin:/bin");
-    command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--cache", &url(path)]);
+    command.args(arguments).args(["--cache", &url(path)]);
     command
+}
+
+const SERVE: [&str; 4] = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+
+#[test]
+fn a_file_that_this_user_may_not_make_is_not_warmed() {
+    let (folder, path) = place();
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o555)).unwrap();
+    let words = "give this user the right to read and write the file and its folder";
+    let begun = Instant::now();
+    let output = bound_by_permissions(&path, &["warm", "--fib", "10"]).output().unwrap();
+    let last = text(&output.stderr).lines().last().unwrap().to_owned();
+    assert!(!output.status.success() && last.starts_with("phipi: ") && last.contains(words), "{last}");
+    assert!(begun.elapsed() < Duration::from_secs(20), "it does not wait for what can't be: {:?}", begun.elapsed());
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
 }
 
 #[test]
@@ -392,7 +408,7 @@ fn a_file_or_folder_that_was_read_only_at_the_start_is_written_once_it_may_be() 
             own(&path);
             let target = folder.path().join(locked);
             fs::set_permissions(&target, Permissions::from_mode(unlocked & !0o222)).unwrap();
-            let service = Service::spawn(bound_by_permissions(&path)).expecting_warnings();
+            let service = Service::spawn(bound_by_permissions(&path, &SERVE)).expecting_warnings();
             service.fib(2_000);
             let mut terms = 0;
             eventually("it is told", || {

@@ -73,8 +73,16 @@ fn meaning(error: &rusqlite::Error) -> &'static str {
             "give this user the right to write the file and its folder: "
         }
         Some(ErrorCode::CannotOpen) => "give this user the right to read and write the file and its folder: ",
+        _ if is_full(error) => "make room on its disk, or raise the limit of the size of files (ulimit -f): ",
         _ => "",
     }
+}
+
+/// Whether the file may not grow: its disk is full, or it reaches the limit of the size of files.
+fn is_full(error: &rusqlite::Error) -> bool {
+    // At that limit SQLite has no code of its own for what the system says.
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+        || error.sqlite_extended_error_code() == Some(ffi::SQLITE_IOERR_WRITE)
 }
 
 /// The way to mend what the system says of a path.
@@ -111,6 +119,7 @@ impl FileError {
     pub(in crate::cache) fn trouble(&self) -> Trouble {
         match self {
             Self::Closed { trouble, .. } => *trouble,
+            Self::Sqlite(error) if is_full(error) => Trouble::RefusesWrites,
             Self::Sqlite(error) if !meaning(error).is_empty() => Trouble::Denied,
             Self::Path { cause, .. }
                 if is_of_name(cause)

@@ -22,7 +22,7 @@ pub(super) use self::{
     queue::{Raise, Seen},
     writer::MakeRungs,
 };
-use super::{breaker::Breaker, budget, reads::Reads};
+use super::{breaker::Breaker, budget, reads::Reads, store::StoreError};
 use crate::telemetry::{self, Operation};
 
 /// The bound of the queue for a store that is away.
@@ -81,6 +81,14 @@ impl Writes {
         cause.or_else(|| self.reads.breaker.trouble_of_all()).or_else(|| self.small.trouble())
     }
 
+    /// Sends the store a write that changes nothing, to learn whether it takes writes.
+    ///
+    /// # Errors
+    /// When it does not take that write, with the cause.
+    pub(super) async fn probe(&self) -> Result<(), StoreError> {
+        self.small.watch(TIMEOUTS[1], self.reads.store.touch()).await
+    }
+
     /// Drains the queue. It ends when the store has taken nothing for `patience`, and logs the bytes that are lost,
     /// also when this is dropped before its end.
     pub(super) async fn close(&self, patience: Duration) {
@@ -90,7 +98,8 @@ impl Writes {
         let (mut taken, mut since) = (self.queue.acknowledged(), Instant::now());
         while timeout(patience.min(TIMEOUTS[0]), self.writers.wait()).await.is_err() {
             // A store that answers with a refusal is hardly mended meanwhile.
-            let is_refused = [&self.small, &self.large].into_iter().any(|breaker| breaker.is_refused());
+            let breakers = [&self.reads.breaker, &*self.small, &*self.large];
+            let is_refused = breakers.into_iter().any(Breaker::is_refused);
             let now_taken = self.queue.acknowledged();
             if now_taken > taken {
                 (taken, since) = (now_taken, Instant::now());
