@@ -1,14 +1,18 @@
-//! Reads the body of a request. Each byte has a permit before it is buffered.
+//! The bodies of requests: read whole, each byte with a permit before it is buffered, or else discarded.
 
-use std::sync::Arc;
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
 
 use axum::{
     body::{Body, Bytes},
-    http::StatusCode,
+    http::{Request, StatusCode, header::EXPECT},
 };
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Body as _;
-use tokio::time::timeout;
+use hyper::body::{Body as _, Frame, Incoming, SizeHint};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
     gate::{Client, Full, Permit},
@@ -66,32 +70,77 @@ pub(super) async fn whole(mut body: Body, client: &Arc<Client>) -> Result<(Bytes
         }
         Ok((text.into(), permit))
     };
-    let refusal = match timeout(BODY_TIME, collected).await {
-        Ok(Ok(whole)) => return Ok(whole),
-        Ok(Err(Failure::Broken)) => return Err(Refusal::new(StatusCode::BAD_REQUEST, "the body broke off")),
-        Err(_) => {
-            return Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time: send it at once"));
-        }
+    match timeout(BODY_TIME, collected).await {
+        Ok(Ok(whole)) => Ok(whole),
+        Ok(Err(Failure::Broken)) => Err(Refusal::new(StatusCode::BAD_REQUEST, "the body broke off")),
         Ok(Err(Failure::TooLong)) => {
-            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is longer than {BODY_BYTES} bytes"))
+            let message = format!("the body is longer than {BODY_BYTES} bytes");
+            Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message))
         }
-        Ok(Err(Failure::Full(full))) => full.into(),
-    };
-    discard(body, client);
-    Err(refusal)
+        Ok(Err(Failure::Full(full))) => Err(full.into()),
+        Err(_) => Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time: send it at once")),
+    }
 }
 
-/// Reads and discards the rest of a rejected body, if it is short: a client that writes before it reads would see a
-/// closed connection, and no response.
-fn discard(body: Body, client: &Arc<Client>) {
-    if body.size_hint().lower() <= REST_BYTES as u64 {
-        let discarding = client.discard();
-        let rest = async move {
-            let mut rest = Limited::new(body, REST_BYTES);
-            while let Some(Ok(_)) = rest.frame().await {
-                discarding.make_way().await;
-            }
-        };
-        tokio::spawn(timeout(BODY_TIME, rest));
+/// The body of a request. When its handler drops it before its end, the rest is read and discarded, if it is short: a client
+/// that writes before it reads would see a closed connection, and no response.
+pub(super) struct RequestBody {
+    /// `None` from its end on.
+    rest: Option<Incoming>,
+    client: Arc<Client>,
+    /// Whether the client sends it unasked; with `Expect: 100-continue` it is sent when it is first read.
+    is_sent: bool,
+    deadline: Instant,
+}
+
+impl RequestBody {
+    /// Puts the body of a request into one that discards its rest.
+    pub(super) fn of(request: Request<Incoming>, client: &Arc<Client>) -> Request<Body> {
+        let (client, is_sent) = (Arc::clone(client), !request.headers().contains_key(EXPECT));
+        let deadline = Instant::now() + BODY_TIME;
+        request.map(|body| Body::new(Self { rest: Some(body), client, is_sent, deadline }))
+    }
+}
+
+impl hyper::body::Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        self.is_sent = true;
+        let Some(rest) = &mut self.rest else { return Poll::Ready(None) };
+        let frame = ready!(Pin::new(rest).poll_frame(cx));
+        if !matches!(frame, Some(Ok(_))) {
+            self.rest = None;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.as_ref().is_none_or(Incoming::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.rest.as_ref().map_or(SizeHint::with_exact(0), Incoming::size_hint)
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        let is_short = self.size_hint().lower() <= REST_BYTES as u64;
+        if self.is_sent
+            && !self.is_end_stream()
+            && is_short
+            && let Some(rest) = self.rest.take()
+        {
+            let discarding = self.client.discard();
+            let rest = async move {
+                let mut rest = Limited::new(rest, REST_BYTES);
+                while let Some(Ok(_)) = rest.frame().await {
+                    discarding.make_way().await;
+                }
+            };
+            tokio::spawn(timeout_at(self.deadline, rest));
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The contract with HTTP clients: GET and POST of GraphQL, REST, pages, CORS.
 
-use std::io::Read;
+use std::io::{Read, Write};
 
 use serde_json::{Value, json};
 
@@ -107,6 +107,33 @@ fn wrong_methods_media_types_and_sizes_are_refused() {
         assert_eq!(post(media_type, document).status(), 415, "{media_type}");
     }
     assert_eq!(post("application/json; charset=utf-8", document).status(), 200);
+}
+
+#[test]
+fn a_client_that_writes_all_before_it_reads_sees_why_it_is_refused() {
+    let service = Service::start("memory:");
+    let rows = [
+        ("POST /graphql HTTP/1.1\r\nContent-Type: text/plain", 415),
+        ("POST /graphql HTTP/1.1\r\nContent-Type: application/json\r\nAccept: image/png", 406),
+        ("POST /graphql HTTP/1.1\r\nContent-Type: application/json", 413),
+        ("PUT /graphql HTTP/1.1", 405),
+        ("POST /fib/10 HTTP/1.1", 405),
+        ("POST /nowhere HTTP/1.1", 404),
+        ("POST /graphql HTTP/1.1\r\nHost: a", 400),
+        ("BREW /graphql HTTP/1.1", 501),
+    ];
+    let body = vec![b' '; 8_000_000];
+    for (head, status) in rows {
+        let mut client = service.connect();
+        client
+            .write_all(format!("{head}\r\nHost: phipi\r\nContent-Length: {}\r\n\r\n", body.len()).as_bytes())
+            .unwrap();
+        let written = client.write_all(&body);
+        let mut told = [0; 12];
+        let read = client.read_exact(&mut told);
+        assert!(written.is_ok() && read.is_ok(), "{head}: {written:?}, {read:?}");
+        assert_eq!(str::from_utf8(&told).unwrap(), format!("HTTP/1.1 {status}"), "{head}");
+    }
 }
 
 /// A POST of a small document that accepts `accept`, with its status, content type and answer.

@@ -2,10 +2,7 @@
 
 use std::{convert::Infallible, panic::AssertUnwindSafe, pin::pin, sync::Arc};
 
-use axum::{
-    body::Body,
-    http::{Request, StatusCode},
-};
+use axum::http::{Request, StatusCode};
 use futures_util::FutureExt;
 use hyper::service::service_fn;
 use tokio::{
@@ -22,7 +19,7 @@ use super::{
     stream::Stream,
 };
 use crate::{
-    http::{answers::Answers, gate::Client, refusal::Refusal},
+    http::{answers::Answers, body::RequestBody, gate::Client, refusal::Refusal},
     telemetry,
 };
 
@@ -41,7 +38,8 @@ pub(super) async fn run(socket: TcpStream, site: Arc<impl Answers>, slot: Slot) 
         async move {
             // A panic ends one request and nothing else. It is logged where it happens, and leaves no inconsistent state
             // behind, since shared state is changed in whole steps.
-            let response = AssertUnwindSafe(site.answer(request.map(Body::new), &client)).catch_unwind().await;
+            let request = RequestBody::of(request, &client);
+            let response = AssertUnwindSafe(site.answer(request, &client)).catch_unwind().await;
             let response = response.unwrap_or_else(|_| Refusal::internal().respond_to(speaks_graphql));
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 activity.upgrade();
