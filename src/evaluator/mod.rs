@@ -210,6 +210,15 @@ impl Evaluator {
     }
 }
 
+#[cfg(test)]
+impl Evaluator {
+    /// An evaluator without a store, for the tests of other rooms.
+    pub(crate) fn in_memory(limits: Limits, workers: Arc<Workers>) -> Arc<Self> {
+        let location = Location::new("memory:", &cache::Access::default()).unwrap();
+        Self::open(location, String::new(), limits, workers, Prime::draw(getrandom::u64).unwrap()).unwrap()
+    }
+}
+
 /// A question of a request, and the places of its wants among those of all.
 struct Asked {
     question: Question,

@@ -7,7 +7,7 @@
 //! so that it sees the cache as it was at one lookup; and with the answers at hand the [`response`] is written from the
 //! plan.
 //!
-//! The types are [declared](declaration) in [`fib`], [`pi`] and [`limits`]. The library has the [`schema`] that is made from
+//! The types are [declared](declaration) in [`fib`], [`pi`], [`pi_digits`] and [`limits`]. The library has the [`schema`] that is made from
 //! the declarations; it executes what is asked about that, and the subscription of [`convergence`].
 
 mod budget;
@@ -109,6 +109,14 @@ pub struct Execution {
     pub responses: Vec<Response>,
     /// The account of them.
     pub account: Account,
+}
+
+impl Execution {
+    /// The refusal of a request with one operation, which is not executed, or not to its end.
+    #[must_use]
+    pub fn refused(fault: Fault) -> Self {
+        Self { responses: vec![Refusal::from(fault).into()], account: Account::REFUSED }
+    }
 }
 
 /// The operations of one request, ready to be executed: planned, and within the budget or refused.

@@ -16,17 +16,10 @@ use futures_util::{
     StreamExt,
     stream::{self, BoxStream},
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    caching::NO_STORE,
-    gate::Client,
-    held::Held,
-    negotiation::Media,
-    refusal::Refusal,
-    service::{REQUEST_TIME, Service},
-};
+use super::{caching::NO_STORE, gate::Client, held::Held, negotiation::Media, refusal::Refusal, service::Service};
 use crate::{
     graphql::{Batch, Execution, Request, Size, Text},
     telemetry::Account,
@@ -45,17 +38,30 @@ pub(super) fn only(batch: Batch) -> Result<Request, Refusal> {
     }
 }
 
-/// Streams the responses to a request. A drain aborts the stream: a client that saw it complete would not ask the next
-/// process for the rest.
-pub(super) async fn answer(service: &Service, client: &Arc<Client>, request: Request) -> Result<Response, Refusal> {
-    let prepared = service.api.prepare(vec![request], false).await;
-    let Size { execution, text } = prepared.size();
-    let permit = client.send(execution + text)?;
-    let executions = timeout(REQUEST_TIME, service.api.subscribe(prepared)).await.map_err(|_| Refusal::deadline())?;
-    let events = executions.map(event).flatten().chain(stream::iter([COMPLETE])).boxed();
+/// Streams the responses to a request, which is reported with the first of them. A drain aborts the stream: a client that saw
+/// it complete would not ask the next process for the rest.
+///
+/// # Errors
+/// When there is no room for it, or its first response is not made by the deadline.
+pub(super) async fn answer(
+    service: &Service,
+    client: &Arc<Client>,
+    request: Request,
+    deadline: Instant,
+) -> Result<Response, Refusal> {
+    let begun = async {
+        let prepared = service.api.prepare(vec![request], false).await;
+        let Size { execution, text } = prepared.size();
+        let permit = client.send(execution + text)?;
+        let mut executions = service.api.subscribe(prepared).await;
+        Ok::<_, Refusal>((executions.next().await, executions, permit))
+    };
+    let (first, others, permit) = timeout_at(deadline, begun).await.map_err(|_| Refusal::deadline())??;
+    let account = first.as_ref().map_or(Account::SUBSCRIPTION, |first| first.account);
+    let events = stream::iter(first).chain(others).flat_map(event).chain(stream::iter([COMPLETE])).boxed();
     let body = Body::from_stream(until_cancelled(events, service.draining.clone()));
     let head = [(CONTENT_TYPE, HeaderValue::from_static(Media::EventStream.content_type())), (CACHE_CONTROL, NO_STORE)];
-    Ok((head, Extension(Account::SUBSCRIPTION), Extension(Held::from(permit)), body).into_response())
+    Ok((head, Extension(account), Extension(Held::from(permit)), body).into_response())
 }
 
 /// Ends the events with an error when `token` is cancelled.

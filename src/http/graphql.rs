@@ -54,6 +54,7 @@ pub(super) async fn get(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
+    let deadline = Instant::now() + REQUEST_TIME;
     let offered = [Media::Json, Media::Html, Media::GraphqlResponse, Media::EventStream];
     let Some(form) = Form::choose(&headers, &offered) else { return not_acceptable() };
     if form.media == Media::Html {
@@ -61,11 +62,11 @@ pub(super) async fn get(
     }
     let answer = async {
         if form.media == Media::EventStream {
-            return events::answer(&service, &client, events::only(in_url(&uri)?)?).await;
+            return events::answer(&service, &client, events::only(in_url(&uri)?)?, deadline).await;
         }
         let text = Bytes::copy_from_slice(uri.query().unwrap_or_default().as_bytes());
         let key = Key { form, text, is_post: false };
-        let (reply, held) = service.reply(&client, key, |_| in_url(&uri), Instant::now() + REQUEST_TIME).await?;
+        let (reply, held) = service.reply(&client, key, |_| in_url(&uri), deadline).await?;
         Ok(reply.respond(&method, &headers, held))
     };
     answer.await.unwrap_or_else(|refusal: Refusal| refusal.into_errors(form.media))
@@ -80,7 +81,8 @@ pub(super) async fn post(service: &Service, client: &Arc<Client>, request: extra
         is_json(request.headers())?;
         let (text, _permit) = body::whole(request.into_body(), client).await?;
         if form.media == Media::EventStream {
-            return Box::pin(events::answer(service, client, events::only(Batch::from_json(&text)?)?)).await;
+            let request = events::only(Batch::from_json(&text)?)?;
+            return Box::pin(events::answer(service, client, request, deadline)).await;
         }
         let key = Key { form, text, is_post: true };
         let (reply, held) = service.reply(client, key, |text| Ok(Batch::from_json(text)?), deadline).await?;

@@ -35,21 +35,15 @@ use tokio::{
     task::spawn_blocking,
     time::{Instant, sleep, timeout_at},
 };
-use tokio_util::{
-    sync::CancellationToken,
-    task::{AbortOnDropHandle, TaskTracker},
-};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use self::{
-    connections::Limits, gate::Gate, response_cache::ResponseCache, service::Service, site::Site, values::Values,
-};
+use self::{connections::Limits, gate::Gate, service::Service, site::Site};
 pub use self::{
     cors::Origins,
     health::{Unhealthy, health},
 };
 use crate::{
     evaluator::Evaluator,
-    graphql::Api,
     telemetry::{self, Listener},
     workers::Workers,
 };
@@ -93,21 +87,9 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
     drain_delay: Duration,
 ) {
-    let (leaving, draining) = (CancellationToken::new(), CancellationToken::new());
-    let api = Arc::new(Api::new(Arc::clone(&evaluator)));
-    let sockets = TaskTracker::new();
-    let service = Service {
-        api,
-        evaluator: Arc::clone(&evaluator),
-        workers,
-        response_cache: ResponseCache::new(),
-        values: Values::default(),
-        messages: Gate::new(gate::MESSAGE_BYTES, 0),
-        leaving: leaving.clone(),
-        draining: draining.clone(),
-        sockets: sockets.clone(),
-    };
-    let site = Site::new(Arc::new(service), origins);
+    let service = Arc::new(Service::new(Arc::clone(&evaluator), workers));
+    let (leaving, draining, sockets) = (&service.leaving, &service.draining, &service.sockets);
+    let site = Site::new(Arc::clone(&service), origins);
     let gate = Gate::new(gate::INCOMING_BYTES, gate::OUTGOING_BYTES);
     let clients = connections::serve(Listener::Public, public, site, Limits::PUBLIC, gate, draining.clone());
     let clients = AbortOnDropHandle::new(tokio::spawn(clients));

@@ -16,7 +16,7 @@ use crate::graphql::{Code, Fault};
 #[derive(Debug)]
 pub(super) struct Refusal {
     status: StatusCode,
-    fault: Fault,
+    pub(super) fault: Fault,
     header: Option<(HeaderName, HeaderValue)>,
 }
 
@@ -54,7 +54,7 @@ impl Refusal {
 
     /// The request reached its deadline.
     pub(super) fn deadline() -> Self {
-        let message = "this takes longer than a request may; it goes on without you: ask again later";
+        let message = "the request reached its deadline of 30 s; an evaluation that has begun goes on: retry later";
         Fault::new(Code::DeadlineExceeded, message).into()
     }
 

@@ -4,7 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{gate::Gate, response_cache::ResponseCache, values::Values};
+use super::{
+    gate::{Gate, MESSAGE_BYTES},
+    response_cache::ResponseCache,
+    values::Values,
+};
 use crate::{evaluator::Evaluator, graphql::Api, workers::Workers};
 
 /// The longest body of a request: far more than a document with a hundred aliases takes.
@@ -18,7 +22,7 @@ pub(super) const REQUEST_TIME: Duration = Duration::from_secs(30);
 
 /// The state of the handlers.
 pub(super) struct Service {
-    pub(super) api: Arc<Api>,
+    pub(super) api: Api,
     pub(super) evaluator: Arc<Evaluator>,
     pub(super) workers: Arc<Workers>,
     pub(super) response_cache: ResponseCache,
@@ -31,4 +35,21 @@ pub(super) struct Service {
     pub(super) draining: CancellationToken,
     /// The open sockets, for which a drain waits.
     pub(super) sockets: TaskTracker,
+}
+
+impl Service {
+    /// The state of a server that answers with `evaluator`.
+    pub(super) fn new(evaluator: Arc<Evaluator>, workers: Arc<Workers>) -> Self {
+        Self {
+            api: Api::new(Arc::clone(&evaluator)),
+            evaluator,
+            workers,
+            response_cache: ResponseCache::new(),
+            values: Values::default(),
+            messages: Gate::new(MESSAGE_BYTES, 0),
+            leaving: CancellationToken::new(),
+            draining: CancellationToken::new(),
+            sockets: TaskTracker::new(),
+        }
+    }
 }

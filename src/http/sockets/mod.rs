@@ -1,4 +1,4 @@
-//! Operations over sockets of the Web (graphql-transport-ws): subscriptions, and any other.
+//! GraphQL over a WebSocket (graphql-transport-ws): subscriptions, and any other operation.
 //!
 //! A socket is one task: it reads a message, or it asks its operations for their next response and sends that, one at a
 //! time. A client that is slow to take responses is asked for none, and one that takes none at all is given up.
@@ -18,7 +18,7 @@ use futures_util::{
 };
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use tokio::time::{Instant, Interval, interval_at, sleep_until};
+use tokio::time::{Instant, Interval, interval_at, sleep_until, timeout_at};
 use tokio_tungstenite::tungstenite::Message;
 
 pub(super) use self::handshake::is_upgrade;
@@ -31,10 +31,10 @@ use self::{
 use super::{
     access::Access,
     cors::Origins,
-    gate::{Client, Full, Permit},
+    gate::{Client, Permit},
     negotiation::Media,
     refusal::{Refusal, status},
-    service::{BODY_TIME, Service},
+    service::{BODY_TIME, REQUEST_TIME, Service},
 };
 use crate::{
     graphql::{Code, Execution, Fault, Prepared, Request as Operation, Response, Size},
@@ -207,25 +207,23 @@ impl Socket {
 
     /// Begins an operation, or sends the error of one that there is no room for.
     async fn subscribe(&mut self, id: String, request: Operation) -> Result<(), End> {
-        let access = Access::begin_operation();
+        let (access, deadline) = (Access::begin_operation(), Instant::now() + REQUEST_TIME);
         if self.operations.len() == OPERATIONS {
             let message = format!("a socket has {OPERATIONS} operations at most: complete one first");
             return self.refuse(&id, &Fault::new(Code::Overloaded, message), &access).await;
         }
-        let prepared = self.service.api.prepare(vec![request], false).await;
-        match self.permit(&id, &prepared) {
+        let Ok(prepared) = timeout_at(deadline, self.service.api.prepare(vec![request], false)).await else {
+            return self.refuse(&id, &Refusal::deadline().fault, &access).await;
+        };
+        let Size { execution, text } = prepared.size();
+        // The permit is held until its last response is sent.
+        match self.client.send(execution + TEXT_COPIES * (text + id.len()) + OPERATION_BYTES) {
             Ok(permit) => {
-                self.operations.add(id, responses(Arc::clone(&self.service), prepared, access, permit));
+                self.operations.add(id, responses(Arc::clone(&self.service), prepared, access, permit, deadline));
                 Ok(())
             }
             Err(full) => self.refuse(&id, &full.into(), &access).await,
         }
-    }
-
-    /// A permit for an operation until its last response is sent.
-    fn permit(&self, id: &str, prepared: &Prepared) -> Result<Permit, Full> {
-        let Size { execution, text } = prepared.size();
-        self.client.send(execution + TEXT_COPIES * (text + id.len()) + OPERATION_BYTES)
     }
 
     async fn refuse(&mut self, id: &str, fault: &Fault, access: &Access) -> Result<(), End> {
@@ -238,14 +236,20 @@ impl Socket {
     }
 }
 
-/// The responses of an operation, which hold its permit to the last. The first of them is reported.
+/// The responses of an operation, which hold its permit to the last. The first of them is reported; it is the refusal of an
+/// operation that is not executed by the deadline.
 fn responses(
     service: Arc<Service>,
     prepared: Prepared,
     access: Access,
     permit: Permit,
+    deadline: Instant,
 ) -> BoxStream<'static, Execution> {
-    let first = access.span.within(Box::pin(async move { service.api.subscribe(prepared).await }));
+    let begun = async move {
+        let executions = timeout_at(deadline, service.api.subscribe(prepared)).await;
+        executions.unwrap_or_else(|_| stream::iter([Execution::refused(Refusal::deadline().fault)]).boxed())
+    };
+    let first = access.span.within(Box::pin(begun));
     let mut unreported = Some(access);
     let report = move |execution: &Execution| {
         // Held with this closure.
@@ -259,4 +263,45 @@ fn responses(
         }
     };
     stream::once(first).flatten().inspect(report).boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use phipi_math::{fib::Index, pi_digits::Count};
+
+    use super::*;
+    use crate::{
+        evaluator::{Evaluator, Limits},
+        graphql::Batch,
+        http::{events, gate::Gate},
+        workers::Workers,
+    };
+
+    /// A service without a store, and a request that takes it long.
+    fn long_request() -> (Arc<Service>, Operation) {
+        let limits = Limits { max_n: Index::new(10_000_000).unwrap(), max_pi_digits: Count::new(1_000_000).unwrap() };
+        let workers = Arc::new(Workers::start(limits.work()).unwrap());
+        let evaluator = Evaluator::in_memory(limits, Arc::clone(&workers));
+        let body = br#"{"query": "{ piDigits(from: 999990, count: 10) { result } }"}"#;
+        let Ok(Batch::One(request)) = Batch::from_json(body) else { panic!("it is one request") };
+        (Arc::new(Service::new(evaluator, workers)), request)
+    }
+
+    /// The paused clock goes on whenever all tasks wait, so that any deadline comes before the end of an evaluation.
+    #[tokio::test(start_paused = true)]
+    async fn an_operation_has_the_deadline_of_a_request() {
+        let client = Client::new(&Gate::new(0, 1 << 30));
+        let deadline = Instant::now() + REQUEST_TIME;
+
+        let (service, request) = long_request();
+        let prepared = service.api.prepare(vec![request], false).await;
+        let (access, permit) = (Access::begin_operation(), client.send(0).unwrap());
+        let execution = responses(service, prepared, access, permit, deadline).next().await.unwrap();
+        let (text, is_last) = message::response("a", &execution);
+        assert!(is_last && text.contains("DEADLINE_EXCEEDED"), "{text}");
+
+        let (service, request) = long_request();
+        let refusal = events::answer(&service, &client, request, Instant::now() + REQUEST_TIME).await.unwrap_err();
+        assert_eq!(refusal.fault.code, Code::DeadlineExceeded);
+    }
 }
