@@ -5,14 +5,13 @@ use std::{pin::pin, sync::Arc};
 use axum::{
     Extension,
     body::Bytes,
-    extract::{self, Query, State},
+    extract::{self, State},
     http::{
         HeaderMap, HeaderValue, Method, StatusCode, Uri,
         header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE},
     },
     response::{IntoResponse, Response},
 };
-use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
@@ -22,7 +21,7 @@ use super::{
     gate::{Client, Permit},
     held::Held,
     negotiation::{Coding, Media},
-    pages,
+    pages, parameters,
     refusal::{self, Refusal},
     reply::{Content, Form, Lifetime, Reply},
     response_cache::Key,
@@ -35,16 +34,6 @@ use crate::{
 
 /// The methods that `/graphql` takes, and any path of the server.
 pub(super) const GRAPHQL_METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,OPTIONS,POST");
-
-/// A request in the query of a URL. `variables` and `extensions` are JSON.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Parameters {
-    query: Option<String>,
-    operation_name: Option<String>,
-    variables: Option<String>,
-    extensions: Option<String>,
-}
 
 /// `GET /graphql`: GraphiQL for a browser, else the request in the query of the URL.
 pub(super) async fn get(
@@ -159,13 +148,13 @@ impl Service {
     }
 }
 
-/// The request in a URL.
+/// The request in a URL, whose parameters `variables` and `extensions` are JSON. Other parameters are ignored.
 fn in_url(uri: &Uri) -> Result<Batch, Refusal> {
-    let wrong = |message: String| Refusal::new(StatusCode::BAD_REQUEST, message);
-    let Query(Parameters { query, operation_name, variables, extensions }) =
-        Query::try_from_uri(uri).map_err(|rejection| wrong(rejection.body_text()))?;
+    let names = ["query", "operationName", "variables", "extensions"];
+    let ([query, operation_name, variables, extensions], _) = parameters::read(uri, names)?;
     if query.is_none() && extensions.is_none() {
-        return Err(wrong("the parameter query is missing: send /graphql?query={…}".into()));
+        let message = "the parameter query is missing: send /graphql?query={…}";
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, message));
     }
     let request = Request::from_parameters(query, operation_name, variables.as_deref(), extensions.as_deref())?;
     Ok(Batch::One(request))

@@ -19,6 +19,7 @@ mod held;
 mod labels;
 mod negotiation;
 mod pages;
+mod parameters;
 mod refusal;
 mod reply;
 mod response_cache;

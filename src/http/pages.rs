@@ -8,7 +8,7 @@ use std::{
 use axum::{
     Extension,
     body::Bytes,
-    extract::{Path, State},
+    extract::{Path, State, rejection::PathRejection},
     http::{
         HeaderMap, HeaderName, HeaderValue, Uri,
         header::{
@@ -69,13 +69,12 @@ pub(super) async fn without_slash(uri: Uri) -> impl IntoResponse {
 /// `GET /assets/{name}`: the parts of the pages.
 pub(super) async fn asset(
     State(service): State<Arc<Service>>,
-    name: Option<Path<String>>,
+    name: Result<Path<String>, PathRejection>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let name = name.map(|Path(name)| format!("assets/{name}")).unwrap_or_default();
-    // Its name has the hash of its content.
-    match File::find(&name) {
+    // Its name has the hash of its content. A path that is not UTF-8 names none.
+    match name.ok().and_then(|Path(name)| File::find(&format!("assets/{name}"))) {
         Some(file) => respond(file, &service, IMMUTABLE, Coding::choose(&headers)).await,
         None => Err(refusal::not_found(uri).await),
     }

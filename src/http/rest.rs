@@ -5,7 +5,7 @@ use std::{convert::Infallible, iter, sync::Arc};
 use axum::{
     Extension,
     body::{Body, Bytes},
-    extract::{FromRequestParts, Path, Query, rejection::PathRejection},
+    extract::{FromRequestParts, Path, rejection::PathRejection},
     http::{
         HeaderMap, HeaderValue, Method, StatusCode, Uri,
         header::{CONTENT_ENCODING, CONTENT_LENGTH},
@@ -22,6 +22,7 @@ use super::{
     gate::{Client, Permit},
     held::Held,
     negotiation::{Coding, Media},
+    parameters,
     refusal::Refusal,
     reply::{Form, Lifetime, head},
     service::{REQUEST_TIME, Service},
@@ -88,7 +89,7 @@ pub(super) async fn fibs(exchange: Exchange) -> Result<Response, Refusal> {
     let answers = exchange.ask(questions).await?;
     let (mut all, mut length) = (Vec::new(), 0);
     for n in indices {
-        let Answer { value, cached } = answers.of(n).map_err(Fault::from)?;
+        let Answer { value, cached } = answers.of(n)?;
         let (before, after) = match form.media {
             Media::Text => (format!("{} ", n.get()), "\n"),
             _ => (
@@ -191,26 +192,15 @@ impl Exchange {
         self.service.evaluator.limits()
     }
 
-    /// The parameters `from` and `count` of a URL, with their defaults.
+    /// The parameters `from` and `count`, with their defaults.
     fn parameters(&self, defaults: [&str; 2]) -> Result<[String; 2], Fault> {
-        let wrong = |message: String| Fault::new(Code::BadRequest, message);
-        let Query(given) =
-            Query::<Vec<(String, String)>>::try_from_uri(&self.uri).map_err(|error| wrong(error.body_text()))?;
-        let names = ["from", "count"];
-        if let Some((name, _)) = given.iter().find(|(name, _)| !names.contains(&&**name)) {
-            return Err(wrong(format!("there is no parameter {name:?}; there are from and count")));
+        let (given, other) = parameters::read(&self.uri, ["from", "count"])?;
+        if let Some(name) = other {
+            let message = format!("there is no parameter {name:?}; there are from and count");
+            return Err(Fault::new(Code::BadRequest, message));
         }
-        let mut values = defaults.map(str::to_owned);
-        for (name, value) in names.iter().zip(&mut values) {
-            let mut same = given.iter().filter(|(own, _)| own == name).map(|(_, value)| value);
-            if let Some(given) = same.next() {
-                value.clone_from(given);
-            }
-            if same.next().is_some() {
-                return Err(wrong(format!("the parameter {name} is given twice")));
-            }
-        }
-        Ok(values)
+        let [from, count] = given;
+        Ok([from.unwrap_or_else(|| defaults[0].into()), count.unwrap_or_else(|| defaults[1].into())])
     }
 
     fn form(&self) -> Result<Form, Refusal> {
@@ -236,7 +226,7 @@ impl Exchange {
         // The permit is for the value while it is read or evaluated, and then while clients read it.
         let permit = self.client.send(asked.bytes())?;
         let answers = self.ask(vec![asked]).await?;
-        let Answer { value, cached } = answers.of(question).map_err(Fault::from)?;
+        let Answer { value, cached } = answers.of(question)?;
         let permit = self.service.values.share(asked, value.address(), permit)?;
         let account = Account { kind, cached, spent: Some(answers.spent) };
         let (before, after) = match form.media {

@@ -504,6 +504,7 @@ fn handshakes_are_those_of_section_4() {
         (get, "Sec-WebSocket-Protocol: a, graphql-ws ,graphql-transport-ws", 101, "protocol: graphql-transport-ws\r\n"),
         (get, "Sec-WebSocket-Protocol: a\nSec-WebSocket-Protocol: graphql-transport-ws", 101, accept),
         (get, "Sec-WebSocket-Protocol: graphql-ws", 101, "sec-websocket-protocol: graphql-ws\r\n"),
+        (get, "Sec-WebSocket-Protocol: GraphQL-WS, GraphQL-Transport-WS", 400, ""),
         (get, "Sec-WebSocket-Protocol: mqtt", 400, ""),
         (get, "Sec-WebSocket-Protocol:", 400, ""),
         (get, "Sec-WebSocket-Version: 8", 426, version),

@@ -30,6 +30,11 @@ fn graphql_by_get() {
         assert_eq!(status, 400, "{parameters}");
         assert_eq!(json(&body)["errors"][0]["extensions"]["code"], "BAD_REQUEST", "{parameters}: {body}");
     }
+    for name in ["query", "operationName", "variables", "extensions"] {
+        let (status, body) = get(&service.url(&format!("/graphql?query={{__typename}}&{name}=a&{name}=b")));
+        let message = format!("the parameter {name} is given twice");
+        assert_eq!((status, &json(&body)["errors"][0]["message"]), (400, &message.into()));
+    }
 }
 
 #[test]

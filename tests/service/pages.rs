@@ -43,7 +43,7 @@ fn files_are_sent_as_they_are_kept_or_as_they_were() {
         assert_eq!(head["cache-control"], "public, max-age=31536000, immutable");
         assert!(head["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"));
     }
-    for path in ["/assets/nothing.js", "/assets/", "/assets/..%2Findex.html"] {
+    for path in ["/assets/nothing.js", "/assets/", "/assets/..%2Findex.html", "/assets/%FF"] {
         assert_eq!(getting(&service.url(path), &[]).0, 404, "{path}");
     }
 }

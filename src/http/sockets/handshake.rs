@@ -63,10 +63,12 @@ pub(super) async fn accept(request: &mut Request) -> Result<Handshake, Refusal> 
     }
     let key = only(headers, &SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).filter(|key| is_key(key));
     let key = key.ok_or_else(|| wrong("Sec-WebSocket-Key must be 16 bytes in base64"))?;
-    protocol.map_err(|_| wrong(format!("name the protocol of the WebSocket: Sec-WebSocket-Protocol: {PROTOCOL}")))?;
-    let speaks_protocol = lists(headers, &SEC_WEBSOCKET_PROTOCOL, PROTOCOL);
-    let protocol = if speaks_protocol { PROTOCOL } else { OLD_PROTOCOL };
-    Ok(Handshake { upgrade, response: switch(key, protocol), speaks_protocol })
+    // The library compares names in any case, but a client takes no name that it has not offered (section 4.1).
+    let is_offered = |name: &&str| members(headers, &SEC_WEBSOCKET_PROTOCOL).any(|member| member == *name);
+    let protocol = protocol.ok().and_then(|_| [PROTOCOL, OLD_PROTOCOL].into_iter().find(is_offered));
+    let protocol = protocol
+        .ok_or_else(|| wrong(format!("name the protocol of the WebSocket: Sec-WebSocket-Protocol: {PROTOCOL}")))?;
+    Ok(Handshake { upgrade, response: switch(key, protocol), speaks_protocol: protocol == PROTOCOL })
 }
 
 /// Makes one line of all lines of a header that is a list (RFC 9110, section 5.3), for a reader that sees the first alone.
@@ -111,8 +113,13 @@ fn offer(headers: &mut HeaderMap) {
 
 /// Whether a header lists a word, in any case.
 fn lists(headers: &HeaderMap, name: &HeaderName, word: &str) -> bool {
+    members(headers, name).any(|member| member.eq_ignore_ascii_case(word))
+}
+
+/// The members of all lines of a header that is a list.
+fn members<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     let lines = headers.get_all(name).into_iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(',')).any(|member| member.trim().eq_ignore_ascii_case(word))
+    lines.flat_map(|line| line.split(',')).map(str::trim)
 }
 
 /// Whether a key can be 16 bytes in base64.

@@ -1,0 +1,27 @@
+//! The parameters in the query of a URL.
+
+use axum::http::Uri;
+use url::form_urlencoded;
+
+use crate::graphql::{Code, Fault};
+
+/// The values of the parameters of these names, and the name of another one, if there is one.
+///
+/// # Errors
+/// When one of them is given twice.
+pub(super) fn read<const N: usize>(
+    uri: &Uri,
+    names: [&str; N],
+) -> Result<([Option<String>; N], Option<String>), Fault> {
+    let (mut values, mut other) = ([const { None }; N], None);
+    for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
+        match names.iter().position(|known| *known == name) {
+            Some(at) if values[at].is_some() => {
+                return Err(Fault::new(Code::BadRequest, format!("the parameter {name} is given twice")));
+            }
+            Some(at) => values[at] = Some(value.into_owned()),
+            None => other = Some(name.into_owned()),
+        }
+    }
+    Ok((values, other))
+}
