@@ -29,12 +29,12 @@ pub(super) struct Breaker {
 struct State {
     /// The time at which the store failed last, or did less than it should.
     last_failure: Option<Instant>,
-    /// The start of the first operation that failed and that no success has followed.
+    /// The start of the first operation that failed and that no success has followed, or the success before that.
     failing_since: Option<Instant>,
     /// The cause, while it is open.
     cause: Option<Cause>,
-    /// Whether any operation has succeeded.
-    has_succeeded: bool,
+    /// The time of the last success.
+    last_success: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -63,7 +63,12 @@ impl Breaker {
 
     /// Whether any operation has succeeded.
     pub(super) fn has_succeeded(&self) -> bool {
-        self.state().has_succeeded
+        self.last_success().is_some()
+    }
+
+    /// The time of the last success.
+    pub(super) fn last_success(&self) -> Option<Instant> {
+        self.state().last_success
     }
 
     /// The cause, while it is open, or that no operation has succeeded yet.
@@ -131,7 +136,7 @@ impl Breaker {
     fn succeeded(&self) {
         let mut state = self.state();
         state.failing_since = None;
-        state.has_succeeded = true;
+        state.last_success = Some(Instant::now());
         if state.cause.take().is_some() {
             telemetry::breaker_closed(self.operation);
         }
@@ -142,9 +147,11 @@ impl Breaker {
         telemetry::store_failed(self.operation, trouble);
         let mut state = self.state();
         state.last_failure = Some(now);
+        // Others may have succeeded since it began.
+        let first = state.last_success.map_or(began, |success| began.max(success));
         let since = *state.failing_since.get_or_insert_with(|| {
             self.failed.notify_one();
-            began
+            first
         });
         // A fault that only an operator can mend is no blip.
         if state.cause.is_none() && (now - since >= STRETCH || trouble.needs_operator()) {
@@ -180,6 +187,15 @@ mod tests {
         assert!(!breaker.is_failing());
         assert!(!fails(&breaker, start + STRETCH), "a success in between starts the stretch anew");
         assert!(breaker.is_on_probation());
+    }
+
+    #[test]
+    fn an_operation_that_takes_long_does_not_open_it_while_others_succeed() {
+        let breaker = Breaker::new(Operation::Read);
+        breaker.note(Instant::now(), &Ok(()));
+        let now = Instant::now();
+        breaker.failed(now - 2 * STRETCH, &StoreError::Late(STRETCH), now);
+        assert!(breaker.is_failing() && !breaker.is_open());
     }
 
     #[tokio::test]

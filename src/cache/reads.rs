@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{
     task::AbortHandle,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout_at},
 };
 
 use super::{
@@ -18,7 +18,8 @@ use crate::telemetry::{self, Operation};
 /// The interval between probes of a store that fails.
 const PROBE_INTERVAL: Duration = Duration::from_millis(200);
 
-/// The interval between probes of a store that works: a process without requests notices an outage by them alone.
+/// The time without a read after which a store that works is probed: a process without requests notices an outage by that
+/// alone.
 const HEALTH_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The timeout of the first read, which no answer waits for: it includes the connection and the resolution of names.
@@ -53,13 +54,15 @@ impl Reads {
         reading.ok()
     }
 
-    /// Probes the store at the start and at intervals; and whenever it has failed, more often until a read succeeds. So a blip
-    /// is soon distinguished from an outage, however few requests come meanwhile.
+    /// Probes the store at the start, and when it is read by nobody; and whenever it has failed, again and again until a read
+    /// succeeds. So a blip is soon distinguished from an outage, however few requests come meanwhile.
     async fn probe(self: Arc<Self>) {
         // The breaker notes the outcome.
         let _ = self.breaker.watch(FIRST_READ, self.store.probe()).await;
+        let due = || self.breaker.last_success().unwrap_or_else(Instant::now) + HEALTH_CHECK_INTERVAL;
         loop {
-            if timeout(HEALTH_CHECK_INTERVAL, self.breaker.failure()).await.is_err() {
+            let is_quiet = timeout_at(due(), self.breaker.failure()).await.is_err();
+            if is_quiet && due() <= Instant::now() {
                 let _ = self.breaker.watch(budget::READ, self.store.probe()).await;
             }
             while self.breaker.is_failing() {

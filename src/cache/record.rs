@@ -56,6 +56,8 @@ pub(super) struct MarkSnapshot {
     pub(super) generation: Option<u64>,
     /// The mark under this generation.
     pub(super) mark: Option<u32>,
+    /// Whether something else is in its place, so that no mark can be raised.
+    pub(super) is_taken: bool,
 }
 
 /// Draws a generation, of 53 bits.

@@ -57,7 +57,7 @@ impl Evaluator {
         };
         let (own, mut others): (Vec<Top>, Vec<Top>) = tops
             .map(|(top, places)| (top, waited_for(places)))
-            .partition(|(_, flights)| !flights.is_empty() && flights.is_subset(&own_flights));
+            .partition(|(_, flights)| !own_flights.is_empty() && flights.is_subset(&own_flights));
         // Tasks of their own: when the client goes away, what was begun is finished and kept.
         let flight = (!lead.is_empty()).then(|| {
             let fly = Arc::clone(self).evaluate_and_keep(lead, missing.clone(), own, lookup.clone());

@@ -9,7 +9,7 @@ use super::{
     failure::Failure,
     functions::{MARKS, Question},
 };
-use crate::cache::{Height, Location, Survey, SurveyError};
+use crate::cache::{Height, Location, Retention, Survey, SurveyError};
 
 /// Gives up the rest after this long without a write: no client waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -48,11 +48,11 @@ impl Evaluator {
         questions: Vec<Question>,
     ) -> Result<Warmth, WarmError> {
         // A store that can't be reached or written is reported before anything is evaluated. A file may have to be made first.
-        let reached = match location {
+        match location {
             Location::Memory { .. } => return Err(SurveyError::Memory.into()),
-            Location::Redis(_) => Some(Survey::open(location, prefix, &MARKS, false).await?),
-            Location::Sqlite { .. } => None,
-        };
+            Location::Redis(_) => drop(Survey::open(location, prefix, &MARKS, false).await?),
+            Location::Sqlite { .. } => {}
+        }
         self.cache.probe_writes().await.map_err(WarmError::NotStored)?;
         let answers = self.answer(questions.clone()).await;
         let was_warm = answers.are_cached();
@@ -60,10 +60,7 @@ impl Evaluator {
             return Err(failure.into());
         }
         self.drain(PATIENCE).await;
-        let mut survey = match reached {
-            Some(survey) => survey,
-            None => Survey::open(location, prefix, &MARKS, false).await?,
-        };
+        let mut survey = Survey::open(location, prefix, &MARKS, false).await?;
         for question in questions {
             self.is_stored(question, &mut survey).await?;
         }
@@ -83,7 +80,11 @@ impl Evaluator {
         question.add_wants(&mut wants);
         for key in wants.into_iter().map(|want| want.key) {
             if !survey.has(&key.to_string()).await? {
-                return Err(not_stored("values over 16 MiB are not stored".into()));
+                let why = match key.retention() {
+                    Retention::Local => "values over 16 MiB are not stored",
+                    _ => "an entry is missing: it was evicted, or deleted by somebody else",
+                };
+                return Err(not_stored(why.into()));
             }
         }
         Ok(())

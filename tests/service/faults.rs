@@ -530,7 +530,7 @@ fn a_full_disk_stops_writes_alone() {
     assert_eq!(service.fib(70_001).0, fibonacci(70_001));
     let (_, readiness) = get(&service.admin_url("/readyz"));
     assert!(readiness.contains(r#""reads":"ok""#), "{readiness}");
-    assert!(readiness.contains("make room on its disk, or raise the limit of the size of files"), "{readiness}");
+    assert!(readiness.contains("make room on its disk or raise the limit of the size of files"), "{readiness}");
     let failures = |cause: &str| {
         service.metric(&format!(r#"phipi_cache_store_failures_total{{cause="{cause}",operation="write"}}"#))
     };

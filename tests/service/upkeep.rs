@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use crate::{
     oracle::fibonacci,
     redis_cluster::RedisCluster,
-    redis_server::{PREFIX, RedisServer},
-    service::{Service, program, undisturbed},
+    redis_server::{PREFIX, RedisServer, runs_of},
+    service::{Service, eventually, program, undisturbed},
 };
 
 fn run(arguments: &[&str], cache: &str) -> Output {
@@ -166,6 +166,19 @@ fn keys_of_another_type_in_a_cluster_are_found_and_removed() {
         cluster.flush();
         keys_of_another_type_are_found_and_removed(&cluster.url(), cluster.connection());
     });
+}
+
+#[test]
+fn a_mark_of_another_type_has_no_ladder_written_for_it() {
+    let redis = RedisServer::start();
+    redis.run(&format!("RPUSH {PREFIX}1:fib:top theirs"));
+    let service = Service::start(&redis.url()).expecting_warnings();
+    let mut observer = redis.connection();
+    for n in 100_001..100_005 {
+        assert!(!service.fib_cached(n));
+    }
+    eventually("nothing waits", || service.metric("phipi_cache_write_queue_bytes") == 0);
+    assert_eq!(runs_of("set", &mut observer), 4, "each number is stored, and none of the rungs below them");
 }
 
 #[test]

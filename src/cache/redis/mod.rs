@@ -187,7 +187,9 @@ fn reading(marks: &[&Mark], answers: Vec<RedisResult<Value>>, keys: usize, names
     let mut next = || answers.next().ok_or_else(nonsense);
     let mut before = Vec::with_capacity(marks.len());
     for mark in marks {
-        before.push((mark.number_in(next()?)?, mark.number_in(next()?)?));
+        let generation = next()?;
+        let is_taken = generation.as_ref().is_err_and(|error| mark.is_taken(error));
+        before.push((is_taken, mark.number_in(generation)?, mark.number_in(next()?)?));
     }
     let mut values = Vec::<Option<Vec<u8>>>::from_redis_value(next()??)?;
     if values.len() != keys {
@@ -195,9 +197,9 @@ fn reading(marks: &[&Mark], answers: Vec<RedisResult<Value>>, keys: usize, names
     }
     values.truncate(names);
     let mut snapshots = Vec::with_capacity(marks.len());
-    for (mark, (generation, score)) in marks.iter().zip(before) {
+    for (mark, (is_taken, generation, score)) in marks.iter().zip(before) {
         let score = score.min(mark.number_in(next()?)?);
-        snapshots.push(MarkSnapshot { generation, mark: mark_under(generation, score) });
+        snapshots.push(MarkSnapshot { generation, mark: mark_under(generation, score), is_taken });
     }
     Ok(Reading { marks: snapshots, values })
 }

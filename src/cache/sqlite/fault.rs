@@ -73,7 +73,9 @@ fn meaning(error: &rusqlite::Error) -> &'static str {
             "give this user the right to write the file and its folder: "
         }
         Some(ErrorCode::CannotOpen) => "give this user the right to read and write the file and its folder: ",
-        _ if is_full(error) => "make room on its disk, or raise the limit of the size of files (ulimit -f): ",
+        _ if is_full(error) => {
+            "make room on its disk or raise the limit of the size of files (ulimit -f), whichever is reached: "
+        }
         _ => "",
     }
 }

@@ -204,7 +204,9 @@ impl Sqlite {
         self.writer
             .run(move |connection| {
                 let change = begin(connection)?;
-                change.execute("UPDATE mark SET n = n", [])?;
+                // Pages are written only if a row changes, and there may be none.
+                change.execute("INSERT OR REPLACE INTO mark (name, n) VALUES ('', 0)", [])?;
+                change.execute("DELETE FROM mark WHERE name = ''", [])?;
                 Ok(change.commit()?)
             })
             .await
@@ -339,7 +341,7 @@ fn mark_in(snapshot: &Connection, mark: &str) -> rusqlite::Result<MarkSnapshot> 
     let generation = row.query_row([generation_row(mark)], |row| Ok(row.get_ref(0)?.as_i64().ok())).optional()?;
     let Some(generation) = generation.flatten().map(i64::cast_unsigned) else { return Ok(MarkSnapshot::default()) };
     let mark = row.query_row([mark_row(mark, generation)], |row| row.get_ref(0).map(mark_of)).optional()?.flatten();
-    Ok(MarkSnapshot { generation: Some(generation), mark })
+    Ok(MarkSnapshot { generation: Some(generation), mark, is_taken: false })
 }
 
 /// A stored mark. One that no `raise` can have written and none could lower is taken for what it claims: entries are

@@ -248,7 +248,7 @@ async fn the_mark_never_falls() {
     let generation = file.write_below_mark(vec![], 0).await.unwrap().unwrap();
     for (raised, found) in [(7, 7), (5, 7), (9, 9)] {
         assert!(file.raise(Height { ladder: 0, mark: raised }, generation).await.unwrap());
-        let mark = MarkSnapshot { generation: Some(generation), mark: Some(found) };
+        let mark = MarkSnapshot { generation: Some(generation), mark: Some(found), ..MarkSnapshot::default() };
         assert_eq!(file.read(vec![0], vec![]).await.unwrap().marks[0], mark);
     }
     assert_eq!(file.write_below_mark(vec![], 0).await.unwrap(), Some(generation), "the first one stays");
@@ -263,7 +263,10 @@ async fn a_mark_of_another_generation_is_not_raised() {
     assert!(!file.raise(Height { ladder: 0, mark: 7 }, lost).await.unwrap(), "the new file has none");
     let generation = file.write_below_mark(vec![], 0).await.unwrap();
     assert!(!file.raise(Height { ladder: 0, mark: 7 }, lost).await.unwrap(), "it has another one");
-    assert_eq!(file.read(vec![0], vec![]).await.unwrap().marks[0], MarkSnapshot { generation, mark: None });
+    assert_eq!(
+        file.read(vec![0], vec![]).await.unwrap().marks[0],
+        MarkSnapshot { generation, ..MarkSnapshot::default() }
+    );
 }
 
 #[tokio::test]

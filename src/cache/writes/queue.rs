@@ -506,7 +506,7 @@ mod tests {
     }
 
     fn seen(mark: Option<u32>, raises: u64) -> Seen {
-        Seen { mark: MarkSnapshot { generation: Some(1), mark }, raises }
+        Seen { mark: MarkSnapshot { generation: Some(1), mark, is_taken: false }, raises }
     }
 
     fn raise(top: u32, mark: Option<u32>, raises: u64) -> Raise {

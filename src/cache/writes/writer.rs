@@ -176,14 +176,14 @@ impl Writer {
 
     /// The next step to a mark, and its rungs. When a lookup has just read the mark, it leads all the way, since an
     /// answer waits for it; else it is short, so that a slow store makes progress, and records that arrive meanwhile
-    /// leave with the next one. `None` when there is none, or its rungs can't be made.
+    /// leave with the next one. `None` when there is none, since the mark is there or can't be, or its rungs can't be made.
     async fn step(&self, raise: Raise, limit: Duration) -> Result<Option<(Step, Vec<Record>)>, StoreError> {
         let Height { ladder, mark: top } = raise.to;
         let (from, bytes) = match raise.seen {
             Some(Seen { mark, raises }) if raises == self.raises[ladder].load(Ordering::Acquire) => (mark, usize::MAX),
             Some(_) | None => (self.mark(ladder, limit).await?, BATCH_BYTES),
         };
-        if from.mark >= Some(top) {
+        if from.is_taken || from.mark >= Some(top) {
             return Ok(None);
         }
         let Some((rungs, mark)) = self.make_rungs[ladder](from.mark, top, bytes).await else { return Ok(None) };
