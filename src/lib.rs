@@ -21,7 +21,7 @@
 //! - A mark is raised after everything that it vouches for was acknowledged.
 //! - No answer waits for the store longer than its budgets.
 //! - No operation runs before its exact cost is known and within the budget.
-//! - An answer that may be kept, here or in between, can never change.
+//! - A response that may be cached, by this process or by an HTTP cache, can never change.
 //! - A connection on which nothing moves is closed, a request ends, and so does a drain, each in bounded time.
 //!
 //! # Vocabulary

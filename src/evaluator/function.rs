@@ -36,8 +36,8 @@ pub trait Function: Copy {
     /// The work of reading the value, in limbs.
     fn limbs(self) -> usize;
 
-    /// The digits to evaluate for it, as they are counted for the cost of a request in which the question `before` is asked
-    /// too, which is a lesser one.
+    /// The digits to evaluate for it, as the cost of a request counts them: beyond those of `before`, the question before it in
+    /// order.
     fn digits(self, before: Option<Self>) -> usize;
 
     /// Whether a limit of its own bounds its digits, so that they come on top of what else a request may evaluate.

@@ -1,4 +1,4 @@
-//! The list of the functions. What belongs to any of them is passed on to the one that it belongs to.
+//! The list of the functions. Each call is dispatched to the function that the question, key or entry belongs to.
 //!
 //! A function is added in a file of its own, which implements [`Function`], and in the lists at the end of this one.
 
@@ -220,7 +220,7 @@ pub fn digits_to_evaluate<'a>(questions: impl IntoIterator<Item = &'a Question>)
     digits.fold(0, usize::saturating_add)
 }
 
-/// Those digits of them that a limit of their own bounds, and that come on top of what else a request may evaluate.
+/// The digits of questions whose function has a limit of its own: a request may evaluate them in addition to its budget.
 #[must_use]
 pub fn digits_admitted<'a>(questions: impl IntoIterator<Item = &'a Question>) -> usize {
     digits_to_evaluate(questions.into_iter().filter(|question| question.has_limit()))

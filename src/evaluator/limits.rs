@@ -64,7 +64,7 @@ pub struct OutOfRange {
 }
 
 impl Given<'_> {
-    /// What `of` makes of the number of an argument, from `least` to `largest`.
+    /// Parses the number of an argument, checks that it is in `least..=largest`, and converts it with `of`.
     pub(super) fn within<T>(
         self,
         argument: &'static str,

@@ -1,8 +1,8 @@
 //! Answers questions from math, cache and workers: the one place where they meet.
 //!
 //! A request asks all its questions at once. One lookup finds the entries of the cache that answer those which are
-//! cached; the others are evaluated and kept, and then all values are read off their entries. What an entry is, each
-//! [function](Function) says.
+//! cached; the others are evaluated and kept, and then all values are read off their entries. Each
+//! [function](Function) defines its entries.
 
 mod answers;
 mod check;

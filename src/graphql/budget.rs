@@ -13,7 +13,7 @@ const SCHEMA_VALUES: usize = 50_000;
 /// The most values in the lists of a request: eight fields of six lists of the greatest length.
 const LISTED_VALUES: usize = 50_000;
 
-/// The rest for the operations of a request.
+/// The limits of a request, and what its operations have spent so far.
 pub(super) struct Budget {
     limits: Limits,
     spent: Cost,
@@ -80,7 +80,7 @@ pub fn check_digits(questions: &[Question], digits: usize, limits: &Limits) -> R
     check(questions, Cost::default(), all, limits)
 }
 
-/// Checks the cost of a request with these questions, of which there was `before` for the operations before this one.
+/// Checks the cost `all` of a request with these questions, of which `before` is the cost of earlier operations.
 fn check(questions: &[Question], before: Cost, all: Cost, limits: &Limits) -> Result<(), Fault> {
     let most = digits_per_request(limits);
     within("evaluate", before.evaluate, all.evaluate, most.saturating_add(digits_admitted(questions)))?;

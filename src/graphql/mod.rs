@@ -122,7 +122,7 @@ impl Execution {
 /// The operations of one request, ready to be executed: planned, and within the budget or refused.
 pub struct Prepared {
     operations: Vec<Result<Admitted, Refusal>>,
-    /// Those of all operations, each once.
+    /// The questions of all operations, each once.
     questions: Vec<Question>,
     size: Size,
 }

@@ -28,7 +28,7 @@ pub(super) struct Below {
 pub(super) enum Content {
     /// The fields of its objects; none if it has no objects.
     Fields(Shape),
-    /// It has no argument to run with: it fails.
+    /// An argument of it is null, so that it fails.
     Argument(ServerError),
     /// Its selections depend on a condition that is neither true nor false: it fails if it has an object.
     Selections(ServerError),

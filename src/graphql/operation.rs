@@ -63,7 +63,7 @@ pub(super) fn coerce(operation: &OperationDefinition, mut given: Variables) -> R
 /// The longest text that is taken. The only texts are names of types, which the introspection may be asked about.
 const TEXT_BYTES: usize = 256;
 
-/// A value in the form of a type. Lists and objects are of none, for no argument takes them.
+/// Coerces a value to a type. Lists and objects are refused, since no argument takes them.
 ///
 /// # Errors
 /// A description of the mismatch, when the value is not of the type.

@@ -34,7 +34,7 @@ pub(super) struct Plan {
     pub(super) roots: Vec<(Name, Step)>,
     /// The fields of the introspection, or of a subscription, in normal form.
     pub(super) library: Option<ExecutableDocument>,
-    /// The errors of fields that have no argument to run with, which are null in the answer.
+    /// The errors of root fields that can't be planned, each of which is null in the answer.
     pub(super) errors: Vec<ServerError>,
     /// Its questions, each once, in order.
     pub(super) questions: Vec<Question>,

@@ -83,7 +83,7 @@ impl Default for Text {
 }
 
 impl Text {
-    /// The answers in JSON: one by itself, or an array.
+    /// One response in JSON.
     #[must_use]
     pub fn of_response(response: &Response) -> Self {
         let mut text = Self::default();

@@ -100,7 +100,7 @@ impl Drop for Discarding {
 
 /// The budget is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the server holds as much for its clients as it may")]
+#[error("the server's buffers for clients are full")]
 pub(super) struct Full;
 
 impl Client {

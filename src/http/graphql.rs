@@ -128,7 +128,7 @@ impl Service {
             Ok::<_, Refusal>((self.api.execute(prepared).await, permit))
         };
         let (Execution { responses, account }, mut permit) = within(Step::Execute, pin!(executed)).await?;
-        // An answer that is kept, here or in between, would go out again without registering anything.
+        // A cached response would be sent again without registering the document.
         let is_immutable = !registers && responses.iter().all(graphql::Response::is_immutable);
         let (text, refusal) = match &responses[..] {
             [response] if is_one => (Text::of_response(response), response.refusal()),

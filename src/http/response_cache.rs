@@ -32,15 +32,15 @@ pub(super) struct Key {
     pub(super) is_post: bool,
 }
 
-/// Only the text is hashed, since few requests differ in nothing else.
+/// Only the text is hashed: requests of equal text rarely differ in their form.
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.text.hash(state);
     }
 }
 
-/// The time to live of an entry. The store does not see requests that are answered from here, so that one which evicts
-/// the least recently used entry would lose the most popular ones. So they are looked up from time to time.
+/// The time to live of an entry. The store never sees requests that are answered here, so that an LRU store would evict the
+/// most popular entries. Entries expire, so that each is looked up again.
 const TIME_TO_LIVE: Duration = Duration::from_secs(10);
 
 /// The number of hashes of recent requests, which take 128 KiB.
@@ -85,7 +85,7 @@ impl ResponseCache {
         }
     }
 
-    /// Remembers a request, and returns whether it came before. One that has its slot by now makes it new again.
+    /// Remembers a request, and returns whether it came before. A later request in the same slot makes it forgotten.
     fn is_repeated(&self, key: &Key) -> bool {
         let hash = self.hasher.hash_one(key);
         let slot = usize::try_from(hash % RECENT as u64).unwrap_or(0);

@@ -72,7 +72,7 @@ pub fn breaker_opened(operation: Operation, trouble: Trouble, cause: &impl Displ
     let location = location();
     let message = format!("cache: {what}: {cause}; {meanwhile} until a retry succeeds");
     if trouble.needs_operator() {
-        error!(location, reads, writes, large_writes, "{message}; change this at {location}, or change --cache");
+        error!(location, reads, writes, large_writes, "{message}; correct {location}, or what --cache says of it");
     } else {
         warn!(location, reads, writes, large_writes, "{message}; check {location} if this lasts");
     }
@@ -126,13 +126,13 @@ pub fn file_moved_aside(path: &Path, aside: &Path, cause: &impl Display) {
 pub fn log_replaced(path: &Path, failure: Option<&impl Display>) {
     let path = path.display();
     let outcome = match failure {
-        None => "its log is saved in the file".to_owned(),
-        Some(failure) => format!("its log is lost, and its entries are evaluated anew: {failure}"),
+        None => "the entries of the old log are in the file".to_owned(),
+        Some(failure) => format!("the entries of the old log are lost, and will be evaluated again: {failure}"),
     };
     warn!(
         %path,
-        "cache: somebody deleted or replaced {path}-wal or {path}-shm while in use, and a new log was started; {outcome}; \
-         leave both files to phipi"
+        "cache: somebody deleted or replaced {path}-wal or {path}-shm while phipi used them, and a new log was begun; \
+         {outcome}; leave both files to phipi"
     );
 }
 
@@ -160,13 +160,24 @@ pub fn write_refused(key: &str, bytes: usize, cause: &impl Display) {
     );
 }
 
+/// Entries below a mark have left memory before the store took them, so that the mark is not raised.
+pub fn ladder_lost(mark: u32) {
+    cache::write_dropped(0);
+    let location = location();
+    warn!(
+        location,
+        "cache: entries below the mark {mark} left the memory of this process before the store took them, and will be \
+         evaluated again; check why {location} takes writes too slowly"
+    );
+}
+
 /// The process ends with entries in the write-behind queue.
 pub fn writes_lost(bytes: usize) {
     let location = location();
     warn!(
         location,
         bytes,
-        "cache: the process ends with {bytes} bytes in the write-behind queue, which are not stored and evaluated anew; \
+        "cache: the process ends with {bytes} bytes in the write-behind queue, which are lost and will be evaluated again; \
          check why {location} takes no writes"
     );
 }

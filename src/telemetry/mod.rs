@@ -28,9 +28,9 @@ pub use self::{
     account::{Account, Kind, Request, Spent},
     events::{
         accept_failed, breaker_closed, breaker_opened, cache_chosen, connection_closed, connection_opened,
-        connection_timed_out, drain_cut, draining, evaluation_wrong, file_made, file_moved_aside, log_replaced,
-        mark_is_taken, nothing_is_kept, overloaded, plain, proof_failed, request_answered, store_is_unbounded,
-        write_dropped, write_refused, writes_lost,
+        connection_timed_out, drain_cut, draining, evaluation_wrong, file_made, file_moved_aside, ladder_lost,
+        log_replaced, mark_is_taken, nothing_is_kept, overloaded, plain, proof_failed, request_answered,
+        store_is_unbounded, write_dropped, write_refused, writes_lost,
     },
     log::{Log, LogFormat, LogSettings},
     metrics::{

@@ -322,7 +322,7 @@ fn a_process_that_starts_after_the_log_was_deleted_waits_until_the_others_have_s
     let late = Service::start(&url(&path)).expecting_warnings();
     late.fib(100_002);
     // Nobody asks it anything.
-    idle.logs("its log is saved");
+    idle.logs("the entries of the old log are in the file");
     eventually("what is new is stored", || late.metric("phipi_cache_write_queue_bytes") == 0);
     for service in [late, idle] {
         service.stop();

@@ -120,7 +120,7 @@ fn what_redis_says_while_it_turns_a_client_away_is_told() {
     let [port] = free_ports();
     let redis = RedisServer::start_with(&["--port", &port.to_string(), "--maxclients", "1"]);
     let _the_only_one = redis.connection();
-    let words = "it has as many clients as it takes; raise its maxclients";
+    let words = "it has reached its limit of clients; raise its maxclients";
     is_told(&format!("redis://127.0.0.1:{port}"), &[], "WARN", words);
     is_told(&redis.url(), &[], "WARN", words);
     is_told(&format!("redis://127.0.0.1:{}", says(PROTECTED)), &[], "ERROR", "it is in protected mode");

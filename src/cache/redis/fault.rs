@@ -241,13 +241,13 @@ fn explanation(code: &str, text: &str) -> Option<&'static str> {
         "MASTERDOWN" | "TRYAGAIN" | "MOVED" | "ASK" => "its primary is changing",
         "NOAUTH" => "it asks for a password; give one with --cache-password-file",
         "WRONGPASS" => "it rejects this user and password",
-        "NOPERM" => "the user lacks a permission; docs/operating.md has the ACL rule with all of them",
+        "NOPERM" => "the user lacks a permission; docs/operating.md lists those that phipi needs",
         "DENIED" => {
             "it is in protected mode and takes connections from its own machine alone; set a password for it, and give it \
              with --cache-password-file"
         }
         "ERR" if is_needless(text) => "it has no password; leave out the one that is given",
-        "ERR" if is_crowded(text) => "it has as many clients as it takes; raise its maxclients",
+        "ERR" if is_crowded(text) => "it has reached its limit of clients; raise its maxclients",
         _ => return None,
     })
 }

@@ -148,7 +148,7 @@ fn without_key(pem: &[u8]) -> AccessError {
 #[derive(Debug)]
 struct Verifier {
     webpki: Arc<WebPkiServerVerifier>,
-    /// Those that were given; the system's are for others to sign with.
+    /// The certificates that the operator gave; those of the system may sign others, and are no server's own.
     given: Vec<CertificateDer<'static>>,
 }
 

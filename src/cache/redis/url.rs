@@ -38,7 +38,7 @@ pub enum UrlError {
     )]
     Password,
     /// There is no host, or it can't be one.
-    #[error("name the host, and its port from 1 to 65535 unless it is the usual one: write redis://HOST:PORT/DB")]
+    #[error("name the host; the port is 1 to 65535, and 6379 when it is left out: write redis://HOST:PORT/DB")]
     Host,
     /// An IPv6 address without brackets.
     #[error("an IPv6 address is written in brackets, as in redis://[::1]:6379/0")]

@@ -174,6 +174,8 @@ pub(super) enum Raised {
     Void,
     /// The store refused something that it is to vouch for.
     Refused,
+    /// What it is to vouch for can't be made any more.
+    Lost,
 }
 
 /// The write-behind queue.
@@ -463,7 +465,7 @@ impl State {
         self.acknowledged += u64::from(matches!(raised, Raised::Whole | Raised::InPart));
         pending.raise.seen = None;
         match raised {
-            Raised::Whole => self.shrink_by(RAISE_BYTES),
+            Raised::Whole | Raised::Lost => self.shrink_by(RAISE_BYTES),
             Raised::InPart | Raised::Void => self.add(PendingRaise { refusals: 0, due: None, ..pending }),
             Raised::Refused => {
                 let backoff = LONGEST_MARK_BACKOFF.min(FIRST_BACKOFF * 2_u32.pow(pending.refusals.min(8)));
@@ -629,7 +631,11 @@ mod tests {
         queue.put_back(batch);
         let batch = next(&queue, 1_000).await;
         queue.settle(batch, Outcome::default());
-        assert_eq!(queue.bytes(), 0);
+        assert_eq!((queue.bytes(), queue.acknowledged()), (0, 1));
+        queue.put(Vec::new(), vec![raise(500, None, 0)]);
+        let batch = next(&queue, 1_000).await;
+        queue.settle(batch, raised(Raised::Lost));
+        assert_eq!((queue.bytes(), queue.acknowledged()), (0, 1), "what is lost is not in the store");
     }
 
     #[test]

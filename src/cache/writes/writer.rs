@@ -26,7 +26,7 @@ use crate::{
         record::{Height, LARGE_BYTES, MarkSnapshot, Record},
         store::{StoreError, Written},
     },
-    telemetry::Trouble,
+    telemetry::{self, Trouble},
 };
 
 /// The bound of a batch, unless a single record is larger: a larger batch would delay small values.
@@ -106,8 +106,8 @@ impl Writer {
         }
     }
 
-    /// The next batch; after failures in a row a single record, unless an operator has to mend something, which no record
-    /// is to blame for. When the last attempt failed and nothing else is queued, the store is probed until it takes that;
+    /// The next batch; after failures in a row a single record, unless the fault needs an operator, and so is not about one
+    /// record. When the last attempt failed and nothing else is queued, the store is probed until it takes that;
     /// and once at the start, so that `/readyz` says whether it can be written before anything has to be.
     async fn next(&self, experience: &Experience) -> Option<Batch> {
         while self.breaker.is_failing() || self.size == Size::Small && !self.breaker.has_succeeded() {
@@ -131,7 +131,7 @@ impl Writer {
     async fn settle(&self, batch: Batch, outcome: Result<Outcome, StoreError>, experience: &Experience) -> bool {
         let error = match outcome {
             Ok(outcome) => {
-                let is_whole = outcome.refused.is_empty() && matches!(outcome.raised, Raised::Whole | Raised::InPart);
+                let is_whole = outcome.refused.is_empty() && !matches!(outcome.raised, Raised::Void | Raised::Refused);
                 self.queue.settle(batch, outcome);
                 return is_whole;
             }
@@ -159,8 +159,8 @@ impl Writer {
         let mut records = batch.records();
         let Some(raise) = batch.raise() else { return self.write(records, None, limit).await };
         match self.step(raise, limit).await {
-            Ok(None) => self.write(records, None, limit).await,
-            Ok(Some((step, rungs))) => {
+            Ok(Err(raised)) => Ok(Outcome { raised, ..self.write(records, None, limit).await? }),
+            Ok(Ok((step, rungs))) => {
                 records.retain(|record| !step.rungs.contains(&*record.name));
                 records.extend(rungs.into_iter().map(Arc::new));
                 self.write(records, Some(step), limit).await
@@ -176,20 +176,24 @@ impl Writer {
 
     /// The next step to a mark, and its rungs. When a lookup has just read the mark, it leads all the way, since an
     /// answer waits for it; else it is short, so that a slow store makes progress, and records that arrive meanwhile
-    /// leave with the next one. `None` when there is none, since the mark is there or can't be, or its rungs can't be made.
-    async fn step(&self, raise: Raise, limit: Duration) -> Result<Option<(Step, Vec<Record>)>, StoreError> {
+    /// leave with the next one. When there is no step, the outcome of the raise: it is there, or its rungs can't be made.
+    async fn step(&self, raise: Raise, limit: Duration) -> Result<Result<(Step, Vec<Record>), Raised>, StoreError> {
         let Height { ladder, mark: top } = raise.to;
         let (from, bytes) = match raise.seen {
             Some(Seen { mark, raises }) if raises == self.raises[ladder].load(Ordering::Acquire) => (mark, usize::MAX),
             Some(_) | None => (self.mark(ladder, limit).await?, BATCH_BYTES),
         };
+        // A mark whose place is taken, which has been logged, can't be raised.
         if from.is_taken || from.mark >= Some(top) {
-            return Ok(None);
+            return Ok(Err(Raised::Whole));
         }
-        let Some((rungs, mark)) = self.make_rungs[ladder](from.mark, top, bytes).await else { return Ok(None) };
+        let Some((rungs, mark)) = self.make_rungs[ladder](from.mark, top, bytes).await else {
+            telemetry::ladder_lost(top);
+            return Ok(Err(Raised::Lost));
+        };
         let raised = if mark < top { Raised::InPart } else { Raised::Whole };
         let names = rungs.iter().map(|rung| rung.name.clone()).collect();
-        Ok(Some((Step { from, to: Height { ladder, mark }, rungs: names, raised }, rungs)))
+        Ok(Ok((Step { from, to: Height { ladder, mark }, rungs: names, raised }, rungs)))
     }
 
     /// Writes within a limit. A store that takes longer than answers wait is slow; one that takes longer than the limit

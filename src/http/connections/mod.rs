@@ -33,16 +33,19 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub(super) use self::limits::{CONNECTION_BYTES, Limits, STREAM_BYTES};
 use self::{
     http2::Streams,
     limits::BUFFER_BYTES,
     slot::{ListenerState, Slot},
 };
+pub(super) use self::{
+    limits::{CONNECTION_BYTES, Limits, STREAM_BYTES},
+    progress::PACE,
+};
 use super::{answers::Answers, gate::Gate};
 use crate::telemetry::{self, Listener};
 
-/// The flow-control window of HTTP/2, for a stream and for a connection: the least that the specification allows.
+/// The flow-control window of HTTP/2, for a stream and for a connection: about the default of the specification.
 /// Handlers read bodies as they arrive, each byte with a permit.
 const WINDOW_BYTES: u32 = 64 * 1024;
 

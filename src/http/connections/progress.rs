@@ -10,7 +10,7 @@ use futures_util::task::AtomicWaker;
 
 /// The least throughput of a response in bytes a second, which leaves room for several on a slow network. Without it, a
 /// client could hold a response of two million digits for a day by reading some bytes from time to time.
-const PACE: u32 = 4 * 1024;
+pub(in crate::http) const PACE: u32 = 4 * 1024;
 
 /// The least interval of checks while no byte of a response waits.
 const LEAST_INTERVAL: Duration = Duration::from_millis(100);

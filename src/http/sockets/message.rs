@@ -65,7 +65,7 @@ impl ClientMessage {
 
 impl Members<'_> {
     fn message(self) -> Option<ClientMessage> {
-        // An object that says nothing to the server.
+        // The payload is an optional object, which the server ignores.
         let has_details = self.payload.is_none_or(|payload| payload.get().starts_with('{'));
         let id = self.id.filter(|id| !id.is_empty());
         match &*self.kind {
@@ -140,7 +140,7 @@ impl Close {
             // Registered as "timeout": clients try again, which they would not after a code of the protocol.
             Self::Absent => (3008, "the client answered no ping; connect again".into()),
             Self::Unfinished => (1008, "the message did not come in time: send it at once".into()),
-            Self::Full => (1013, "the server holds as much for its clients as it may; try again later".into()),
+            Self::Full => (1013, "the server's buffers for clients are full; try again later".into()),
             Self::TooLong => (1009, format!("a message has at most {BODY_BYTES} bytes")),
             Self::NotText => (1007, "a text has to be UTF-8".into()),
             Self::Broken => (1002, "these are no frames of a WebSocket".into()),

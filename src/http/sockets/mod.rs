@@ -1,7 +1,7 @@
 //! GraphQL over a WebSocket (graphql-transport-ws): subscriptions, and any other operation.
 //!
 //! A socket is one task: it reads a message, or it asks its operations for their next response and sends that, one at a
-//! time. A client that is slow to take responses is asked for none, and one that takes none at all is given up.
+//! time. A client that is slow to take responses is asked for none, and one that takes them too slowly is given up.
 
 mod handshake;
 mod message;

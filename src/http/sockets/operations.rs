@@ -27,8 +27,7 @@ impl Operations {
         self.0.retain(|(own, _)| own != id);
     }
 
-    /// The next response of any, and `None` once from one that has ended; waits as long as there is none. The one that
-    /// was asked last has its turn after all others.
+    /// Waits for the next response of any operation; `None` when that one has ended. Operations take turns.
     pub(super) async fn next(&mut self) -> (String, Option<Execution>) {
         poll_fn(|context| {
             for at in 0..self.0.len() {

@@ -1,6 +1,10 @@
 //! One WebSocket as RFC 6455 has it: messages in both directions, and an end in which both sides take part.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    pin::pin,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::{
@@ -19,13 +23,14 @@ use tokio_tungstenite::{
 use super::{message::Close, wire::Wire};
 use crate::{
     http::{
+        connections::PACE,
         gate::{Client, OUTGOING_BYTES},
         service::BODY_BYTES,
     },
     telemetry,
 };
 
-/// The time in which a message has to be sent: a client that takes none for longer is given up.
+/// The interval in which a client has to take a message, or as much of it as [`PACE`] demands.
 const STALL: Duration = Duration::from_secs(35);
 
 /// The time for which a closed socket waits for the client to close too: several round trips of a slow network. The
@@ -105,11 +110,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
         }
     }
 
-    /// Sends a message; it is an end when the client does not take it.
+    /// Sends a message; it is an end when the client takes it more slowly than at [`PACE`].
     pub(super) async fn send(&mut self, message: impl Into<Message>) -> Result<(), End> {
-        match timeout(STALL, self.0.send(message.into())).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(End::Gone),
+        let sent = self.0.get_ref().sent();
+        let mut sending = pin!(self.0.send(message.into()));
+        loop {
+            let before = sent.load(Relaxed);
+            match timeout(STALL, &mut sending).await {
+                Ok(outcome) => return outcome.map_err(|_| End::Gone),
+                Err(_) if sent.load(Relaxed) - before < STALL.as_secs() * u64::from(PACE) => return Err(End::Gone),
+                Err(_) => {}
+            }
         }
     }
 
@@ -136,8 +147,10 @@ mod tests {
     use std::{path::Path, process::Command};
 
     use tokio::{
+        io::AsyncReadExt,
         net::{TcpListener, TcpStream},
         task::{AbortHandle, JoinSet, spawn_blocking},
+        time::sleep,
     };
     use tokio_tungstenite::accept_async;
 
@@ -159,6 +172,24 @@ mod tests {
             }
         };
         transport.end(end).await;
+    }
+
+    /// The clock goes on whenever all tasks wait.
+    #[tokio::test(start_paused = true)]
+    async fn a_message_may_take_as_long_as_its_client_makes_progress() {
+        const MESSAGE: usize = 1024 * 1024;
+        for (pace, is_taken) in [(2 * PACE, true), (PACE / 2, false)] {
+            let (server, mut client) = tokio::io::duplex(1024);
+            let mut transport = Transport::new(server, Client::new(&Gate::new(0, 0))).await;
+            let reading = tokio::spawn(async move {
+                let mut second = vec![0; pace as usize];
+                while client.read_exact(&mut second).await.is_ok() {
+                    sleep(Duration::from_secs(1)).await;
+                }
+            });
+            assert_eq!(transport.send("x".repeat(MESSAGE)).await.is_ok(), is_taken, "{pace} bytes a second");
+            reading.abort();
+        }
     }
 
     fn serve_echo(listener: TcpListener) -> AbortHandle {

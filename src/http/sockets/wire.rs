@@ -6,7 +6,10 @@
 use std::{
     io,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     task::{Context, Poll, ready},
     time::Instant,
 };
@@ -42,10 +45,12 @@ pub(super) struct Wire<S> {
     message: Option<Incoming>,
     /// Whether the message has come to its end: its permit is given back when more is read.
     is_whole: bool,
-    /// Why a frame was refused: nobody sees it, nor any later one.
+    /// Why a frame was refused: the library sees neither it nor any later frame.
     refusal: Option<Close>,
     /// Whether a Close of the client has come to its end.
     has_closed: bool,
+    /// The bytes that the client was sent.
+    sent: Arc<AtomicU64>,
 }
 
 /// The position of the next byte in a frame.
@@ -68,7 +73,13 @@ impl Frame {
 impl<S> Wire<S> {
     pub(super) fn new(stream: S, client: Arc<Client>) -> Self {
         let (frame, message) = (Frame::START, None);
-        Self { stream, client, frame, message, is_whole: false, refusal: None, has_closed: false }
+        let sent = Arc::default();
+        Self { stream, client, frame, message, is_whole: false, refusal: None, has_closed: false, sent }
+    }
+
+    /// The counter of the bytes that the client was sent.
+    pub(super) fn sent(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.sent)
     }
 
     /// The time at which the unfinished message began; `None` when there is none.
@@ -241,7 +252,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let sent = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
+        self.sent.fetch_add(sent as u64, Relaxed);
+        Poll::Ready(Ok(sent))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -105,7 +105,7 @@ impl Metrics {
             )?,
             dropped: register_int_counter!(
                 "phipi_cache_writes_dropped_total",
-                "Entries that were dropped from the write-behind queue because it was full or the store refused them."
+                "Entries that were dropped from the write-behind queue because it was full, the store refused them, or memory had them no more."
             )?,
             dropped_bytes: register_int_counter!(
                 "phipi_cache_writes_dropped_bytes_total",
