@@ -39,7 +39,7 @@ pub use self::{
     functions::{FromValue, Question, Value, digits_admitted, digits_to_evaluate, distinct},
     limits::{Given, Limits, OutOfRange},
     pi_digits::pi_digits,
-    warm::{WarmError, Warmth},
+    warm::WarmError,
 };
 use self::{
     evaluation::Evaluated,

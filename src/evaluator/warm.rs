@@ -14,13 +14,6 @@ use crate::cache::{Height, Location, Retention, Survey, SurveyError};
 /// Gives up the rest after this long without a write: no client waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The outcome of warming a store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Warmth {
-    /// Whether all of it was there before.
-    pub was_warm: bool,
-}
-
 /// Why a store is not filled.
 #[derive(Debug, Error)]
 pub enum WarmError {
@@ -37,7 +30,7 @@ pub enum WarmError {
 
 impl Evaluator {
     /// Sees to it that the store at `location`, which is this evaluator's, holds all that its [limits](Self::limits) admit of
-    /// some functions. It must be the last call.
+    /// some functions. Returns whether all of it was there before. It must be the last call.
     ///
     /// # Errors
     /// When the store can't be reached, or does not hold it in the end.
@@ -46,7 +39,7 @@ impl Evaluator {
         location: &Location,
         prefix: &str,
         questions: Vec<Question>,
-    ) -> Result<Warmth, WarmError> {
+    ) -> Result<bool, WarmError> {
         // A store that can't be reached or written is reported before anything is evaluated. A file may have to be made first.
         match location {
             Location::Memory { .. } => return Err(SurveyError::Memory.into()),
@@ -64,7 +57,7 @@ impl Evaluator {
         for question in questions {
             self.is_stored(question, &mut survey).await?;
         }
-        Ok(Warmth { was_warm })
+        Ok(was_warm)
     }
 
     /// Checks that a store holds what answers a question.

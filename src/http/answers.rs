@@ -15,10 +15,10 @@ pub(super) trait Answers: Send + Sync + 'static {
 
 impl Answers for Router {
     async fn answer(&self, request: Request, client: &Arc<Client>) -> Response {
-        through(client, request, async |request| match self.clone().call(request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        })
-        .await
+        let answer = async |request| {
+            let Ok(response) = self.clone().call(request).await;
+            response
+        };
+        through(client, request, answer).await
     }
 }

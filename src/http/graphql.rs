@@ -47,7 +47,7 @@ pub(super) async fn get(
     let offered = [Media::Json, Media::Html, Media::GraphqlResponse, Media::EventStream];
     let Some(form) = Form::choose(&headers, &offered) else { return not_acceptable() };
     if form.media == Media::Html {
-        return pages::graphiql(&service, &headers).await.into_response();
+        return pages::page(&service, "graphiql.html", &headers).await.into_response();
     }
     let answer = async {
         if form.media == Media::EventStream {

@@ -54,11 +54,6 @@ pub(super) async fn root(State(service): State<Arc<Service>>, headers: HeaderMap
     page(&service, "index.html", &headers).await
 }
 
-/// `GET /graphql` of a browser: GraphiQL.
-pub(super) async fn graphiql(service: &Service, headers: &HeaderMap) -> Result<Response, Refusal> {
-    page(service, "graphiql.html", headers).await
-}
-
 /// `/graphql/`: a redirect to the path without the slash. The location is relative, so that it is right below any path
 /// of a proxy, and the status preserves the method and the body.
 pub(super) async fn without_slash(uri: Uri) -> impl IntoResponse {
@@ -85,7 +80,8 @@ pub(super) async fn schema() -> impl IntoResponse {
     ([(CONTENT_TYPE, HeaderValue::from_static(Media::Text.content_type())), (CACHE_CONTROL, NO_STORE)], SCHEMA.as_str())
 }
 
-async fn page(service: &Service, name: &str, headers: &HeaderMap) -> Result<Response, Refusal> {
+/// A page, whatever its path: `graphiql.html` is `GET /graphql` of a browser.
+pub(super) async fn page(service: &Service, name: &str, headers: &HeaderMap) -> Result<Response, Refusal> {
     let file = File::find(name).ok_or_else(Refusal::internal)?;
     let coding = Coding::choose(headers);
     let mut response = respond(file, service, ASK_AGAIN, coding).await?;

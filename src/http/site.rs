@@ -90,10 +90,8 @@ impl Site {
             options(request.uri()).await
         } else {
             request.extensions_mut().insert(Arc::clone(client));
-            match self.router.clone().call(request).await {
-                Ok(response) => response,
-                Err(never) => match never {},
-            }
+            let Ok(response) = self.router.clone().call(request).await;
+            response
         }
     }
 }

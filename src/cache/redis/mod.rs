@@ -19,13 +19,13 @@ use std::{
 use redis::{ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, Value};
 use tokio::time::sleep;
 
+use self::supervised::Supervised;
 pub(super) use self::{
     fault::{code_of, describe, trouble},
     server::Server,
     survey::{Found, Scan, is_of_another_type},
     url::{Url, is_known},
 };
-use self::{server::Client, supervised::Supervised};
 pub use self::{
     trust::{Access, AccessError},
     url::UrlError,
@@ -221,19 +221,6 @@ impl Mark {
         }
         is_taken
     }
-}
-
-/// The mark, read by a connection of the caller.
-///
-/// # Errors
-/// When the server does not answer, or the key holds something else.
-async fn mark_by(client: &mut Client, key: &str) -> RedisResult<Option<u32>> {
-    let mut commands = Pipeline::new();
-    commands.zscore(key, GENERATION).zscore(key, MARK);
-    let answers = client.ask(commands.ignore_errors()).await?;
-    let scores = answers.into_iter().map(|score| number_of(score?));
-    let [generation, mark] = <[_; 2]>::try_from(scores.collect::<RedisResult<Vec<_>>>()?).map_err(|_| nonsense())?;
-    Ok(mark_under(generation, mark))
 }
 
 fn nonsense() -> RedisError {

@@ -3,8 +3,9 @@
 use redis::{FromRedisValue, Pipeline, RedisError, RedisResult, Value};
 
 use super::{
+    GENERATION, MARK,
     fault::code_of,
-    mark_by,
+    mark_under, nonsense, number_of,
     server::{Client, Cursor, Server},
 };
 
@@ -56,8 +57,17 @@ impl Scan {
     }
 
     /// The mark under a key.
+    ///
+    /// # Errors
+    /// When the server does not answer, or the key holds something else.
     pub(in crate::cache) async fn mark(&mut self, key: &str) -> RedisResult<Option<u32>> {
-        mark_by(&mut self.client, key).await
+        let mut commands = Pipeline::new();
+        commands.zscore(key, GENERATION).zscore(key, MARK);
+        let answers = self.client.ask(commands.ignore_errors()).await?;
+        let scores = answers.into_iter().map(|score| number_of(score?));
+        let [generation, mark] =
+            <[_; 2]>::try_from(scores.collect::<RedisResult<Vec<_>>>()?).map_err(|_| nonsense())?;
+        Ok(mark_under(generation, mark))
     }
 
     /// Deletes the keys of these names.

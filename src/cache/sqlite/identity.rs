@@ -41,16 +41,6 @@ impl Identity {
         let companion = |suffix| Trace::of(&beside(&real, suffix), closeness);
         Ok(Some(Self { closeness, file, log: companion(LOG)?, index: companion(INDEX)? }))
     }
-
-    /// Whether there is a log beside the file.
-    pub(super) fn has_log(&self) -> bool {
-        self.log.is_some()
-    }
-
-    /// Whether there is an index of the log beside the file.
-    pub(super) fn has_index(&self) -> bool {
-        self.index.is_some()
-    }
 }
 
 /// One file, whatever its name. As long as it is open, no other gets the same device and inode.

@@ -21,16 +21,16 @@ pub(super) fn open(path: &Path) -> Result<(Connection, Identity), FileError> {
     let absent = || FileError::Absent(path.into());
     let identity = Identity::of(path, Closeness::Content)?.ok_or_else(absent)?;
     let place = Place::of(path)?;
-    if place.is_empty() && !identity.has_log() {
+    if place.is_empty() && identity.log.is_none() {
         return Err(FileError::Empty(path.into()));
     }
-    let (way, closeness) = match (identity.has_log(), identity.has_index()) {
+    let (way, closeness) = match (identity.log, identity.index) {
         // Nobody has it open, so that it can be taken for a file that never changes.
-        (false, _) => ("immutable=1", Closeness::Content),
+        (None, _) => ("immutable=1", Closeness::Content),
         // Other processes may have it open, whose locks and index are used; without any, the index is made in memory.
-        (true, true) => ("readonly_shm=1", Closeness::Inode),
+        (Some(_), Some(_)) => ("readonly_shm=1", Closeness::Inode),
         // Nobody can have it open in good order. Without locks the index is in memory.
-        (true, false) => ("vfs=unix-none", Closeness::Content),
+        (Some(_), None) => ("vfs=unix-none", Closeness::Content),
     };
     // Before it is read: a change from now on is noticed.
     let identity = Identity::of(path, closeness)?.ok_or_else(absent)?;

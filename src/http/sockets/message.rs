@@ -154,14 +154,10 @@ pub(super) fn old_protocol() -> String {
 }
 
 /// The answer to the first message.
-pub(super) fn acknowledged() -> String {
-    json!({"type": "connection_ack"}).to_string()
-}
+pub(super) const ACKNOWLEDGED: &str = r#"{"type":"connection_ack"}"#;
 
 /// The answer to a ping.
-pub(super) fn pong() -> String {
-    json!({"type": "pong"}).to_string()
-}
+pub(super) const PONG: &str = r#"{"type":"pong"}"#;
 
 /// The end of an operation.
 pub(super) fn completed(id: &str) -> String {

@@ -183,11 +183,11 @@ impl Socket {
             ClientMessage::ConnectionInit if self.is_acknowledged => Err(Close::InitAgain.into()),
             ClientMessage::ConnectionInit => {
                 self.is_acknowledged = true;
-                self.transport.send(message::acknowledged()).await
+                self.transport.send(message::ACKNOWLEDGED).await
             }
             ClientMessage::Ping => {
                 self.count_ping()?;
-                self.transport.send(message::pong()).await
+                self.transport.send(message::PONG).await
             }
             ClientMessage::Pong => self.count_ping(),
             ClientMessage::Subscribe { .. } if !self.is_acknowledged => Err(Close::Unacknowledged.into()),
