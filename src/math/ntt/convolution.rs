@@ -17,7 +17,7 @@ use super::progress::{PIECE, Progress};
 use super::roots::{LEAF_LOG2, Roots};
 use super::rule::Rule;
 use super::tail::{FoldLimbs, JoinParts, MAX_PARTS, Tail};
-use super::transform::{Merge2, Merge4, Root4, Split2, Split4, Unroot4, leaf_forward, leaf_inverse};
+use super::transform::{DOWN, Pass2, Pass4, Root4, UP, Unroot4, leaf_forward, leaf_inverse};
 use crate::parallel::Parallel;
 
 /// Vectors in a leaf.
@@ -129,13 +129,13 @@ impl<F: Field> Ring<F> {
             return progress.advance(points);
         }
         for block in &mut blocks {
-            self.split4(block, node);
+            self.pass4::<DOWN>(block, node);
         }
         for (i, quarter) in each_quarters(reborrow(&mut blocks)).into_iter().enumerate() {
             self.combine_in_pieces::<R, FACTORS>(quarter, 4 * node + i, progress);
         }
         for block in blocks.into_iter().take(R::RESULTS) {
-            self.merge4(block, node);
+            self.pass4::<UP>(block, node);
         }
         progress.advance(0);
     }
@@ -146,20 +146,20 @@ impl<F: Field> Ring<F> {
             1 => self.combine_leaves::<R, FACTORS>(blocks, node),
             2 => {
                 for block in &mut blocks {
-                    self.split2(block, node);
+                    self.pass2::<DOWN>(block, node);
                 }
                 self.combine_leaves::<R, FACTORS>(reborrow(&mut blocks), 2 * node);
                 for block in blocks.into_iter().take(R::RESULTS) {
-                    self.merge2(block, node);
+                    self.pass2::<UP>(block, node);
                 }
             }
             _ => {
                 for block in &mut blocks {
-                    self.split4(block, node);
+                    self.pass4::<DOWN>(block, node);
                 }
                 self.each_quarter::<R, FACTORS>(reborrow(&mut blocks), 4 * node);
                 for block in blocks.into_iter().take(R::RESULTS) {
-                    self.merge4(block, node);
+                    self.pass4::<UP>(block, node);
                 }
             }
         }
@@ -203,28 +203,17 @@ impl<F: Field> Ring<F> {
         });
     }
 
-    fn split4(&self, block: &mut Packs<F>, node: usize) {
-        let roots = self.forward.radix4(node);
+    fn pass4<const IS_DOWN: bool>(&self, block: &mut Packs<F>, node: usize) {
+        let roots = if IS_DOWN { &self.forward } else { &self.inverse }.radix4(node);
         self.threads.columns(PARALLEL_COLUMNS, 0, quarters(block), &|_, quarters| {
-            self.field.run(Split4::<F> { quarters, roots });
+            self.field.run(Pass4::<F, IS_DOWN> { quarters, roots });
         });
     }
 
-    fn merge4(&self, block: &mut Packs<F>, node: usize) {
-        let roots = self.inverse.radix4(node);
-        self.threads.columns(PARALLEL_COLUMNS, 0, quarters(block), &|_, quarters| {
-            self.field.run(Merge4::<F> { quarters, roots });
-        });
-    }
-
-    fn split2(&self, block: &mut Packs<F>, node: usize) {
+    fn pass2<const IS_DOWN: bool>(&self, block: &mut Packs<F>, node: usize) {
+        let root = if IS_DOWN { &self.forward } else { &self.inverse }.node(node);
         let (low, high) = block.split_at_mut(block.len() / 2);
-        self.field.run(Split2::<F> { halves: [low, high], root: self.forward.node(node) });
-    }
-
-    fn merge2(&self, block: &mut Packs<F>, node: usize) {
-        let (low, high) = block.split_at_mut(block.len() / 2);
-        self.field.run(Merge2::<F> { halves: [low, high], root: self.inverse.node(node) });
+        self.field.run(Pass2::<F, IS_DOWN> { halves: [low, high], root });
     }
 
     /// A factor modulo xᴹ − w.

@@ -183,25 +183,31 @@ impl<F: Field> Task<F> for Unroot4<'_, F> {
     }
 }
 
-/// One radix-4 pass down at node j, in place.
-pub(super) struct Split4<'a, F: Field> {
+/// The directions of a pass in place.
+pub(super) const DOWN: bool = true;
+pub(super) const UP: bool = false;
+
+/// One radix-4 pass at a node, in place.
+pub(super) struct Pass4<'a, F: Field, const IS_DOWN: bool> {
     /// The quarters of the block.
     pub(super) quarters: [&'a mut Packs<F>; 4],
-    /// The roots of the node.
+    /// The roots of the node; on the way up, the inverse ones.
     pub(super) roots: [F::Word; 3],
 }
 
-impl<F: Field> Task<F> for Split4<'_, F> {
+impl<F: Field, const IS_DOWN: bool> Task<F> for Pass4<'_, F, IS_DOWN> {
     type Output = ();
 
     #[inline(always)]
     fn run(self, field: F) {
-        let w = splat3(field, self.roots);
+        let [w0, w1, w2] = self.roots;
+        let w = [field.splat(w0), field.splat(w1), field.splat(w2)];
         let [q0, q1, q2, q3] = self.quarters;
         for (((p0, p1), p2), p3) in q0.iter_mut().zip(q1).zip(q2).zip(q3) {
-            let x0 = field.reduce(field.load(p0));
+            let x0 = field.load(p0);
+            let x0 = if IS_DOWN { field.reduce(x0) } else { x0 };
             let x = [x0, field.load(p1), field.load(p2), field.load(p3)];
-            let y = split4(field, x, w);
+            let y = if IS_DOWN { split4(field, x, w) } else { merge4(field, x, w) };
             field.store(p0, y[0]);
             field.store(p1, y[1]);
             field.store(p2, y[2]);
@@ -210,47 +216,15 @@ impl<F: Field> Task<F> for Split4<'_, F> {
     }
 }
 
-/// One radix-4 pass up at node j, in place.
-pub(super) struct Merge4<'a, F: Field> {
-    /// The quarters of the block.
-    pub(super) quarters: [&'a mut Packs<F>; 4],
-    /// The inverse roots of the node.
-    pub(super) roots: [F::Word; 3],
-}
-
-impl<F: Field> Task<F> for Merge4<'_, F> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self, field: F) {
-        let w = splat3(field, self.roots);
-        let [q0, q1, q2, q3] = self.quarters;
-        for (((p0, p1), p2), p3) in q0.iter_mut().zip(q1).zip(q2).zip(q3) {
-            let x = [field.load(p0), field.load(p1), field.load(p2), field.load(p3)];
-            let y = merge4(field, x, w);
-            field.store(p0, y[0]);
-            field.store(p1, y[1]);
-            field.store(p2, y[2]);
-            field.store(p3, y[3]);
-        }
-    }
-}
-
-/// The three words, each in all lanes.
-#[inline(always)]
-fn splat3<F: Field>(field: F, words: [F::Word; 3]) -> [F::Vector; 3] {
-    [field.splat(words[0]), field.splat(words[1]), field.splat(words[2])]
-}
-
-/// One radix-2 pass down, in place: where a block is twice a leaf.
-pub(super) struct Split2<'a, F: Field> {
+/// One radix-2 pass at a node, in place: where a block is twice a leaf.
+pub(super) struct Pass2<'a, F: Field, const IS_DOWN: bool> {
     /// The lower and the upper half of the block.
     pub(super) halves: [&'a mut Packs<F>; 2],
-    /// The root of the node.
+    /// The root of the node; on the way up, the inverse one.
     pub(super) root: F::Word,
 }
 
-impl<F: Field> Task<F> for Split2<'_, F> {
+impl<F: Field, const IS_DOWN: bool> Task<F> for Pass2<'_, F, IS_DOWN> {
     type Output = ();
 
     #[inline(always)]
@@ -258,32 +232,14 @@ impl<F: Field> Task<F> for Split2<'_, F> {
         let w = field.splat(self.root);
         let [low, high] = self.halves;
         for (p0, p1) in low.iter_mut().zip(high) {
-            let x0 = field.reduce(field.load(p0));
-            let (y0, y1) = split(field, x0, field.load(p1), w);
+            let x0 = field.load(p0);
+            let (y0, y1) = if IS_DOWN {
+                split(field, field.reduce(x0), field.load(p1), w)
+            } else {
+                let (sum, product) = merge(field, x0, field.load(p1), w);
+                (field.reduce(sum), product)
+            };
             field.store(p0, y0);
-            field.store(p1, y1);
-        }
-    }
-}
-
-/// One radix-2 pass up, in place: where a block is twice a leaf.
-pub(super) struct Merge2<'a, F: Field> {
-    /// The lower and the upper half of the block.
-    pub(super) halves: [&'a mut Packs<F>; 2],
-    /// The inverse root of the node.
-    pub(super) root: F::Word,
-}
-
-impl<F: Field> Task<F> for Merge2<'_, F> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self, field: F) {
-        let w = field.splat(self.root);
-        let [low, high] = self.halves;
-        for (p0, p1) in low.iter_mut().zip(high) {
-            let (y0, y1) = merge(field, field.load(p0), field.load(p1), w);
-            field.store(p0, field.reduce(y0));
             field.store(p1, y1);
         }
     }
