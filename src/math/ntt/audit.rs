@@ -73,10 +73,6 @@ impl Field for Audited {
         balanced(residue, self.prime.value)
     }
 
-    fn product_divisor(self) -> u64 {
-        1
-    }
-
     fn splat(self, word: f64) -> Lanes {
         [word; LANES]
     }

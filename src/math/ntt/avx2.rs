@@ -144,11 +144,6 @@ impl Field for Avx2 {
     }
 
     #[inline(always)]
-    fn product_divisor(self) -> u64 {
-        1
-    }
-
-    #[inline(always)]
     fn splat(self, word: f64) -> Halves {
         // SAFETY: `self` exists only where AVX2 was detected.
         unsafe { [_mm256_set1_pd(word); 2] }

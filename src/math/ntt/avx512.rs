@@ -73,11 +73,6 @@ impl Field for Avx512 {
     }
 
     #[inline(always)]
-    fn product_divisor(self) -> u64 {
-        1
-    }
-
-    #[inline(always)]
     fn splat(self, word: f64) -> __m512d {
         // SAFETY: `self` exists only where AVX-512 was detected.
         unsafe { _mm512_set1_pd(word) }

@@ -89,7 +89,10 @@ pub(super) trait Field: Copy + Send + Sync {
     fn constant(self, residue: u64) -> Self::Word;
 
     /// The k for which `mul` of two elements is their product divided by k.
-    fn product_divisor(self) -> u64;
+    #[inline(always)]
+    fn product_divisor(self) -> u64 {
+        1
+    }
 
     /// The word in each lane.
     fn splat(self, word: Self::Word) -> Self::Vector;
