@@ -1,7 +1,6 @@
 //! A field for tests: doubles one by one, where every operation asserts what [`super::field`] demands and promises.
 
-use super::double::{balanced, exact};
-use super::field::{Field, LANES, LIMB_SPLIT, Packed, Task};
+use super::field::{Field, LANES, LIMB_SPLIT, Packed, Task, balanced, float};
 use super::prime::Prime;
 use crate::carries::INTEGERS;
 
@@ -16,7 +15,7 @@ type Lanes = [f64; LANES];
 
 impl Audited {
     pub(super) fn new(prime: &'static Prime) -> Self {
-        Self { prime, p: exact(prime.value) }
+        Self { prime, p: float(prime.value) }
     }
 
     /// The magnitude in units of p.
@@ -89,7 +88,7 @@ impl Field for Audited {
         limbs.map(|limb| {
             assert!(limb < 1 << 60);
             let (low, high) = (limb & ((1 << LIMB_SPLIT) - 1), limb >> LIMB_SPLIT);
-            let residue = exact(low) - exact(high) * exact(self.prime.value - (1 << LIMB_SPLIT));
+            let residue = float(low) - float(high) * float(self.prime.value - (1 << LIMB_SPLIT));
             assert!(self.size(residue) <= 1.0);
             self.assert_congruent(residue, limb.into());
             residue

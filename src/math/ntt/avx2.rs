@@ -10,8 +10,7 @@ use core::arch::x86_64::{
     _mm256_xor_si256,
 };
 
-use super::double::{balanced, exact};
-use super::field::{Field, LANES, LIMB_SPLIT, Packed, Task};
+use super::field::{Field, LANES, LIMB_SPLIT, Packed, Task, balanced, float};
 use super::prime::Prime;
 use crate::carries::INTEGERS;
 
@@ -44,7 +43,7 @@ impl Avx2 {
 
     #[target_feature(enable = "avx2,fma")]
     fn constants(prime: &'static Prime) -> Self {
-        let p = exact(prime.value);
+        let p = float(prime.value);
         Self { prime, p: _mm256_set1_pd(p), reciprocal: _mm256_set1_pd(1.0 / p), rounding: _mm256_set1_pd(INTEGERS) }
     }
 
@@ -89,7 +88,7 @@ impl Avx2 {
     /// 2⁵², which is then taken away.
     #[inline(always)]
     fn load_limbs_half(self, limbs: &[u64; 4]) -> __m256d {
-        let excess = exact(self.prime.value - (1 << LIMB_SPLIT));
+        let excess = float(self.prime.value - (1 << LIMB_SPLIT));
         // SAFETY: AVX2 and FMA were detected; the load reads the four limbs, and needs no alignment.
         unsafe {
             let offset = _mm256_set1_pd(INTEGER);

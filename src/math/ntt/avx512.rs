@@ -9,8 +9,7 @@ use core::arch::x86_64::{
     _mm512_storeu_pd, _mm512_storeu_si512, _mm512_sub_pd, _mm512_unpackhi_pd, _mm512_unpacklo_pd,
 };
 
-use super::double::{balanced, exact};
-use super::field::{Field, LANES, LIMB_SPLIT, Packed, Task};
+use super::field::{Field, LANES, LIMB_SPLIT, Packed, Task, balanced, float};
 use super::prime::Prime;
 use crate::carries::INTEGERS;
 
@@ -37,7 +36,7 @@ impl Avx512 {
 
     #[target_feature(enable = "avx512f,avx512dq")]
     fn constants(prime: &'static Prime) -> Self {
-        let p = exact(prime.value);
+        let p = float(prime.value);
         Self { prime, p: _mm512_set1_pd(p), reciprocal: _mm512_set1_pd(1.0 / p), rounding: _mm512_set1_pd(INTEGERS) }
     }
 
@@ -92,7 +91,7 @@ impl Field for Avx512 {
 
     #[inline(always)]
     fn load_limbs(self, limbs: &[u64; LANES]) -> __m512d {
-        let excess = exact(self.prime.value - (1 << LIMB_SPLIT));
+        let excess = float(self.prime.value - (1 << LIMB_SPLIT));
         // SAFETY: AVX-512 was detected; the load reads the eight limbs and needs no alignment.
         unsafe {
             let limbs = _mm512_loadu_si512(limbs.as_ptr().cast());

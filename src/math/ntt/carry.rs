@@ -23,7 +23,7 @@
 //! The sum of a limb is below 1.2·B + 1.11·B + 2²⁵ < 2.4·B and, as c₂ ≥ −1, not negative: it leaves a carry of at most
 //! 2.
 
-use super::field::{Field, LANES, Packs, Task};
+use super::field::{Field, LANES, Packs, Task, float};
 use super::prime::{P1, P2};
 use super::progress::{PIECE, Progress};
 use super::remainder::Garner;
@@ -225,10 +225,4 @@ fn base_digits(k1: u64, k2: u64, k3: u64) -> [u64; 3] {
     let c0 = x.wrapping_sub(q.wrapping_mul(BASE));
     let c1 = k3.wrapping_mul(E1).wrapping_add(q).wrapping_sub(c2.wrapping_mul(BASE));
     [c0, c1, c2]
-}
-
-/// The double next to the integer.
-#[expect(clippy::cast_precision_loss, reason = "see the module")]
-const fn float(integer: u64) -> f64 {
-    integer as f64
 }

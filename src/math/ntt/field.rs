@@ -159,3 +159,15 @@ impl<F: Field, L: PlainLoop> Task<F> for Plain<L> {
         self.0.run();
     }
 }
+
+/// The double next to the integer, which below 2⁵³ is the integer itself.
+#[expect(clippy::cast_precision_loss, reason = "rounding is the purpose")]
+pub(super) const fn float(integer: u64) -> f64 {
+    integer as f64
+}
+
+/// The number of least magnitude that is congruent to the residue modulo p < 2⁵³.
+#[cfg(any(test, target_arch = "x86_64"))]
+pub(super) const fn balanced(residue: u64, p: u64) -> f64 {
+    if residue > p / 2 { -float(p - residue) } else { float(residue) }
+}

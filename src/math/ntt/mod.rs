@@ -9,7 +9,7 @@
 //! |---|---|
 //! | [`prime`] | the three primes and their roots of unity |
 //! | [`field`] | the interface of a kernel, and the proof that its arithmetic is exact |
-//! | [`avx512`], [`avx2`], [`portable`] | the kernels ([`double`]: shared by the first two) |
+//! | [`avx512`], [`avx2`], [`portable`] | the kernels |
 //! | [`kernel`] | the choice among them |
 //! | [`roots`] | the tree of rings and the roots that go with it |
 //! | [`transform`] | butterflies and passes, and their bounds |
@@ -36,8 +36,6 @@ mod avx2;
 mod avx512;
 mod carry;
 mod convolution;
-#[cfg(any(test, target_arch = "x86_64"))]
-mod double;
 mod field;
 mod kept;
 mod kernel;
