@@ -3,7 +3,7 @@
 #![expect(clippy::inline_always, reason = "only what is inlined into a loop is compiled for its kernel")]
 
 /// 3·2⁵¹: a number below 2⁵¹ in magnitude that is added to it is rounded to an integer, in the low bits. Taken away again it
-/// leaves that integer.
+/// leaves that integer. With a word below 2⁵¹ in its low bits, it leaves that word as a double.
 pub(super) const INTEGERS: f64 = 6_755_399_441_055_744.0;
 
 /// The integer nearest to `x`, for |x| < 2⁵¹: as a double and as a word, in which a negative one wraps around.

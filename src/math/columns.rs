@@ -14,7 +14,7 @@
 use std::array;
 
 use super::{
-    carries::{multiples, nearest, ripple},
+    carries::{INTEGERS, multiples, nearest, ripple},
     limb::BASE,
     linear::without_zeros,
     ntt::{Kernel, PlainLoop},
@@ -223,9 +223,6 @@ impl PlainLoop for Carry<'_> {
 /// Columns whose digits are worked out at a time.
 const CHUNK: usize = 64;
 
-/// 2⁵²: a number below it is an integer in the low bits of their sum.
-const WORDS: f64 = 4_503_599_627_370_496.0;
-
 /// An integer below x by a quarter to five quarters, for x from 1 to 2³⁸: as a double and as a word. What a division by D leaves
 /// is so below 1.3·D, and not negative, whatever the errors of x (Gappa checks it in `tests/proofs/columns.gappa`).
 #[inline(always)]
@@ -236,7 +233,7 @@ fn below(x: f64) -> (f64, u64) {
 /// A word below 2³² as a double.
 #[inline(always)]
 fn float(word: u64) -> f64 {
-    f64::from_bits(word | WORDS.to_bits()) - WORDS
+    f64::from_bits(word | INTEGERS.to_bits()) - INTEGERS
 }
 
 #[cfg(test)]

@@ -23,9 +23,6 @@ pub(super) struct Avx2 {
     rounding: __m256d,
 }
 
-/// 2⁵²: the doubles from here to 2⁵³ are the integers, with the offset in their low 52 bits.
-const INTEGER: f64 = 4_503_599_627_370_496.0;
-
 /// Lanes 0 to 3 and 4 to 7.
 type Halves = [__m256d; 2];
 
@@ -84,14 +81,14 @@ impl Avx2 {
         }
     }
 
-    /// [`Field::load_limbs`] of four limbs. An integer below 2⁵² becomes a double when its bits are put under those of
-    /// 2⁵², which is then taken away.
+    /// [`Field::load_limbs`] of four limbs. An integer below 2⁵¹ becomes a double when its bits are put under those of
+    /// [`INTEGERS`], which is then taken away.
     #[inline(always)]
     fn load_limbs_half(self, limbs: &[u64; 4]) -> __m256d {
         let excess = float(self.prime.value - (1 << LIMB_SPLIT));
         // SAFETY: AVX2 and FMA were detected; the load reads the four limbs, and needs no alignment.
         unsafe {
-            let offset = _mm256_set1_pd(INTEGER);
+            let offset = self.rounding;
             let offset_bits = _mm256_castpd_si256(offset);
             let limbs = _mm256_loadu_si256(limbs.as_ptr().cast());
             let low = _mm256_and_si256(limbs, _mm256_set1_epi64x((1 << LIMB_SPLIT) - 1));
@@ -205,9 +202,8 @@ impl Field for Avx2 {
         for (half, a) in halves.iter_mut().zip(a) {
             // SAFETY: AVX2 was detected; the store fills the four integers and needs no alignment.
             unsafe {
-                let offset = _mm256_set1_pd(INTEGER);
-                let bits = _mm256_castpd_si256(_mm256_add_pd(a, offset));
-                let integer = _mm256_xor_si256(bits, _mm256_castpd_si256(offset));
+                let bits = _mm256_castpd_si256(_mm256_add_pd(a, self.rounding));
+                let integer = _mm256_xor_si256(bits, _mm256_castpd_si256(self.rounding));
                 _mm256_storeu_si256(half.as_mut_ptr().cast(), integer);
             }
         }
