@@ -50,7 +50,7 @@ impl Decimal {
     pub fn digit_count(&self) -> usize {
         match self.limbs.split_last() {
             None => 1,
-            Some((&top, below)) => below.len() * LIMB_DIGITS + digits_of(top),
+            Some((&top, below)) => below.len() * LIMB_DIGITS + limb::digit_count(top),
         }
     }
 
@@ -117,11 +117,6 @@ impl fmt::Display for Decimal {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         (0..).map_while(|at| self.chunk(at)).try_for_each(|chunk| out.write_str(&chunk))
     }
-}
-
-/// The digit count of a limb, without leading zeros.
-fn digits_of(limb: u64) -> usize {
-    limb.checked_ilog10().map_or(1, |log| log as usize + 1)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use super::{
     carries::nearest,
-    limb::LIMB_DIGITS,
+    limb::{LIMB_DIGITS, digit_count},
     ntt::{Kernel, PlainLoop},
     pages,
     parallel::Parallel,
@@ -127,9 +127,8 @@ pub(super) struct Top {
 }
 
 impl Top {
-    /// 0 has one digit.
     pub(super) fn new(limb: u64) -> Self {
-        Self { padded: eighteen(limb), length: limb.checked_ilog10().map_or(1, |log| log as usize + 1) }
+        Self { padded: eighteen(limb), length: digit_count(limb) }
     }
 
     /// The digits; none by default.

@@ -1,6 +1,6 @@
 //! An index says which Fibonacci number is meant, and so how long that is, before it is known.
 
-use super::limb::{BASE, LIMB_DIGITS};
+use super::limb::{self, BASE, LIMB_DIGITS};
 
 /// The index of a Fibonacci number: 0 to [`Index::MAX`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,7 +57,7 @@ const LOG10_SQRT_5: u128 = 27_689_054_548_065_073_289_135_761_812;
 #[expect(clippy::missing_panics_doc, reason = "no length is larger than a usize")]
 pub fn digit_count(n: Index) -> usize {
     match TWO_LIMBS.get(n.0 as usize) {
-        Some([low, 0]) => low.checked_ilog10().map_or(1, |log| log as usize + 1),
+        Some(&[low, 0]) => limb::digit_count(low),
         _ => usize::try_from(logarithm(n) >> 96).expect("at most 208,987,640") + 1,
     }
 }

@@ -28,6 +28,11 @@ pub(super) fn from_bytes(bytes: &[u8], count: usize) -> Option<Vec<u64>> {
     limbs.iter().all(|&limb| limb < BASE).then_some(limbs)
 }
 
+/// The decimal digits of a limb without leading zeros; 0 has one.
+pub(super) fn digit_count(limb: u64) -> usize {
+    limb.checked_ilog10().map_or(1, |log| log as usize + 1)
+}
+
 /// x divided by B = 10^18, and the remainder, for x < 2^123.
 ///
 /// The quotient is estimated as ⌊⌊x/2^59⌋·⌊2^123/B⌋/2^64⌋. The inner floors take from x/B less than 2^59/B < 0.58 and
