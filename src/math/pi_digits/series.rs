@@ -44,11 +44,11 @@ use std::ops::Range;
 
 use super::super::{
     limb::{BASE, LIMB_DIGITS},
-    linear::{subtract, trimmed},
+    linear::{subtract, without_zeros},
     ntt::{self, Kernel},
     parallel::Parallel,
     products::Products,
-    schoolbook::write_product,
+    schoolbook::{self, write_product},
 };
 
 /// 640320³/24.
@@ -221,14 +221,8 @@ fn two_terms(k: usize) -> Part {
     write_product(&q2, &[a(k)], &mut first);
     write_product(&p2, &[a(k + 1)], &mut second[..3]);
     subtract(&mut first, &second);
-    Part { p: product::<4>(&p1, &p2), q: product::<6>(&q1, &q2), t: product::<6>(&p1, &first) }
-}
-
-/// x·y, without zeros at the top.
-fn product<const LIMBS: usize>(x: &[u64], y: &[u64]) -> Vec<u64> {
-    let mut limbs = [0; LIMBS];
-    write_product(x, y, &mut limbs);
-    trimmed(&limbs).to_vec()
+    let product = |x: &[u64], y: &[u64]| without_zeros(schoolbook::product(x, y));
+    Part { p: product(&p1, &p2), q: product(&q1, &q2), t: product(&p1, &first) }
 }
 
 /// p(k), below 10³⁶ for k up to 10⁷.
