@@ -93,6 +93,6 @@ mod tests {
             .min()
             .unwrap();
         println!("nearest: 2^-{}", 96 - nearest.ilog2());
-        assert!(nearest > 1 << (96 - 33));
+        assert!(nearest > 1 << (96 - 32));
     }
 }
