@@ -23,7 +23,7 @@ use super::{
 /// The base of the digits.
 const D: u64 = 100_000_000;
 
-/// As many digits are as many limbs.
+/// Nine digits in base 10⁸ fill four limbs.
 const DIGITS: usize = 9;
 const LIMBS: usize = 4;
 
@@ -223,8 +223,8 @@ impl PlainLoop for Carry<'_> {
 /// Columns whose digits are worked out at a time.
 const CHUNK: usize = 64;
 
-/// An integer below x by a quarter to five quarters, for x from 1 to 2³⁸: as a double and as a word. What a division by D leaves
-/// is so below 1.3·D, and not negative, whatever the errors of x (Gappa checks it in `tests/proofs/columns.gappa`).
+/// An integer below x by a quarter to five quarters, for x from 1 to 2³⁸: as a double and as a word. So the remainder of a
+/// division by D is in [0, 1.3·D), whatever the errors of x (Gappa checks it in `tests/proofs/columns.gappa`).
 #[inline(always)]
 fn below(x: f64) -> (f64, u64) {
     nearest(x - 0.75)

@@ -103,7 +103,7 @@ pub(super) fn pair(k: u32, progress: &mut dyn FnMut(f64)) -> [Decimal; 2] {
 /// Doubles pairs of neighbours: by schoolbook in vectors, or by transforms.
 struct Doubler {
     kernel: Kernel,
-    /// Those of the longest result.
+    /// The limbs of the longest result.
     limbs: usize,
     /// Made for the first pair that is long enough.
     transforms: Option<Lent>,

@@ -30,7 +30,7 @@ impl Prime {
     /// Draws numbers from `random` until one is prime: some 20 draws, below a millisecond.
     ///
     /// # Errors
-    /// Those of `random`.
+    /// The errors of `random`.
     pub fn draw<E>(mut random: impl FnMut() -> Result<u64, E>) -> Result<Self, E> {
         loop {
             // Exactly 61 bits, and odd.

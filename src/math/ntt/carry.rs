@@ -63,7 +63,7 @@ pub(super) const fn work(count: usize) -> usize {
 pub(super) const OVERFLOW_LIMBS: usize = 2;
 
 /// The limbs of Σ Cᵢ·Bⁱ, where the remainders of the coefficients are given: as many as `limbs` has limbs, but for
-/// [`OVERFLOW_LIMBS`]. Whatever it holds is overwritten. The top limb is not 0.
+/// [`OVERFLOW_LIMBS`]. The contents of `limbs` are overwritten. The top limb is not 0.
 pub(super) fn limbs<F: Field>(
     garner: &Garner<F>,
     remainders: [&Packs<F>; 3],

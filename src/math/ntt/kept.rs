@@ -13,7 +13,7 @@ use crate::parallel::Parallel;
 /// The bytes that are kept at most: two multipliers for F(10⁷), or two for a million digits of π.
 pub(crate) const KEPT_BYTES: usize = 20 * 1024 * 1024;
 
-/// Those that nobody uses; the ones used last come last.
+/// Multipliers that are not in use, the least recently used first.
 static KEPT: Mutex<Vec<Kept>> = Mutex::new(Vec::new());
 
 fn kept() -> MutexGuard<'static, Vec<Kept>> {
@@ -23,7 +23,7 @@ fn kept() -> MutexGuard<'static, Vec<Kept>> {
 
 struct Kept {
     kernel: Kernel,
-    /// Those of the longest product.
+    /// The limbs of the longest product that it can make.
     limbs: usize,
     bytes: usize,
     multiplier: Box<dyn Multiplier>,

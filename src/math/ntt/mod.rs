@@ -107,8 +107,8 @@ struct Transforms<F: Field> {
     rings: [Ring<F>; 3],
     /// For the first factor modulo each prime.
     first: [Buffer<F>; 3],
-    /// For the second factor modulo each prime; the first of them for all primes, one after the other, where there is no
-    /// second result.
+    /// For the second factor modulo each prime; a rule with one result uses the first buffer for all primes in turn, unless
+    /// each prime has a thread of its own.
     second: [Buffer<F>; 3],
     /// For the factors beyond two, modulo one prime after the other.
     further: [Buffer<F>; 3],

@@ -10,7 +10,7 @@ pub(super) trait Rule<const FACTORS: usize>: Copy + Send + Sync {
     /// The number of results, which come first: 1 or 2, and at most `FACTORS`.
     const RESULTS: usize;
 
-    /// The results. What follows them has no meaning.
+    /// The results. The values after them have no meaning.
     fn results<F: Field>(field: F, factors: [F::Vector; FACTORS]) -> [F::Vector; FACTORS];
 }
 

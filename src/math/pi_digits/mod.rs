@@ -131,8 +131,8 @@ impl Digits {
     }
 }
 
-/// The first digits of π, with the kernel for all that is long. What is computed here is not proven: a block of it is, by
-/// its [`fingerprint()`].
+/// The first digits of π, with the kernel for all that is long. The digits are not proven here: the caller proves each block
+/// by its [`fingerprint()`].
 ///
 /// `progress` is called with the part of the work that is done, from 0 to 1, some tens of milliseconds apart, on the caller's
 /// thread. Inside of a rayon pool all of its threads are used where they pay. Time: some 30 times that of a Fibonacci number
@@ -165,7 +165,7 @@ pub fn evaluate(count: Count, kernel: Kernel, progress: &mut dyn FnMut(f64)) -> 
 }
 
 /// Bytes that [`evaluate`] allocates at most at a time, its result among them, with up to two threads: some 20 MB for 10⁶
-/// digits, 1.5 GB for 10⁸. (What is allocated need not all be touched.)
+/// digits, 1.5 GB for 10⁸. (An evaluation need not touch all of them.)
 #[must_use]
 pub fn memory(count: Count) -> usize {
     let wanted = count.limbs() + GUARD_LIMBS + 1;

@@ -32,13 +32,13 @@
 //!
 //! # The limbs that are kept
 //!
-//! A sum is wanted with a relative error below B^(−w). What a range adds that begins at term k is less by the factor
-//! 10^(−14.1816·k), so that from it as many limbs less are wanted. Where its Q has more than w + 3 − ⌊14.1816·k/18⌋ limbs,
-//! *the same number* of limbs is dropped from P, Q and T: the lowest limb means the same in all three, which is all that the
-//! formulas demand, and the quotient of the whole is none the wiser. This changes P and T by less than 1 in Q's lowest
-//! place, and so T/Q and P/Q by less than 2 of it over Q; beyond the first range T/Q < 32, since a(k)·p(k)/q(k) is. So the
-//! sum of the range, and what follows it by way of P, change by less than 100·B^(−w−2+⌊…⌋), and the whole by less than
-//! 100·B^(−w−2). Few ranges are that long: fewer than a hundred, some three each time the length doubles.
+//! A sum is wanted with a relative error below B^(−w). A range that begins at term k contributes less by the factor
+//! 10^(−14.1816·k), so that its sum needs fewer limbs by ⌊14.1816·k/18⌋. Where its Q has more than w + 3 − ⌊14.1816·k/18⌋
+//! limbs, *the same number* of limbs is dropped from P, Q and T: the lowest limb means the same in all three, which is all
+//! that the formulas demand, and the quotient of the whole is none the wiser. This changes P and T by less than 1 in Q's
+//! lowest place, and so T/Q and P/Q by less than 2 of it over Q; beyond the first range T/Q < 32, since a(k)·p(k)/q(k) is.
+//! So the sum of the range, and what follows it by way of P, change by less than 100·B^(−w−2+⌊…⌋), and the whole by less
+//! than 100·B^(−w−2). Few ranges are that long: fewer than a hundred, some three each time the length doubles.
 
 use std::ops::Range;
 

@@ -73,7 +73,7 @@ impl Row {
         (blocks.len() == span.blocks().len()).then_some(Self { span, blocks })
     }
 
-    /// Which digits they are.
+    /// The span of the digits.
     #[must_use]
     pub fn span(&self) -> Span {
         self.span
