@@ -21,14 +21,13 @@ const QUEUE_LIMBS: usize = 8 * 1024 * 1024;
 /// The memory that this room may hold, in bytes, by what it is held for. docs/operating.md adds the rooms up.
 pub const MEMORY: [(&str, usize); 1] = [("results that wait to be evaluated", QUEUE_LIMBS * size_of::<u64>())];
 
-/// Work on more limbs (n ≈ 1,400,000) takes a millisecond and megabytes, and no more of it is under way than there are
-/// threads: a thread that waits for a part of its work takes up other work meanwhile, so that any number of evaluations
-/// would be half done, each with its memory. Smaller work does not wait behind it.
-const LARGE_LIMBS: usize = 16 * 1024;
-
-/// Work on more limbs (n ≈ 86,000,000) is giant: it may take all threads for a second, and yields to other work. No more of it
-/// is under way than there are threads either.
+/// Work on more limbs (n ≈ 86,000,000) is giant: it may take all threads for a second, and yields to other work.
 const GIANT_LIMBS: usize = 1_000_000;
+
+/// The classes of work that is done in parts, by the limbs that it has more of (n ≈ 350,000 and 1,400,000). No more work of
+/// one class is under way than there are threads: a thread that waits for a part of its work takes up other work meanwhile,
+/// so that any number of evaluations would be half done, each with its memory. No class waits behind a larger one.
+const CLASSES: [usize; 3] = [4 * 1024, 16 * 1024, GIANT_LIMBS];
 
 /// The queue of work is full, or this work alone exceeds it.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -51,10 +50,8 @@ pub struct Workers {
     pool: rayon::ThreadPool,
     waiting: Arc<Waiting>,
     queue: Arc<Semaphore>,
-    /// The permits of large work that is under way, one for each thread.
-    large: Arc<Semaphore>,
-    /// The same for giant work, which large work does not wait for.
-    giant: Arc<Semaphore>,
+    /// The permits of work that is under way, by its class: one for each thread.
+    under_way: [Arc<Semaphore>; CLASSES.len()],
 }
 
 impl Workers {
@@ -71,8 +68,8 @@ impl Workers {
             .panic_handler(|_| {})
             .build()?;
         let queue = Arc::new(Semaphore::new(QUEUE_LIMBS.max(least)));
-        let [large, giant] = [(); 2].map(|()| Arc::new(Semaphore::new(threads)));
-        Ok(Self { pool, waiting: Arc::default(), queue, large, giant })
+        let under_way = CLASSES.map(|_| Arc::new(Semaphore::new(threads)));
+        Ok(Self { pool, waiting: Arc::default(), queue, under_way })
     }
 
     /// Admits work on `limbs` limbs in all. Short work is always admitted.
@@ -102,8 +99,10 @@ impl Workers {
             return catch_unwind(AssertUnwindSafe(|| work(&MakeWay(None)))).map_err(|_| Panicked);
         }
         let (done, result) = oneshot::channel();
-        let permits = if limbs > GIANT_LIMBS { &self.giant } else { &self.large };
-        let permit = if limbs > LARGE_LIMBS { Arc::clone(permits).acquire_owned().await.ok() } else { None };
+        let permit = match CLASSES.iter().rposition(|&least| limbs > least) {
+            Some(class) => Arc::clone(&self.under_way[class]).acquire_owned().await.ok(),
+            None => None,
+        };
         let finish = move |way: &MakeWay| {
             let result = work(way);
             drop(permit);
@@ -211,13 +210,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_more_large_work_is_under_way_than_there_are_threads() {
-        most_under_way(LARGE_LIMBS + 1).await;
-    }
-
-    #[tokio::test]
-    async fn nor_is_more_giant_work() {
-        most_under_way(GIANT_LIMBS + 1).await;
+    async fn no_more_work_of_a_class_is_under_way_than_there_are_threads() {
+        for limbs in CLASSES {
+            most_under_way(limbs + 1).await;
+        }
     }
 
     async fn most_under_way(limbs: usize) {

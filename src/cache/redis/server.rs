@@ -207,29 +207,24 @@ impl Client {
     ///
     /// # Errors
     /// When a node does not answer.
-    pub(super) async fn scan(&mut self, prefix: &str, at: Cursor) -> RedisResult<(Vec<String>, Option<Cursor>)> {
+    pub(super) async fn scan(&mut self, prefix: &str, mut at: Cursor) -> RedisResult<(Vec<String>, Option<Cursor>)> {
         let mut scan = redis::cmd("SCAN");
-        scan.arg(at.cursor).arg("MATCH").arg(format!("{}*", literally(prefix))).arg("COUNT").arg(SCANNED);
-        let (cursor, names, nodes): (u64, Vec<Vec<u8>>, _) = match self {
-            Self::One(link) => {
-                let (cursor, names) = scan.query_async(link).await?;
-                (cursor, names, 1)
-            }
+        scan.arg(at.position).arg("MATCH").arg(format!("{}*", literally(prefix))).arg("COUNT").arg(SCANNED);
+        let (cursor, names): (u64, Vec<Vec<u8>>) = match self {
+            Self::One(link) => scan.query_async(link).await?,
             Self::Cluster(cluster) => {
-                let primaries = primaries(cluster).await?;
-                let slot = *primaries.values().nth(at.node).ok_or(Fault::ClusterChanged)?;
-                let route = Route::new(slot, SlotAddr::Master);
+                let route = Route::new(at.slot(primaries(cluster).await?)?, SlotAddr::Master);
                 let node = RoutingInfo::SingleNode(SingleNodeRoutingInfo::SpecificNode(route));
-                let (cursor, names) = redis::from_redis_value(cluster.route_command(scan, node).await?)?;
-                (cursor, names, primaries.len())
+                redis::from_redis_value(cluster.route_command(scan, node).await?)?
             }
         };
-        let next = match cursor {
-            0 => Cursor { node: at.node + 1, cursor: 0 },
-            cursor => Cursor { cursor, ..at },
-        };
+        at.position = cursor;
+        if cursor == 0 {
+            at.node += 1;
+        }
         let names = names.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
-        Ok((names, Some(next).filter(|next| next.node < nodes)))
+        let has_ended = at.node == at.primaries.len().max(1);
+        Ok((names, (!has_ended).then_some(at)))
     }
 
     /// Whether it answers, be it with an error: in a cluster, whether all primaries do.
@@ -248,11 +243,31 @@ impl Client {
     }
 }
 
-/// The position of a scan: the number of the node among the primaries, and its own cursor.
-#[derive(Clone, Copy, Debug, Default)]
+/// The position of a scan.
+#[derive(Debug, Default)]
 pub(super) struct Cursor {
+    /// The ids of the primaries of a cluster, as the first step found them.
+    primaries: Vec<String>,
+    /// The number of the node among them.
     node: usize,
-    cursor: u64,
+    /// The cursor that this node gave.
+    position: u64,
+}
+
+impl Cursor {
+    /// A slot of the node that is next, of the ids and slots of all primaries now.
+    ///
+    /// # Errors
+    /// When they are not those of the first step: the rest of one that is gone would be left out.
+    fn slot(&mut self, primaries: BTreeMap<String, u16>) -> Result<u16, Fault> {
+        let (ids, slots): (Vec<String>, Vec<u16>) = primaries.into_iter().unzip();
+        if self.primaries.is_empty() {
+            self.primaries = ids;
+        } else if self.primaries != ids {
+            return Err(Fault::ClusterChanged);
+        }
+        slots.get(self.node).copied().ok_or(Fault::ClusterChanged)
+    }
 }
 
 /// The ids of all primaries, in order, each with one of its slots. A node may not announce an address that all can use.
@@ -274,4 +289,22 @@ async fn primaries(cluster: &mut ClusterConnection<Link>) -> RedisResult<BTreeMa
 fn literally(text: &str) -> String {
     let escaped = text.chars().flat_map(|c| ['\\'].into_iter().filter(move |_| "*?[]^-\\".contains(c)).chain([c]));
     escaped.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scan_leaves_out_no_primary_when_another_takes_its_place() {
+        let primaries = |ids: &[&str]| (0..).zip(ids).map(|(slot, id)| ((*id).to_owned(), slot)).collect();
+        let mut cursor = Cursor::default();
+        assert_eq!(cursor.slot(primaries(&["a", "b", "c"])).unwrap(), 0);
+        cursor.node += 1;
+        assert_eq!(cursor.slot(primaries(&["a", "b", "c"])).unwrap(), 1);
+        assert!(
+            matches!(cursor.slot(primaries(&["b", "c", "z"])), Err(Fault::ClusterChanged)),
+            "the rest of b is not seen"
+        );
+    }
 }
