@@ -38,12 +38,15 @@ pub enum Given<'a> {
     Number(i64),
     /// Text that should be one.
     Text(&'a str),
+    /// Nothing: it is this number by default, or the largest that there can be if that is less.
+    Nothing(u32),
 }
 
 impl Display for Given<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Number(number) => write!(out, "{number}"),
+            Self::Nothing(default) => write!(out, "{default}"),
             Self::Text(text) => match text.parse::<i64>() {
                 Ok(number) => write!(out, "{number}"),
                 Err(_) => write!(out, "{text:?}"),
@@ -75,6 +78,7 @@ impl Given<'_> {
         let number = match self {
             Self::Number(number) => Some(number),
             Self::Text(text) => text.parse().ok(),
+            Self::Nothing(default) => Some(default.min(largest).into()),
         };
         let number =
             number.and_then(|number| u32::try_from(number).ok()).filter(|number| (least..=largest).contains(number));

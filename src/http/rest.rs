@@ -71,16 +71,16 @@ pub(super) async fn pi(exchange: Exchange, terms: Result<Path<String>, PathRejec
 
 /// `GET /pi/digits`: digits of π in a row.
 pub(super) async fn pi_digits(exchange: Exchange) -> Result<Response, Refusal> {
-    let [from, count] = exchange.parameters(["0", "100"])?;
-    let span = exchange.limits().span(Given::Text(&from), Given::Text(&count))?;
+    let [from, count] = exchange.parameters()?;
+    let span = exchange.limits().span(given(from.as_deref(), 0), given(count.as_deref(), 100))?;
     graphql::check_digits(&[span.into()], span.count(), exchange.limits())?;
     exchange.value(Kind::RestPiDigits, span, "\"").await
 }
 
 /// `GET /fib`: Fibonacci numbers in a row. As text they are in the form of the b-files of the OEIS, `n F(n)` in each line.
 pub(super) async fn fibs(exchange: Exchange) -> Result<Response, Refusal> {
-    let [from, count] = exchange.parameters(["0", "10"])?;
-    let indices = exchange.limits().indices(Given::Text(&from), Given::Text(&count))?;
+    let [from, count] = exchange.parameters()?;
+    let indices = exchange.limits().indices(given(from.as_deref(), 0), given(count.as_deref(), 10))?;
     let questions: Vec<Question> = indices.clone().map(Question::from).collect();
     // What is evaluated is printed, all of it.
     graphql::check_digits(&questions, digits_to_evaluate(&questions), exchange.limits())?;
@@ -192,15 +192,14 @@ impl Exchange {
         self.service.evaluator.limits()
     }
 
-    /// The parameters `from` and `count`, with their defaults.
-    fn parameters(&self, defaults: [&str; 2]) -> Result<[String; 2], Fault> {
+    /// The parameters `from` and `count`.
+    fn parameters(&self) -> Result<[Option<String>; 2], Fault> {
         let (given, other) = parameters::read(&self.uri, ["from", "count"])?;
         if let Some(name) = other {
             let message = format!("there is no parameter {name:?}; there are from and count");
             return Err(Fault::new(Code::BadRequest, message));
         }
-        let [from, count] = given;
-        Ok([from.unwrap_or_else(|| defaults[0].into()), count.unwrap_or_else(|| defaults[1].into())])
+        Ok(given)
     }
 
     fn form(&self) -> Result<Form, Refusal> {
@@ -267,6 +266,11 @@ impl Exchange {
         };
         Ok((head, Extension(account), Extension(Held::both(values, buffers)), body).into_response())
     }
+}
+
+/// The value of a parameter, or its default.
+fn given(parameter: Option<&str>, default: u32) -> Given<'_> {
+    parameter.map_or(Given::Nothing(default), Given::Text)
 }
 
 fn text_of(segment: Result<Path<String>, PathRejection>) -> Result<String, Fault> {

@@ -178,6 +178,8 @@ fn digits_over_rest_are_those_over_graphql() {
         let (status, _, body) = getting(&url, &[("Accept", "text/plain")]);
         assert!(status == 200 && body == expected.as_bytes(), "{url}");
     }
+    let (_, _, body) = getting(&service.url("/pi/digits?from=999999"), &[("Accept", "text/plain")]);
+    assert_eq!(body, digits_of_pi().as_bytes()[999_999..1_000_000], "no more by default than there are");
     for (query, words) in [
         ("from=-1", "from must be a whole number from 0 to 999999, but it is -1"),
         ("from=1000000", "from must be a whole number from 0 to 999999"),

@@ -102,6 +102,9 @@ fn a_b_file_is_the_sums() {
     assert_eq!(head["cache-control"], "public, max-age=31536000, immutable");
     let (_, _, body) = getting(&service.url("/fib"), &[("Accept", "text/plain")]);
     assert_eq!(body, b"0 0\n1 1\n2 1\n3 2\n4 3\n5 5\n6 8\n7 13\n8 21\n9 34\n");
+    let small = Service::start_with("memory:", &["--max-n", "5"]);
+    let (_, _, body) = getting(&small.url("/fib?from=4"), &[("Accept", "text/plain")]);
+    assert_eq!(body, b"4 3\n5 5\n", "no more by default than there are");
 }
 
 #[test]
