@@ -1,20 +1,20 @@
 //! A survey reads a whole store for its operator: every entry, page by page. No client waits for it, so that there are
 //! no time budgets, and the first failure ends it.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use redis::RedisError;
 use tokio::time::timeout;
 
 use super::{
     location::Location,
-    redis::{Found, Scan, is_of_another_type},
+    redis::{Scan, is_of_another_type},
     sqlite::{FileError, Sqlite},
     store::StoreError,
 };
 
-/// The number of entries that are read at once; each may have 16 MiB, but most have some thousand bytes.
-const PAGE: usize = 64;
+/// The bytes of entries that are read at once. An entry that is longer is not read: phipi stores none.
+const PAGE_BYTES: usize = 16 * 1024 * 1024;
 
 /// The timeout of one step.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -25,8 +25,8 @@ pub struct Survey {
     prefix: String,
     /// The names of the marks, which are no entries, by ladder.
     marks: Vec<String>,
-    /// Names that were listed and are still to be read.
-    names: Vec<String>,
+    /// Entries that were listed and are still to be read, each with its bytes if it is of the type that phipi writes.
+    listed: VecDeque<(String, Option<usize>)>,
 }
 
 enum Source {
@@ -69,7 +69,8 @@ impl From<FileError> for SurveyError {
     }
 }
 
-/// An entry as it is stored: its name after the prefix, and its bytes. One of another type than phipi writes has none.
+/// An entry as it is stored: its name after the prefix, and its bytes. One of another type than phipi writes, or longer, has
+/// none.
 pub type Stored = (String, Option<Vec<u8>>);
 
 impl Survey {
@@ -97,7 +98,7 @@ impl Survey {
             }
             Location::Redis(server) => Source::Redis(Scan::open(server).await?),
         };
-        Ok(Self { source, prefix: prefix.to_owned(), marks, names: Vec::new() })
+        Ok(Self { source, prefix: prefix.to_owned(), marks, listed: VecDeque::new() })
     }
 
     /// The next entries; none when all have been seen. One that is written or evicted meanwhile may be seen or not.
@@ -105,22 +106,31 @@ impl Survey {
     /// # Errors
     /// When the store does not answer.
     pub async fn next(&mut self) -> Result<Option<Vec<Stored>>, SurveyError> {
-        while self.names.is_empty() {
-            let Some(names) = in_time(self.source.names(&self.prefix)).await? else { return Ok(None) };
-            self.names.extend(names.into_iter().filter(|name| !self.marks.contains(name)));
+        while self.listed.is_empty() {
+            let Some(mut names) = in_time(self.source.names(&self.prefix)).await? else { return Ok(None) };
+            names.retain(|name| !self.marks.contains(name));
+            let sizes = in_time(self.source.sizes(&names)).await?;
+            self.listed = names.into_iter().zip(sizes).collect();
         }
-        let names = self.names.split_off(self.names.len().saturating_sub(PAGE));
-        let values = in_time(self.source.values(&names)).await?;
-        let stored = names.into_iter().zip(values).filter_map(|(name, found)| {
-            let name = name.strip_prefix(&self.prefix)?.to_owned();
-            match found {
-                Found::Bytes(bytes) => Some((name, Some(bytes))),
-                Found::OtherType => Some((name, None)),
-                // A name that is not UTF-8 can't be asked for as it was listed. phipi writes no such name.
-                Found::Nothing => name.contains(char::REPLACEMENT_CHARACTER).then_some((name, None)),
+        let (mut page, mut names, mut bytes) = (Vec::new(), Vec::new(), 0);
+        while let Some((name, size)) = self.listed.pop_front() {
+            let Some(size) = size.filter(|&size| size <= PAGE_BYTES) else {
+                page.push((name, None));
+                continue;
+            };
+            bytes += size;
+            if bytes > PAGE_BYTES {
+                self.listed.push_front((name, Some(size)));
+                break;
             }
-        });
-        Ok(Some(stored.collect()))
+            names.push(name);
+        }
+        let values = in_time(self.source.values(&names)).await?;
+        // A name that is not UTF-8 can't be asked for as it was listed. phipi writes no such name.
+        let is_there = |(name, value): &Stored| value.is_some() || name.contains(char::REPLACEMENT_CHARACTER);
+        page.extend(names.into_iter().zip(values).filter(is_there));
+        let after_prefix = |(name, value): Stored| Some((name.strip_prefix(&self.prefix)?.to_owned(), value));
+        Ok(Some(page.into_iter().filter_map(after_prefix).collect()))
     }
 
     /// The mark of a ladder.
@@ -137,7 +147,7 @@ impl Survey {
     /// When the store does not answer.
     pub async fn has(&mut self, name: &str) -> Result<bool, SurveyError> {
         let names = [format!("{}{name}", self.prefix)];
-        Ok(in_time(self.source.values(&names)).await?.iter().any(|found| matches!(found, Found::Bytes(_))))
+        Ok(in_time(self.source.values(&names)).await?.iter().any(Option::is_some))
     }
 
     /// Removes entries of these names, after the prefix.
@@ -179,11 +189,21 @@ impl Source {
         })
     }
 
-    async fn values(&mut self, names: &[String]) -> Result<Vec<Found>, SurveyError> {
+    /// The bytes of each value; `None` for one of another type.
+    async fn sizes(&mut self, names: &[String]) -> Result<Vec<Option<usize>>, SurveyError> {
         match self {
-            Self::File { file, .. } => {
-                Ok(file.read(Vec::new(), names.to_vec()).await?.values.into_iter().map(Found::of).collect())
-            }
+            // A server takes no pipeline without a command.
+            _ if names.is_empty() => Ok(Vec::new()),
+            Self::File { file, .. } => Ok(file.sizes(names.to_vec()).await?.into_iter().map(Some).collect()),
+            Self::Redis(scan) => Ok(scan.sizes(names).await?),
+        }
+    }
+
+    async fn values(&mut self, names: &[String]) -> Result<Vec<Option<Vec<u8>>>, SurveyError> {
+        match self {
+            // A server takes no command without a key.
+            _ if names.is_empty() => Ok(Vec::new()),
+            Self::File { file, .. } => Ok(file.read(Vec::new(), names.to_vec()).await?.values),
             Self::Redis(scan) => Ok(scan.values(names).await?),
         }
     }
@@ -203,5 +223,50 @@ impl Source {
             Self::File { file, .. } => Ok(file.remove(names).await?),
             Self::Redis(scan) => Ok(scan.remove(names).await?),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::cache::{
+        Access,
+        record::{Record, Retention::Dear},
+    };
+
+    #[tokio::test]
+    async fn a_page_is_bounded_and_has_no_value_that_is_longer() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cache.sqlite");
+        let file = Sqlite::open(&path, false, vec![String::new()]).unwrap();
+        let sizes = [1, PAGE_BYTES / 3, PAGE_BYTES / 3 - 1, PAGE_BYTES / 3, PAGE_BYTES, PAGE_BYTES + 1, 2];
+        for (name, size) in ('a'..).zip(sizes) {
+            let record = Record { name: format!("our:{name}"), bytes: vec![7; size], retention: Dear };
+            file.write(vec![Arc::new(record)]).await.unwrap();
+        }
+        file.close().await.unwrap();
+
+        let location = Location::new(&format!("sqlite:{}", path.display()), &Access::default()).unwrap();
+        let mut survey = Survey::open(&location, "our:", &[""], false).await.unwrap();
+        let mut pages = Vec::new();
+        while let Some(page) = survey.next().await.unwrap() {
+            let sizes = page.into_iter().map(|(name, value)| format!("{name} {:?}", value.map(|value| value.len())));
+            pages.push(sizes.collect::<Vec<_>>());
+        }
+        survey.close().await.unwrap();
+        let third = PAGE_BYTES / 3;
+        let expected = [
+            vec![
+                "a Some(1)".into(),
+                format!("b Some({third})"),
+                format!("c Some({})", third - 1),
+                format!("d Some({third})"),
+            ],
+            vec!["f None".into(), format!("e Some({PAGE_BYTES})")],
+            vec!["g Some(2)".into()],
+        ];
+        assert_eq!(pages, expected);
     }
 }

@@ -100,6 +100,7 @@ pub async fn check(
 ) -> Result<Report, SurveyError> {
     let mut survey = Survey::open(location, prefix, &MARKS, repair).await?;
     let (mut report, mut seen, mut proven) = (Report::default(), BTreeSet::new(), BTreeSet::new());
+    let mut unknown = BTreeSet::new();
     // Before the entries, so that the rungs that they vouch for are older.
     let mut marks = [None; MARKS.len()];
     for (ladder, mark) in marks.iter_mut().enumerate() {
@@ -119,13 +120,12 @@ pub async fn check(
         progress(report.entries);
         let Some(page) = survey.next().await? else { break };
         for (name, bytes) in page {
+            let key = Key::of(&name);
             // A scan may meet an entry twice.
-            if !seen.insert(name.clone()) {
-                continue;
-            }
-            report.entries += 1;
-            match Key::of(&name) {
-                None => report.unknown.push(name),
+            let is_new = key.map_or_else(|| unknown.insert(name.clone()), |key| seen.insert(key));
+            report.entries += usize::from(is_new);
+            match key.filter(|_| is_new) {
+                None => {}
                 Some(key) if bytes.is_some_and(|bytes| key.prove(&bytes, prime).is_some()) => {
                     report.proven += 1;
                     proven.extend(key.height().map(|_| key));
@@ -143,6 +143,7 @@ pub async fn check(
         lost_rungs: lost(fib::LADDER),
         blocks: marks[pi_digits::LADDER],
         lost_blocks: lost(pi_digits::LADDER),
+        unknown: unknown.into_iter().collect(),
         ..report
     };
     survey.close().await?;

@@ -112,7 +112,7 @@ fn an_operator_who_checks_needs_three_rights_more() {
     redis.run(&format!("SET {PREFIX}1:pi:7 3"));
     redis.run(&format!("RPUSH {PREFIX}1:pi:8 3"));
     assert_eq!(run(&["check"]).status.code(), Some(1), "two are bad");
-    for (right, without) in [("get", "check"), ("del", "check --repair")] {
+    for (right, without) in [("strlen", "check"), ("del", "check --repair")] {
         redis.run(&format!("ACL SETUSER phipi -{right}"));
         let refusal = run(&without.split(' ').collect::<Vec<_>>());
         assert_eq!(refusal.status.code(), Some(3), "{right}");

@@ -23,7 +23,7 @@ use self::supervised::Supervised;
 pub(super) use self::{
     fault::{code_of, describe, trouble},
     server::Server,
-    survey::{Found, Scan, is_of_another_type},
+    survey::{Scan, is_of_another_type},
     url::{Url, is_known},
 };
 pub use self::{

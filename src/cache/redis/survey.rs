@@ -32,28 +32,25 @@ impl Scan {
         Ok(Some(names))
     }
 
-    /// Looks for each name. MGET answers nil for a key of another type as it does for none, and GET distinguishes them.
-    pub(in crate::cache) async fn values(&mut self, names: &[String]) -> RedisResult<Vec<Found>> {
-        let mut commands = Pipeline::new();
-        commands.cmd("MGET").arg(names);
-        let values: Vec<Option<Vec<u8>>> = only(self.client.ask(commands.ignore_errors()).await?)?;
-        let mut found: Vec<Found> = values.into_iter().map(Found::of).collect();
-        let unread = found.iter_mut().zip(names).filter(|(found, _)| matches!(found, Found::Nothing));
-        let (unread, names): (Vec<&mut Found>, Vec<&String>) = unread.unzip();
-        if names.is_empty() {
-            return Ok(found);
-        }
+    /// The bytes of each value; `None` for one of another type, and 0 where there is none.
+    pub(in crate::cache) async fn sizes(&mut self, names: &[String]) -> RedisResult<Vec<Option<usize>>> {
         let mut commands = Pipeline::new();
         for name in names {
-            commands.get(name);
+            commands.cmd("STRLEN").arg(name);
         }
-        for (found, answer) in unread.into_iter().zip(self.client.ask(commands.ignore_errors()).await?) {
-            *found = match answer {
-                Err(error) if is_of_another_type(&error) => Found::OtherType,
-                answer => Found::of(Option::from_redis_value(answer?)?),
-            };
-        }
-        Ok(found)
+        let sizes = self.client.ask(commands.ignore_errors()).await?.into_iter().map(|size| match size {
+            Err(error) if is_of_another_type(&error) => Ok(None),
+            size => Ok(Some(usize::from_redis_value(size?)?)),
+        });
+        sizes.collect()
+    }
+
+    /// The value of each name. There is none for a key of another type, as for no key.
+    pub(in crate::cache) async fn values(&mut self, names: &[String]) -> RedisResult<Vec<Option<Vec<u8>>>> {
+        let mut commands = Pipeline::new();
+        commands.cmd("MGET").arg(names);
+        let answer = self.client.ask(commands.ignore_errors()).await?.into_iter().next();
+        Ok(FromRedisValue::from_redis_value(answer.unwrap_or(Ok(Value::Nil))?)?)
     }
 
     /// The mark under a key.
@@ -80,25 +77,7 @@ impl Scan {
     }
 }
 
-/// The result of looking for a name.
-pub(in crate::cache) enum Found {
-    Nothing,
-    Bytes(Vec<u8>),
-    OtherType,
-}
-
-impl Found {
-    pub(in crate::cache) fn of(bytes: Option<Vec<u8>>) -> Self {
-        bytes.map_or(Self::Nothing, Self::Bytes)
-    }
-}
-
 /// Whether a command was refused since its key holds a value of another type than the command is for.
 pub(in crate::cache) fn is_of_another_type(error: &RedisError) -> bool {
     code_of(error).as_deref() == Some("WRONGTYPE")
-}
-
-/// The answer to the one command that was sent.
-fn only<T: FromRedisValue>(answers: Vec<RedisResult<Value>>) -> RedisResult<T> {
-    Ok(T::from_redis_value(answers.into_iter().next().unwrap_or(Ok(Value::Nil))?)?)
 }

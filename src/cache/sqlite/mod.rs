@@ -134,6 +134,24 @@ impl Sqlite {
             .await
     }
 
+    /// The bytes of each value; 0 where there is none.
+    pub(super) async fn sizes(&self, names: Vec<String>) -> Result<Vec<usize>, FileError> {
+        const SIZE: &str = "
+            SELECT octet_length(value) FROM cheap WHERE name = ?1
+            UNION ALL SELECT octet_length(value) FROM entry WHERE name = ?1";
+        self.reader
+            .run(move |connection| {
+                let mut size = connection.prepare_cached(SIZE)?;
+                let size_of = |name: &String| -> rusqlite::Result<usize> {
+                    // The library bounds a value to a gigabyte.
+                    let bytes: Option<Option<u32>> = size.query_row([name], |row| row.get(0)).optional()?;
+                    Ok(bytes.flatten().unwrap_or(0) as usize)
+                };
+                Ok(names.iter().map(size_of).collect::<Result<_, _>>()?)
+            })
+            .await
+    }
+
     pub(super) async fn remove(&self, names: Vec<String>) -> Result<(), FileError> {
         self.writer
             .run(move |connection| {
