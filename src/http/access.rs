@@ -1,10 +1,7 @@
 //! Access logging: a request is reported when the head of its response is made, to the log, the metrics, the collector
 //! of spans, and the client.
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use axum::{
     extract::Request,
@@ -92,15 +89,6 @@ impl Access {
     }
 }
 
-/// Reports a request whose handler panics; its response is made further out.
-impl Drop for Access {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            self.end_operation(Account::REFUSED, StatusCode::INTERNAL_SERVER_ERROR);
-        }
-    }
-}
-
 /// The account of a response whose handler gave none: a page, or a refusal.
 fn without_account(status: StatusCode) -> Account {
     if status.is_client_error() || status.is_server_error() { Account::REFUSED } else { Account::default() }
@@ -109,30 +97,4 @@ fn without_account(status: StatusCode) -> Account {
 /// The length of a streamed body, if its head has it.
 fn announced(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-
-    use axum::body::Body;
-
-    use super::*;
-
-    #[test]
-    fn what_panics_counts_as_a_failure() {
-        let has_failed = |times: usize| {
-            let row = format!("phipi_http_responses_total{{status=\"5xx\"}} {times}\n");
-            telemetry::exposition().unwrap().contains(&row)
-        };
-        assert!(has_failed(0));
-        drop(Access::begin(&Request::new(Body::empty())));
-        assert!(has_failed(0), "a client that goes away is no failure");
-        let handler = || {
-            let _access = Access::begin(&Request::new(Body::empty()));
-            panic!("as the test wants it");
-        };
-        catch_unwind(AssertUnwindSafe(handler)).unwrap_err();
-        assert!(has_failed(1));
-    }
 }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     head::{address_in_brackets, target_host},
-    refusal::Refusal,
+    refusal::{Refusal, method_not_allowed},
 };
 use crate::{
     evaluator::{Condition, Evaluator},
@@ -35,6 +35,7 @@ pub(super) fn router(leaving: CancellationToken, evaluator: Arc<Evaluator>, is_l
         .fallback(async || {
             Refusal::new(StatusCode::NOT_FOUND, "there are /livez, /readyz and /metrics here, and nothing else")
         })
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(is_local, admit))
 }
 
@@ -75,7 +76,7 @@ fn store(Condition { location, reads, writes }: Condition) -> Value {
     })
 }
 
-async fn metrics() -> Result<impl IntoResponse, StatusCode> {
-    let text = telemetry::exposition().map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+async fn metrics() -> Result<impl IntoResponse, Refusal> {
+    let text = telemetry::exposition().map_err(|_| Refusal::internal())?;
     Ok(([(CONTENT_TYPE, telemetry::EXPOSITION_TYPE)], text))
 }

@@ -9,7 +9,7 @@ use super::{gate::Client, held::through};
 
 /// Answers the requests of a listener.
 pub(super) trait Answers: Send + Sync + 'static {
-    /// Answers a request of a client. The caller catches panics.
+    /// Answers a request of a client.
     fn answer(&self, request: Request, client: &Arc<Client>) -> impl Future<Output = Response> + Send;
 }
 

@@ -19,7 +19,14 @@ use futures_util::{
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::{caching::NO_STORE, gate::Client, held::Held, negotiation::Media, refusal::Refusal, service::Service};
+use super::{
+    caching::NO_STORE,
+    gate::Client,
+    held::Held,
+    negotiation::Media,
+    refusal::{Refusal, up_to_panic},
+    service::Service,
+};
 use crate::{
     graphql::{Batch, Execution, Request, Size, Text},
     telemetry::Account,
@@ -53,7 +60,7 @@ pub(super) async fn answer(
         let prepared = service.api.prepare(vec![request], false).await;
         let Size { execution, text } = prepared.size();
         let permit = client.send(execution + text)?;
-        let mut executions = service.api.subscribe(prepared).await;
+        let mut executions = up_to_panic(service.api.subscribe(prepared).await).boxed();
         Ok::<_, Refusal>((executions.next().await, executions, permit))
     };
     let (first, others, permit) = timeout_at(deadline, begun).await.map_err(|_| Refusal::deadline())??;

@@ -1,8 +1,9 @@
 //! The permits of a request and its response, which are held until the last byte is sent.
 
-use std::sync::Arc;
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use axum::{extract::Request, response::Response};
+use futures_util::FutureExt;
 use hyper::body::Body as _;
 
 use super::{
@@ -44,6 +45,9 @@ impl Held {
 
 /// Checks the head of a request and takes its permits: `answer` runs with one for the head, and its response leaves
 /// with one for its body. When a budget is full the response is a refusal.
+///
+/// A panic ends one request and nothing else. It is logged where it happens, and leaves no inconsistent state behind, since
+/// shared state is changed in whole steps.
 pub(super) async fn through<F: Future<Output = Response>>(
     client: &Arc<Client>,
     request: Request,
@@ -62,7 +66,8 @@ pub(super) async fn through<F: Future<Output = Response>>(
         }
         Ok(response)
     };
-    answer.await.unwrap_or_else(|refusal: Refusal| refusal.respond_to(speaks_graphql))
+    let answer = AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|_| Err(Refusal::internal()));
+    answer.unwrap_or_else(|refusal| refusal.respond_to(speaks_graphql))
 }
 
 /// The approximate memory of the head of a request.

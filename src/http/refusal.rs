@@ -1,16 +1,19 @@
 //! Error responses: errors of GraphQL, or problem details (RFC 9457).
 
+use std::panic::AssertUnwindSafe;
+
 use axum::{
     http::{
-        HeaderName, HeaderValue, StatusCode, Uri,
+        HeaderName, HeaderValue, Method, StatusCode, Uri,
         header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
     },
     response::{IntoResponse, Response},
 };
+use futures_util::{Stream, StreamExt};
 use serde_json::{Value, json};
 
 use super::{caching::NO_STORE, gate::Full, negotiation::Media};
-use crate::graphql::{Code, Fault};
+use crate::graphql::{Code, Execution, Fault};
 
 /// A fault with its HTTP status.
 #[derive(Debug)]
@@ -114,6 +117,17 @@ impl<F: Into<Fault>> From<F> for Refusal {
     }
 }
 
+/// Rejects a method that a path does not have.
+pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> Refusal {
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, format!("{} takes GET, not {method}", uri.path()))
+}
+
+/// The responses of an operation, up to its refusal if it panics.
+pub(super) fn up_to_panic(responses: impl Stream<Item = Execution>) -> impl Stream<Item = Execution> {
+    let refused = |_| Execution::refused(Refusal::internal().fault);
+    AssertUnwindSafe(responses).catch_unwind().map(move |response| response.unwrap_or_else(refused))
+}
+
 /// Rejects a path that does not exist.
 pub(super) async fn not_found(uri: Uri) -> Refusal {
     let message = format!(
@@ -121,4 +135,24 @@ pub(super) async fn not_found(uri: Uri) -> Refusal {
         uri.path()
     );
     Refusal::new(StatusCode::NOT_FOUND, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{FutureExt, stream};
+
+    use super::*;
+    use crate::telemetry::Account;
+
+    #[test]
+    fn a_panic_ends_the_responses_of_its_operation_with_a_refusal() {
+        let response = |number: u32| {
+            assert!(number < 2, "as the test wants it");
+            Execution { responses: Vec::new(), account: Account::default() }
+        };
+        let responses: Vec<Execution> =
+            up_to_panic(stream::iter(0..9).map(response)).collect().now_or_never().expect("nothing waits");
+        let errors: Vec<_> = responses.iter().map(|response| response.responses.first()).collect();
+        assert!(matches!(errors[..], [None, None, Some(refusal)] if refusal.refusal() == Some(Code::Internal)));
+    }
 }

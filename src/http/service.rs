@@ -53,3 +53,18 @@ impl Service {
         }
     }
 }
+
+#[cfg(test)]
+impl Service {
+    /// The state of a server without a store, with the limits that a server has by default.
+    pub(super) fn in_memory() -> Arc<Self> {
+        use phipi_math::{fib::Index, pi_digits::Count};
+
+        let limits = crate::evaluator::Limits {
+            max_n: Index::new(10_000_000).unwrap(),
+            max_pi_digits: Count::new(1_000_000).unwrap(),
+        };
+        let workers = Arc::new(Workers::start(limits.work()).unwrap());
+        Arc::new(Self::new(Evaluator::in_memory(limits, Arc::clone(&workers)), workers))
+    }
+}

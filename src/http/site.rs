@@ -109,13 +109,15 @@ async fn options(uri: &Uri) -> Response {
 
 /// Refuses a method that a path does not have.
 async fn method_not_allowed(method: Method, uri: Uri) -> Refusal {
-    let message = format!("{} takes GET, not {method}", uri.path());
-    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, message).with_header(ALLOW, OTHER_METHODS)
+    refusal::method_not_allowed(method, uri).await.with_header(ALLOW, OTHER_METHODS)
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::{body::Body, http::header::HOST, routing::MethodRouter};
+
     use super::*;
+    use crate::{http::gate::Gate, telemetry};
 
     /// The size of a function's result; it is not called.
     fn size_of_return<F>(_: impl FnOnce(&'static Site, Request, &'static Arc<Client>) -> F) -> usize {
@@ -126,5 +128,21 @@ mod tests {
     fn an_answer_takes_little_of_its_connection() {
         let bytes = size_of_return(Site::answer);
         assert!(bytes <= 4 * 1024, "ten thousand connections hold {bytes} bytes each");
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_answered_as_any_other_failure() {
+        let panics: MethodRouter = get(async || -> &'static str { panic!("as the test wants it") });
+        let site =
+            Site { router: Router::new().route("/fib", panics), ..Site::new(Service::in_memory(), Origins::Any) };
+        let request = Request::get("/fib").header(HOST, "phipi").header(ORIGIN, "https://example.org");
+        let request = request.body(Body::empty()).unwrap();
+        let response = site.answer(request, &Client::new(&Gate::new(1 << 20, 1 << 20))).await;
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        for name in ["access-control-allow-origin", "server-timing", "cache-control"] {
+            assert!(response.headers().contains_key(name), "{name}");
+        }
+        let row = "phipi_http_responses_total{status=\"5xx\"} 1\n";
+        assert!(telemetry::exposition().unwrap().contains(row), "it is reported");
     }
 }

@@ -100,9 +100,15 @@ fn wrong_methods_media_types_and_sizes_are_refused() {
     assert_eq!(response.headers()["allow"], "GET,HEAD,OPTIONS,POST");
     assert_eq!(response.body_mut().read_json::<Value>().unwrap()["errors"][0]["extensions"]["code"], "BAD_REQUEST");
 
-    let mut response = client().post(service.url("/fib/5")).send("").unwrap();
-    assert_eq!(response.status(), 405);
-    assert_eq!(response.body_mut().read_json::<Value>().unwrap()["code"], "BAD_REQUEST");
+    for (url, methods) in [(service.url("/fib/5"), "GET,HEAD,OPTIONS"), (service.admin_url("/metrics"), "GET,HEAD")] {
+        let mut response = client().post(&url).send("").unwrap();
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()["allow"]),
+            (405, &methods.parse().unwrap()),
+            "{url}"
+        );
+        assert_eq!(response.body_mut().read_json::<Value>().unwrap()["code"], "BAD_REQUEST", "{url}");
+    }
 
     let document = r#"{"query": "{ __typename }"}"#;
     let post = |media_type: &str, body: &str| {

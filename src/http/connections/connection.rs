@@ -1,9 +1,8 @@
 //! The task of one connection: it serves requests, and enforces timeouts and the drain.
 
-use std::{convert::Infallible, panic::AssertUnwindSafe, pin::pin, sync::Arc};
+use std::{convert::Infallible, pin::pin, sync::Arc};
 
 use axum::http::{Request, StatusCode};
-use futures_util::FutureExt;
 use hyper::service::service_fn;
 use tokio::{
     net::TcpStream,
@@ -19,7 +18,7 @@ use super::{
     stream::Stream,
 };
 use crate::{
-    http::{answers::Answers, body::RequestBody, gate::Client, refusal::Refusal},
+    http::{answers::Answers, body::RequestBody, gate::Client},
     telemetry,
 };
 
@@ -34,13 +33,8 @@ pub(super) async fn run(socket: TcpStream, site: Arc<impl Answers>, slot: Slot) 
     let answer = service_fn(|request: Request<hyper::body::Incoming>| {
         let (open, site) = (activity.begin(), Arc::clone(&site));
         let (activity, client, version) = (Arc::clone(&activity), Arc::clone(&client), request.version());
-        let speaks_graphql = request.uri().path() == "/graphql";
         async move {
-            // A panic ends one request and nothing else. It is logged where it happens, and leaves no inconsistent state
-            // behind, since shared state is changed in whole steps.
-            let request = RequestBody::of(request, &client);
-            let response = AssertUnwindSafe(site.answer(request, &client)).catch_unwind().await;
-            let response = response.unwrap_or_else(|_| Refusal::internal().respond_to(speaks_graphql));
+            let response = site.answer(RequestBody::of(request, &client), &client).await;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 activity.upgrade();
             }

@@ -33,7 +33,7 @@ use super::{
     cors::Origins,
     gate::{Client, Permit},
     negotiation::Media,
-    refusal::{Refusal, status},
+    refusal::{Refusal, status, up_to_panic},
     service::{BODY_TIME, REQUEST_TIME, Service},
 };
 use crate::{
@@ -237,7 +237,7 @@ impl Socket {
 }
 
 /// The responses of an operation, which hold its permit to the last. The first of them is reported; it is the refusal of an
-/// operation that is not executed by the deadline.
+/// operation that is not executed by the deadline, or that panics.
 fn responses(
     service: Arc<Service>,
     prepared: Prepared,
@@ -262,29 +262,22 @@ fn responses(
             );
         }
     };
-    stream::once(first).flatten().inspect(report).boxed()
+    up_to_panic(stream::once(first).flatten()).inspect(report).boxed()
 }
 
 #[cfg(test)]
 mod tests {
-    use phipi_math::{fib::Index, pi_digits::Count};
-
     use super::*;
     use crate::{
-        evaluator::{Evaluator, Limits},
         graphql::Batch,
         http::{events, gate::Gate},
-        workers::Workers,
     };
 
     /// A service without a store, and a request that takes it long.
     fn long_request() -> (Arc<Service>, Operation) {
-        let limits = Limits { max_n: Index::new(10_000_000).unwrap(), max_pi_digits: Count::new(1_000_000).unwrap() };
-        let workers = Arc::new(Workers::start(limits.work()).unwrap());
-        let evaluator = Evaluator::in_memory(limits, Arc::clone(&workers));
         let body = br#"{"query": "{ piDigits(from: 999990, count: 10) { result } }"}"#;
         let Ok(Batch::One(request)) = Batch::from_json(body) else { panic!("it is one request") };
-        (Arc::new(Service::new(evaluator, workers)), request)
+        (Service::in_memory(), request)
     }
 
     /// The paused clock goes on whenever all tasks wait, so that any deadline comes before the end of an evaluation.
