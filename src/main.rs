@@ -167,7 +167,8 @@ async fn warm(n: Option<Index>, count: Option<Count>, store: Store) -> Result<()
     let evaluator = Evaluator::open(location.clone(), store.cache_prefix.clone(), limits, workers, prime)?;
     let numbers = n.into_iter().flat_map(evaluator::all_up_to).map(Question::from);
     let digits = count.and_then(|count| Span::new(0, count.get())).map(Question::from);
-    let was_warm = evaluator.warm(&location, &store.cache_prefix, numbers.chain(digits).collect()).await?;
+    let was_warm = evaluator.warm(&location, &store.cache_prefix, numbers.chain(digits).collect()).await;
+    let was_warm = was_warm.map_err(|error| format!("{location} can't be filled: {error}"))?;
     let name = n.map(|n| format!("F({})", n.get())).into_iter();
     let names: Vec<String> = name.chain(count.map(|count| format!("π to {} digits", count.get()))).collect();
     let names = names.join(" and ");

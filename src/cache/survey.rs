@@ -38,13 +38,13 @@ enum Source {
 #[derive(Debug, thiserror::Error)]
 pub enum SurveyError {
     /// Memory ends with its process.
-    #[error("memory: keeps nothing for others to look at; name a store with --cache")]
+    #[error("it keeps nothing for others to look at; name a store with --cache")]
     Memory,
     /// It is a file that is not there, or no sound cache.
     #[error("{0}")]
     File(String),
     /// The store does not answer as it should.
-    #[error("the store can't be read or written: {0}")]
+    #[error("{0}")]
     Store(String),
     /// Under the key of the mark is something of another type.
     #[error("the key {0} is for the mark, but holds something of another type; phipi check --repair deletes it")]

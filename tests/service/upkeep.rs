@@ -255,15 +255,15 @@ fn the_status_of_check_tells_what_is_wrong() {
 #[test]
 fn what_cant_be_done_is_told() {
     for (arguments, told) in [
-        (&["warm", "--fib", "10", "--cache", "memory:"][..], "memory: keeps nothing for others"),
-        (&["check", "--cache", "memory:"], "memory: keeps nothing for others"),
+        (&["warm", "--fib", "10", "--cache", "memory:"][..], "memory: can't be filled: it keeps nothing for others"),
+        (&["check", "--cache", "memory:"], "memory: can't be checked: it keeps nothing for others"),
         (
             &["check", "--cache", "redis://127.0.0.1:1"],
-            "redis://127.0.0.1:1/0 can't be checked: the store can't be read",
+            "redis://127.0.0.1:1/0 can't be checked: nothing listens at its address",
         ),
         (
             &["warm", "--fib", "10", "--cache", "redis+unix:///nowhere/redis.sock"],
-            "the store can't be read or written: ",
+            "redis+unix:///nowhere/redis.sock?db=0 can't be filled: there is no such socket",
         ),
         (&["warm", "--cache", "memory:"], "--fib <N>"),
         (&["warm", "--fib", "-1"], "from 0 to 1000000000"),
