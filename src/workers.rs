@@ -1,13 +1,14 @@
-//! A bounded pool for CPU work, off the async threads.
+//! Bounded CPU work, off the async threads.
 
 use std::{
-    collections::VecDeque,
     num::NonZero,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     thread::available_parallelism,
 };
 
+use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+use rustix::process::setpriority_process;
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -21,8 +22,11 @@ const QUEUE_LIMBS: usize = 8 * 1024 * 1024;
 /// The memory that this room may hold, in bytes, by what it is held for. docs/operating.md adds the rooms up.
 pub const MEMORY: [(&str, usize); 1] = [("results that wait to be evaluated", QUEUE_LIMBS * size_of::<u64>())];
 
-/// Work on more limbs (n ≈ 86,000,000) is giant: it may take all threads for a second, and yields to other work.
+/// Work on more limbs (n ≈ 86,000,000, or some 400,000 digits of π) is giant: it may take all cores for a second, or for 40.
 const GIANT_LIMBS: usize = 1_000_000;
+
+/// The niceness of the threads for giant work, 0 to 19: beside other work they have a tenth of a core.
+const GIANT_NICENESS: i32 = 10;
 
 /// The classes of work that is done in parts, by the limbs that it has more of (n ≈ 350,000 and 1,400,000). No more work of
 /// one class is under way than there are threads: a thread that waits for a part of its work takes up other work meanwhile,
@@ -45,10 +49,11 @@ pub struct Admission {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-/// The one pool of threads for CPU work: as many as the machine has cores.
+/// The threads for CPU work: as many as the machine has cores, and as many of a lower priority for giant work. A thread that
+/// waits for a part of its work takes up any other work of its pool, which must not be a giant.
 pub struct Workers {
-    pool: rayon::ThreadPool,
-    waiting: Arc<Waiting>,
+    pool: ThreadPool,
+    giants: ThreadPool,
     queue: Arc<Semaphore>,
     /// The permits of work that is under way, by its class: one for each thread.
     under_way: [Arc<Semaphore>; CLASSES.len()],
@@ -59,17 +64,24 @@ impl Workers {
     ///
     /// # Errors
     /// When the system can't start them.
-    pub fn start(least: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
+    pub fn start(least: usize) -> Result<Self, ThreadPoolBuildError> {
         let threads = available_parallelism().map_or(1, NonZero::get);
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|number| format!("worker-{number}"))
-            // The panic is logged where it happens; the caller sees a closed channel.
-            .panic_handler(|_| {})
-            .build()?;
+        let pool = |name: &'static str| {
+            let pool = ThreadPoolBuilder::new().num_threads(threads);
+            // A panic is logged where it happens; the caller sees a closed channel.
+            pool.thread_name(move |number| format!("{name}-{number}")).panic_handler(|_| {})
+        };
+        let give_way = |_| {
+            // Elsewhere this would be the priority of the whole process.
+            if cfg!(target_os = "linux") {
+                // Work of the usual priority is not wrong.
+                let _ = setpriority_process(None, GIANT_NICENESS);
+            }
+        };
         let queue = Arc::new(Semaphore::new(QUEUE_LIMBS.max(least)));
         let under_way = CLASSES.map(|_| Arc::new(Semaphore::new(threads)));
-        Ok(Self { pool, waiting: Arc::default(), queue, under_way })
+        let (pool, giants) = (pool("worker").build()?, pool("giant").start_handler(give_way).build()?);
+        Ok(Self { pool, giants, queue, under_way })
     }
 
     /// Admits work on `limbs` limbs in all. Short work is always admitted.
@@ -85,71 +97,32 @@ impl Workers {
         Ok(Admission { _permit: Some(permit) })
     }
 
-    /// Does `work` on numbers of `limbs` limbs: inline when they are few, else on a thread of the pool. Work that has
-    /// begun is finished even if its caller is gone. Giant work has to [yield](MakeWay::now) from time to time.
+    /// Does `work` on numbers of `limbs` limbs: inline when they are few, else on a thread of a pool. Work that has begun is
+    /// finished even if its caller is gone.
     ///
     /// # Errors
     /// [`Panicked`] when the work did.
     pub async fn run<T: Send + 'static>(
         &self,
         limbs: usize,
-        work: impl FnOnce(&MakeWay) -> T + Send + 'static,
+        work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Panicked> {
         if limbs <= INLINE_LIMBS {
-            return catch_unwind(AssertUnwindSafe(|| work(&MakeWay(None)))).map_err(|_| Panicked);
+            return catch_unwind(AssertUnwindSafe(work)).map_err(|_| Panicked);
         }
         let (done, result) = oneshot::channel();
         let permit = match CLASSES.iter().rposition(|&least| limbs > least) {
             Some(class) => Arc::clone(&self.under_way[class]).acquire_owned().await.ok(),
             None => None,
         };
-        let finish = move |way: &MakeWay| {
-            let result = work(way);
+        let pool = if limbs > GIANT_LIMBS { &self.giants } else { &self.pool };
+        pool.spawn_fifo(move || {
+            let result = work();
             drop(permit);
             // If the caller is gone, the result is dropped.
             drop(done.send(result));
-        };
-        let waiting = Arc::clone(&self.waiting);
-        if limbs > GIANT_LIMBS {
-            self.pool.spawn_fifo(move || finish(&MakeWay(Some(waiting))));
-        } else {
-            self.waiting.push(Box::new(move || finish(&MakeWay(None))));
-            self.pool.spawn_fifo(move || waiting.do_next());
-        }
+        });
         result.await.map_err(|_| Panicked)
-    }
-}
-
-/// The queue of work that is not giant. The pool is woken once for each job, and takes the first one left.
-#[derive(Default)]
-struct Waiting(Mutex<VecDeque<Job>>);
-
-type Job = Box<dyn FnOnce() + Send>;
-
-impl Waiting {
-    fn push(&self, job: Job) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(job);
-    }
-
-    fn do_next(&self) {
-        let next = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-        if let Some(job) = next {
-            // A panic is logged where it happens, and does not unwind into the giant work on this thread.
-            let _ = catch_unwind(AssertUnwindSafe(job));
-        }
-    }
-}
-
-/// The yield point of giant work.
-pub struct MakeWay(Option<Arc<Waiting>>);
-
-impl MakeWay {
-    /// Does a waiting job first, if this work is giant. Other work is not interrupted, so that interruptions do not
-    /// nest.
-    pub fn now(&self) {
-        if let Some(waiting) = &self.0 {
-            waiting.do_next();
-        }
     }
 }
 
@@ -157,10 +130,11 @@ impl MakeWay {
 mod tests {
     use std::{
         sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+        thread,
         time::Duration,
     };
 
-    use tokio::time::timeout;
+    use tokio::{task::JoinHandle, time::timeout};
 
     use super::*;
 
@@ -168,7 +142,7 @@ mod tests {
     async fn small_work_stays_and_large_work_moves() {
         let workers = Workers::start(0).unwrap();
         let here = std::thread::current().id();
-        let thread = |_: &MakeWay| std::thread::current().id();
+        let thread = || std::thread::current().id();
         assert_eq!(workers.run(INLINE_LIMBS, thread).await, Ok(here));
         assert_ne!(workers.run(INLINE_LIMBS + 1, thread).await, Ok(here));
     }
@@ -176,36 +150,77 @@ mod tests {
     #[tokio::test]
     async fn a_panic_reaches_the_one_who_waits_and_no_one_else() {
         let workers = Workers::start(0).unwrap();
-        assert_eq!(workers.run(usize::MAX, |_| panic!("on purpose")).await, Err::<(), _>(Panicked));
-        assert_eq!(workers.run(usize::MAX, |_| 1).await, Ok(1));
+        assert_eq!(workers.run(usize::MAX, || panic!("on purpose")).await, Err::<(), _>(Panicked));
+        assert_eq!(workers.run(usize::MAX, || 1).await, Ok(1));
     }
 
-    #[tokio::test]
-    async fn giants_on_all_threads_yield_to_other_work() {
-        let workers = Arc::new(Workers::start(0).unwrap());
-        let threads = workers.pool.current_num_threads();
-        let small_is_done = Arc::new(AtomicBool::new(false));
-        let started = Arc::new(AtomicUsize::new(0));
-        let giants: Vec<_> = (0..2 * threads)
-            .map(|_| {
-                let (workers, done) = (Arc::clone(&workers), Arc::clone(&small_is_done));
-                let started = Arc::clone(&started);
-                let giant = move |way: &MakeWay| {
-                    started.fetch_add(1, Ordering::Relaxed);
-                    while !done.load(Ordering::Relaxed) {
-                        way.now();
-                    }
-                };
-                tokio::spawn(async move { workers.run(usize::MAX, giant).await })
-            })
-            .collect();
+    /// Starts giant work on all threads, which ends when the flag is set.
+    async fn start_giants(workers: &Arc<Workers>, may_end: &Arc<AtomicBool>) -> Vec<JoinHandle<Result<(), Panicked>>> {
+        let (threads, started) = (workers.giants.current_num_threads(), Arc::new(AtomicUsize::new(0)));
+        let giant = || {
+            let (workers, may_end, started) = (Arc::clone(workers), Arc::clone(may_end), Arc::clone(&started));
+            let giant = move || {
+                started.fetch_add(1, Ordering::Relaxed);
+                while !may_end.load(Ordering::Relaxed) {
+                    thread::yield_now();
+                }
+            };
+            tokio::spawn(async move { workers.run(usize::MAX, giant).await })
+        };
+        let giants = (0..2 * threads).map(|_| giant()).collect();
         while started.load(Ordering::Relaxed) < threads {
             tokio::task::yield_now().await;
         }
-        let small = workers.run(GIANT_LIMBS, move |_| small_is_done.store(true, Ordering::Relaxed));
-        assert_eq!(timeout(Duration::from_secs(30), small).await, Ok(Ok(())));
+        giants
+    }
+
+    #[tokio::test]
+    async fn giants_on_all_threads_hold_up_no_other_work() {
+        let (workers, is_done) = (Arc::new(Workers::start(0).unwrap()), Arc::new(AtomicBool::new(false)));
+        let giants = start_giants(&workers, &is_done).await;
+        let others = workers.run(GIANT_LIMBS, move || is_done.store(true, Ordering::Relaxed));
+        assert_eq!(timeout(Duration::from_secs(30), others).await, Ok(Ok(())));
         for giant in giants {
             assert_eq!(giant.await.unwrap(), Ok(()));
+        }
+    }
+
+    #[tokio::test]
+    async fn work_that_waits_for_a_part_takes_up_no_giant() {
+        let workers = Arc::new(Workers::start(0).unwrap());
+        let [part_has_begun, giants_have_begun, is_done] = [(); 3].map(|()| Arc::new(AtomicBool::new(false)));
+        let until = |flag: &Arc<AtomicBool>| {
+            let flag = Arc::clone(flag);
+            move || {
+                while !flag.load(Ordering::Relaxed) {
+                    thread::yield_now();
+                }
+            }
+        };
+        let (part_is_elsewhere, part_may_end) = (until(&part_has_begun), until(&giants_have_begun));
+        let (begun, done) = (Arc::clone(&part_has_begun), Arc::clone(&is_done));
+        let work = move || {
+            let part = || {
+                begun.store(true, Ordering::Relaxed);
+                part_may_end();
+            };
+            rayon::join(part_is_elsewhere, part);
+            done.store(true, Ordering::Relaxed);
+        };
+        let story = async {
+            let waiting = {
+                let workers = Arc::clone(&workers);
+                tokio::spawn(async move { workers.run(GIANT_LIMBS, work).await })
+            };
+            let giants = start_giants(&workers, &is_done).await;
+            giants_have_begun.store(true, Ordering::Relaxed);
+            waiting.await.unwrap().unwrap();
+            for giant in giants {
+                giant.await.unwrap().unwrap();
+            }
+        };
+        if workers.pool.current_num_threads() > 1 {
+            timeout(Duration::from_secs(30), story).await.unwrap();
         }
     }
 
@@ -222,7 +237,7 @@ mod tests {
         let work: Vec<_> = (0..50)
             .map(|_| {
                 let (workers, under_way, most) = (Arc::clone(&workers), Arc::clone(&under_way), Arc::clone(&most));
-                let work = move |_: &MakeWay| {
+                let work = move || {
                     most.fetch_max(under_way.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
                     let part = || std::thread::sleep(Duration::from_millis(1));
                     rayon::join(part, part);

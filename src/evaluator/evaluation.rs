@@ -52,9 +52,9 @@ impl Evaluator {
         let limbs = if is_alone { limbs } else { limbs.max(SHORT_LIMBS) };
         let keys: Job = group.iter().flatten().copied().collect();
         let prime = self.prime;
-        let evaluate = self.workers.run(limbs, move |way| {
+        let evaluate = self.workers.run(limbs, move || {
             let entries = group.into_iter().map(|job| {
-                let entries = Key::evaluate(&job, &prime, way);
+                let entries = Key::evaluate(&job, &prime);
                 if entries.is_none() {
                     job.iter().for_each(telemetry::evaluation_wrong);
                 }

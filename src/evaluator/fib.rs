@@ -24,7 +24,7 @@ use crate::{
         rung::Rung,
     },
     telemetry,
-    workers::{MakeWay, Workers},
+    workers::Workers,
 };
 
 /// The key of the mark, the highest index vouched for.
@@ -194,11 +194,11 @@ impl Function for Index {
         }
     }
 
-    fn evaluate(keys: &[Key], prime: &Prime, way: &MakeWay) -> Option<Vec<(Key, Entry)>> {
+    fn evaluate(keys: &[Key], prime: &Prime) -> Option<Vec<(Key, Entry)>> {
         let numbers = match *keys {
             [Key::Rung(r)] => vec![Entry::Rung(Arc::new(Rung::proven(r, prime)?))],
             [Key::Number(first), ..] => {
-                let numbers = fib::consecutive(first, keys.len(), prime, &mut |_| way.now())?;
+                let numbers = fib::consecutive(first, keys.len(), prime)?;
                 numbers.into_iter().map(|number| Entry::Number(Arc::new(number))).collect()
             }
             _ => return None,
@@ -244,7 +244,7 @@ where
         let (numbers, mark) = step(mark, top, bytes);
         Box::pin(async move {
             let limbs = numbers.clone().map(Rung::stored_bytes).sum::<usize>() / LIMB_BYTES;
-            let make = move |_: &MakeWay| {
+            let make = move || {
                 let key = |r| K::from(Key::Rung(r));
                 let mut entries: Vec<(K, V)> =
                     numbers.clone().map_while(|r| Some((key(r), memory.get(&key(r))?))).collect();

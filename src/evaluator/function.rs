@@ -9,7 +9,6 @@ use super::limits::Limits;
 use crate::{
     cache::{Height, Retention, Want},
     math::residue::Prime,
-    workers::MakeWay,
 };
 
 /// A function. The questions about it are values of the type that implements it: its arguments.
@@ -87,7 +86,7 @@ pub trait Function: Copy {
     fn work(key: Self::Key) -> usize;
 
     /// Evaluates and proves entries, each of which [follows](Self::follows) the one before. `None` when one failed its proof.
-    fn evaluate(keys: &[Self::Key], prime: &Prime, way: &MakeWay) -> Option<Vec<(Self::Key, Self::Entry)>>;
+    fn evaluate(keys: &[Self::Key], prime: &Prime) -> Option<Vec<(Self::Key, Self::Entry)>>;
 
     /// Approximate bytes that an entry takes in memory beyond its own size.
     fn weight(entry: &Self::Entry) -> usize;

@@ -11,7 +11,7 @@ use super::{fib, function::Function, limits::Limits, pi_digits};
 use crate::{
     cache::{Height, Ladder, Retention, Want},
     math::{fib::Index, pi::Terms, pi_digits::Span, residue::Prime},
-    workers::{MakeWay, Workers},
+    workers::Workers,
 };
 
 /// Makes the enumerations over all functions, which pass on to each what is asked of it.
@@ -159,14 +159,14 @@ macro_rules! functions {
             }
 
             /// Evaluates and proves entries of one function. `None` when one failed its proof.
-            pub(super) fn evaluate(keys: &[Self], prime: &Prime, way: &MakeWay) -> Option<Vec<(Self, Entry)>> {
+            pub(super) fn evaluate(keys: &[Self], prime: &Prime) -> Option<Vec<(Self, Entry)>> {
                 match keys.first()? {
                     $(Self::$name(_) => {
                         let own = keys.iter().filter_map(|key| match key {
                             Self::$name(key) => Some(*key),
                                 _ => None,
                         });
-                        let entries = <$function>::evaluate(&own.collect::<Vec<_>>(), prime, way)?;
+                        let entries = <$function>::evaluate(&own.collect::<Vec<_>>(), prime)?;
                         let entry = |(key, entry)| (Self::$name(key), Entry::$name(entry));
                         Some(entries.into_iter().map(entry).collect())
                     })*

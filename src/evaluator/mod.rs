@@ -57,7 +57,7 @@ use crate::{
         residue::Prime,
     },
     telemetry::{self, Spent, Step, within},
-    workers::{MakeWay, Panicked, Workers},
+    workers::{Panicked, Workers},
 };
 
 /// The evaluator of a process.
@@ -86,7 +86,7 @@ impl Evaluator {
         let proof = move |key: Key, bytes: Vec<u8>| -> BoxFuture<'static, Verdict<Entry>> {
             let provers = Arc::clone(&provers);
             Box::pin(async move {
-                match provers.run(bytes.len() / LIMB_BYTES, move |_| key.prove(&bytes, &prime)).await {
+                match provers.run(bytes.len() / LIMB_BYTES, move || key.prove(&bytes, &prime)).await {
                     Ok(Some(entry)) => Verdict::Proven(entry),
                     Ok(None) => Verdict::Refuted,
                     Err(Panicked) => Verdict::Open,
@@ -97,7 +97,7 @@ impl Evaluator {
             let encoders = Arc::clone(&encoders);
             Box::pin(async move {
                 let limbs = entries.iter().map(Entry::weight).sum::<usize>() / LIMB_BYTES;
-                encoders.run(limbs, move |_| entries.iter().map(Entry::to_bytes).collect()).await.ok()
+                encoders.run(limbs, move || entries.iter().map(Entry::to_bytes).collect()).await.ok()
             })
         };
         let settings = Settings {
@@ -169,7 +169,7 @@ impl Evaluator {
         let limbs = asked.iter().map(|asked| asked.question.limbs()).sum();
         let questions: Vec<_> = asked.iter().map(own).collect();
         let prime = self.prime;
-        let read = move |_: &MakeWay| {
+        let read = move || {
             let values = questions.into_iter().map(|(question, entries)| {
                 let value = question.read(entries?.into_iter(), &prime);
                 value.ok_or_else(|| {
@@ -192,7 +192,7 @@ impl Evaluator {
         digits: usize,
         print: impl FnOnce() -> String + Send + 'static,
     ) -> Result<String, Failure> {
-        Ok(self.workers.run(digits / LIMB_DIGITS, move |_| print()).await?)
+        Ok(self.workers.run(digits / LIMB_DIGITS, print).await?)
     }
 
     /// The state of the store.

@@ -15,7 +15,6 @@ use crate::{
         pi::{self, Terms},
         residue::Prime,
     },
-    workers::MakeWay,
 };
 
 impl Limits {
@@ -125,7 +124,7 @@ impl Function for Terms {
         1
     }
 
-    fn evaluate(keys: &[Key], _: &Prime, _: &MakeWay) -> Option<Vec<(Key, f64)>> {
+    fn evaluate(keys: &[Key], _: &Prime) -> Option<Vec<(Key, f64)>> {
         Some(keys.iter().map(|&key| (key, pi::approximation(key.0))).collect())
     }
 

@@ -24,7 +24,6 @@ use crate::{
         pi_digits::{self, BLOCK_BYTES, BLOCKS, Block, Count, Digits, Row, Span, fingerprint},
         residue::Prime,
     },
-    workers::MakeWay,
 };
 
 /// The key of the mark, the number of blocks vouched for.
@@ -150,9 +149,9 @@ impl Function for Span {
         Count::of_blocks(key.blocks()).map_or(usize::MAX, |count| pi_digits::memory(count).div_ceil(LIMB_BYTES))
     }
 
-    fn evaluate(keys: &[Key], _: &Prime, way: &MakeWay) -> Option<Vec<(Key, Arc<Block>)>> {
+    fn evaluate(keys: &[Key], _: &Prime) -> Option<Vec<(Key, Arc<Block>)>> {
         let blocks = keys.iter().max()?.blocks();
-        let digits = evaluated(blocks, &mut |_| way.now())?;
+        let digits = evaluated(blocks, &mut |_| ())?;
         let entry = |number| Some((Key::of(number), Arc::new(digits.block(number)?)));
         (0..blocks).map(entry).collect()
     }

@@ -54,7 +54,7 @@ pub(super) async fn whole(coding: Coding, workers: &Arc<Workers>, pieces: Vec<By
     if bytes > PIECE_BYTES {
         return Box::pin(compressed(coding, Arc::clone(workers), pieces.into_iter()).try_collect()).await;
     }
-    let work = move |_: &_| {
+    let work = move || {
         let Some(mut encoder) = Encoder::new(coding) else { return pieces };
         let mut output: Vec<Bytes> = pieces.iter().map(|piece| encoder.encode(piece)).collect();
         output.push(encoder.finish());
@@ -83,7 +83,7 @@ pub(super) fn compressed(
         let piece = pieces.next();
         // A byte takes about as long as a limb. The end is never inline, since the encoder still buffers a piece.
         let limbs = piece.as_ref().map_or(PIECE_BYTES, Bytes::len);
-        let work = move |_: &_| match piece {
+        let work = move || match piece {
             Some(piece) => (encoder.encode(&piece), Some(encoder)),
             None => (encoder.finish(), None),
         };

@@ -145,7 +145,7 @@ impl File {
             (Coding::Identity, Some(plain)) => Ok(plain.clone()),
             // Concurrent clients wait for one decompression, even if the client that started it is gone.
             (Coding::Identity, None) => {
-                workers.run(self.gzip.len(), |_| self.plain.get_or_init(|| self.unpacked()).clone()).await
+                workers.run(self.gzip.len(), || self.plain.get_or_init(|| self.unpacked()).clone()).await
             }
         }
     }

@@ -70,14 +70,14 @@ pub fn proven(n: Index, prime: &Prime, progress: &mut dyn FnMut(f64)) -> Option<
 /// F(first) and the numbers after it, `count` in all, exact and proven: two of them are evaluated, and each other one is the
 /// sum of the two before it. `None` as for [`proven`], and when there are not as many indices.
 ///
-/// `progress` is called as by [`evaluate`]. Time and memory: beyond those of the first two, linear in the result.
+/// Time and memory: beyond those of the first two, linear in the result.
 #[must_use]
-pub fn consecutive(first: Index, count: usize, prime: &Prime, progress: &mut dyn FnMut(f64)) -> Option<Vec<Decimal>> {
+pub fn consecutive(first: Index, count: usize, prime: &Prime) -> Option<Vec<Decimal>> {
     if count < 2 {
-        return proven(first, prime, progress).map(|number| vec![number]);
+        return proven(first, prime, &mut |_| ()).map(|number| vec![number]);
     }
     let last = u32::try_from(count - 1).ok().and_then(|more| Index::new(first.0.checked_add(more)?))?;
-    let [next, here] = pair(first.0 + 1, progress);
+    let [next, here] = pair(first.0 + 1);
     let mut numbers = Vec::with_capacity(count);
     numbers.extend([here, next]);
     while let [.., before, here] = &numbers[..]
@@ -92,12 +92,11 @@ pub fn consecutive(first: Index, count: usize, prime: &Prime, progress: &mut dyn
     are_proven.then_some(numbers)
 }
 
-/// (F(k), F(k−1)) for k ≥ 1. Time, memory and progress as for [`evaluate`].
-pub(super) fn pair(k: u32, progress: &mut dyn FnMut(f64)) -> [Decimal; 2] {
+/// (F(k), F(k−1)) for k ≥ 1. Time and memory as for [`evaluate`].
+pub(super) fn pair(k: u32) -> [Decimal; 2] {
+    let pair = Doubler::new(Kernel::best(), limb_count(Index(k)) + 1).pair(k, &mut |_| ());
     // Without the room that they may have for longer ones.
-    let pair =
-        Doubler::new(Kernel::best(), limb_count(Index(k)) + 1).pair(k, progress).map(|limbs| limbs.as_slice().to_vec());
-    pair.map(Decimal::from_limbs)
+    pair.map(|limbs| Decimal::from_limbs(limbs.as_slice().to_vec()))
 }
 
 /// Doubles pairs of neighbours: by schoolbook in vectors, or by transforms.
@@ -200,7 +199,7 @@ mod tests {
             let naive = Decimal::from_limbs(here.clone());
             assert_eq!(fibonacci(index(n)), naive, "F({n})");
             if n > 0 {
-                assert_eq!(pair(n, &mut |_| ()), [naive.clone(), before], "F({n}) and the one before it");
+                assert_eq!(pair(n), [naive.clone(), before], "F({n}) and the one before it");
             }
             assert_eq!(digit_count(index(n)), naive.digit_count(), "digits of F({n})");
             assert_eq!(limb_count(index(n)), naive.limbs().len(), "limbs of F({n})");
@@ -214,7 +213,7 @@ mod tests {
     fn neighbours_obey_cassini() {
         // F(k)² − F(k)·F(k−1) − F(k−1)² = (−1)^(k+1), an identity that transforms do not use.
         for k in [1, 2, 87, 88, 89, 127, 128, 173, 174, 8_191, 8_192, 16_383, 16_384, 65_537] {
-            let [a, b] = pair(k, &mut |_| ()).map(|value| value.to_string().parse::<BigUint>().unwrap());
+            let [a, b] = pair(k).map(|value| value.to_string().parse::<BigUint>().unwrap());
             let (square, rest) = (&a * &a, &a * &b + &b * &b);
             let (one_more, one_less) = if k % 2 == 1 { (square, rest) } else { (rest, square) };
             assert_eq!(one_more, one_less + 1_u32, "k = {k}");

@@ -34,7 +34,7 @@ impl Rung {
     /// Rung r, evaluated by fast doubling. `None` when F(128r+1) is beyond the largest index.
     fn evaluate(r: u32) -> Option<Self> {
         let (_, next_index) = indices(r)?;
-        let [next, here] = pair(next_index.get(), &mut |_| ());
+        let [next, here] = pair(next_index.get());
         Some(Self { number: r, here, next })
     }
 
