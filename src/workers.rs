@@ -16,11 +16,17 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 /// 20 µs, about as long as a handoff to another thread and back; an async thread may be held that long.
 const INLINE_LIMBS: usize = 128;
 
-/// The bound on work that waits or runs, in limbs: 64 MiB of results, or of all that the evaluation of digits of π takes.
-const QUEUE_LIMBS: usize = 8 * 1024 * 1024;
+/// The bounds on work that waits or runs, in limbs of results: for work up to the least of [`CLASSES`], which long work does
+/// not keep out, and for longer work.
+const QUEUE_LIMBS: [usize; 2] = [1024 * 1024, 7 * 1024 * 1024];
+
+/// The bound on giant work that waits or runs, in limbs of results, and for digits of π of all memory that their evaluation
+/// takes. It is larger where limits admit a larger evaluation.
+const GIANT_QUEUE_LIMBS: usize = 3 * 1024 * 1024;
 
 /// The memory that this room may hold, in bytes, by what it is held for. docs/operating.md adds the rooms up.
-pub const MEMORY: [(&str, usize); 1] = [("results that wait to be evaluated", QUEUE_LIMBS * size_of::<u64>())];
+pub const MEMORY: [(&str, usize); 1] =
+    [("results that wait to be evaluated", (QUEUE_LIMBS[0] + QUEUE_LIMBS[1] + GIANT_QUEUE_LIMBS) * size_of::<u64>())];
 
 /// Work on more limbs (n ≈ 86,000,000, or some 400,000 digits of π) is giant: it may take all cores for a second, or for 40.
 const GIANT_LIMBS: usize = 1_000_000;
@@ -54,13 +60,14 @@ pub struct Admission {
 pub struct Workers {
     pool: ThreadPool,
     giants: ThreadPool,
-    queue: Arc<Semaphore>,
+    /// The permits of work that waits or runs: small, long, and giant.
+    queues: [Arc<Semaphore>; 3],
     /// The permits of work that is under way, by its class: one for each thread.
     under_way: [Arc<Semaphore>; CLASSES.len()],
 }
 
 impl Workers {
-    /// Starts the threads. The queue has room for `least` limbs at least.
+    /// Starts the threads. The queue of giant work has room for `least` limbs at least.
     ///
     /// # Errors
     /// When the system can't start them.
@@ -78,10 +85,11 @@ impl Workers {
                 let _ = setpriority_process(None, GIANT_NICENESS);
             }
         };
-        let queue = Arc::new(Semaphore::new(QUEUE_LIMBS.max(least)));
+        let [small, long] = QUEUE_LIMBS;
+        let queues = [small, long, GIANT_QUEUE_LIMBS.max(least)].map(|limbs| Arc::new(Semaphore::new(limbs)));
         let under_way = CLASSES.map(|_| Arc::new(Semaphore::new(threads)));
         let (pool, giants) = (pool("worker").build()?, pool("giant").start_handler(give_way).build()?);
-        Ok(Self { pool, giants, queue, under_way })
+        Ok(Self { pool, giants, queues, under_way })
     }
 
     /// Admits work on `limbs` limbs in all. Short work is always admitted.
@@ -92,8 +100,9 @@ impl Workers {
         if limbs <= INLINE_LIMBS {
             return Ok(Admission { _permit: None });
         }
+        let queue = &self.queues[[CLASSES[0], GIANT_LIMBS].iter().filter(|&&least| limbs > least).count()];
         let limbs = limbs.try_into().map_err(|_| Overloaded)?;
-        let permit = Arc::clone(&self.queue).try_acquire_many_owned(limbs).map_err(|_| Overloaded)?;
+        let permit = Arc::clone(queue).try_acquire_many_owned(limbs).map_err(|_| Overloaded)?;
         Ok(Admission { _permit: Some(permit) })
     }
 
@@ -254,14 +263,18 @@ mod tests {
 
     #[test]
     fn refuses_what_would_wait_too_long() {
-        let longest = QUEUE_LIMBS;
-        let workers = Workers::start(4 * longest).unwrap();
-        let mut admitted = Vec::from([(); 4].map(|()| workers.admit(longest).unwrap()));
-        assert_eq!(workers.admit(INLINE_LIMBS + 1).unwrap_err(), Overloaded);
+        const GIANT: usize = 2 * GIANT_QUEUE_LIMBS;
+        let workers = Workers::start(GIANT).unwrap();
+        let giant = workers.admit(GIANT).unwrap();
+        assert_eq!(workers.admit(GIANT_LIMBS + 1).unwrap_err(), Overloaded);
+        let long: Vec<_> = (0..7).map(|_| workers.admit(GIANT_LIMBS).unwrap()).collect();
+        assert_eq!(workers.admit(GIANT_LIMBS).unwrap_err(), Overloaded, "giant work leaves room for long work");
+        let small: Vec<_> = (0..256).map(|_| workers.admit(CLASSES[0]).unwrap()).collect();
+        assert_eq!(workers.admit(CLASSES[0]).unwrap_err(), Overloaded, "long work leaves room for small work");
         assert!(workers.admit(INLINE_LIMBS).is_ok(), "short work needs no queue");
-        admitted.pop();
-        assert!(workers.admit(longest).is_ok());
-        assert_eq!(workers.admit(5 * longest).unwrap_err(), Overloaded);
+        drop((giant, long, small));
+        assert!([GIANT, GIANT_LIMBS, CLASSES[0]].iter().all(|&limbs| workers.admit(limbs).is_ok()));
+        assert_eq!(workers.admit(GIANT + 1).unwrap_err(), Overloaded);
         assert_eq!(workers.admit(usize::MAX).unwrap_err(), Overloaded);
     }
 }

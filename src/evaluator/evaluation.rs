@@ -25,7 +25,7 @@ type Job = Vec<Key>;
 
 impl Evaluator {
     /// Evaluates and proves the entries of these keys, and those that come with them. When too much is waiting, long
-    /// ones are refused before short ones.
+    /// ones of a request are refused before its short ones.
     pub(super) async fn evaluate(&self, keys: Vec<Key>) -> Vec<(Key, Evaluated)> {
         let (short, long): (Vec<_>, Vec<_>) = jobs(keys).into_iter().partition(|job| limbs_of(job) <= SHORT_LIMBS);
         let (mut groups, mut admissions, mut refused) = (Vec::new(), Vec::new(), Vec::new());
