@@ -12,7 +12,10 @@ use axum::{
 };
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Instant, timeout, timeout_at},
+};
 
 use super::{
     gate::{Client, Full, Permit},
@@ -83,7 +86,8 @@ pub(super) async fn whole(mut body: Body, client: &Arc<Client>) -> Result<(Bytes
 }
 
 /// The body of a request. When its handler drops it before its end, the rest is read and discarded, if it is short: a client
-/// that writes before it reads would see a closed connection, and no response.
+/// that writes before it reads would see a closed connection, and no response. A connection of HTTP/1 ends then, since the
+/// next head could not be told from the body.
 pub(super) struct RequestBody {
     /// `None` from its end on.
     rest: Option<Incoming>,
@@ -91,14 +95,20 @@ pub(super) struct RequestBody {
     /// Whether the client sends it unasked; with `Expect: 100-continue` it is sent when it is first read.
     is_sent: bool,
     deadline: Instant,
+    /// The permit of its stream, if it is one of HTTP/2, which is open as long as its body.
+    stream: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 impl RequestBody {
     /// Puts the body of a request into one that discards its rest.
-    pub(super) fn of(request: Request<Incoming>, client: &Arc<Client>) -> Request<Body> {
+    pub(super) fn of(
+        request: Request<Incoming>,
+        client: &Arc<Client>,
+        stream: Option<Arc<OwnedSemaphorePermit>>,
+    ) -> Request<Body> {
         let (client, is_sent) = (Arc::clone(client), !request.headers().contains_key(EXPECT));
         let deadline = Instant::now() + BODY_TIME;
-        request.map(|body| Body::new(Self { rest: Some(body), client, is_sent, deadline }))
+        request.map(|body| Body::new(Self { rest: Some(body), client, is_sent, deadline, stream }))
     }
 }
 
@@ -127,17 +137,23 @@ impl hyper::body::Body for RequestBody {
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
+        if self.is_end_stream() {
+            return;
+        }
+        if self.stream.is_none() {
+            self.client.end();
+        }
         let is_short = self.size_hint().lower() <= REST_BYTES as u64;
         if self.is_sent
-            && !self.is_end_stream()
             && is_short
             && let Some(rest) = self.rest.take()
         {
-            let discarding = self.client.discard();
+            let (client, stream) = (Arc::clone(&self.client), self.stream.take());
             let rest = async move {
+                let _stream = stream;
                 let mut rest = Limited::new(rest, REST_BYTES);
                 while let Some(Ok(_)) = rest.frame().await {
-                    discarding.make_way().await;
+                    client.make_way().await;
                 }
             };
             tokio::spawn(timeout_at(self.deadline, rest));

@@ -11,7 +11,7 @@
 
 use std::sync::{
     Arc, Mutex, PoisonError, Weak,
-    atomic::{AtomicUsize, Ordering::Relaxed},
+    atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
 };
 
 use tokio::{sync::Semaphore, task::yield_now};
@@ -76,26 +76,8 @@ impl Budgets {
 pub(super) struct Client {
     gate: Arc<Gate>,
     share: Budgets,
-    /// The number of bodies that are being read and discarded.
-    discarding: AtomicUsize,
-}
-
-/// Counts a body that is being read and discarded.
-pub(super) struct Discarding(Arc<Client>);
-
-impl Discarding {
-    /// Yields to all other tasks, one discarded body at a time: a thousand of them delay requests that are served no
-    /// more than one does.
-    pub(super) async fn make_way(&self) {
-        let _turn = self.0.gate.discard.acquire().await;
-        yield_now().await;
-    }
-}
-
-impl Drop for Discarding {
-    fn drop(&mut self) {
-        self.0.discarding.fetch_sub(1, Relaxed);
-    }
+    /// Whether the connection ends with the response to the present request.
+    is_ending: AtomicBool,
 }
 
 /// The budget is full.
@@ -107,18 +89,24 @@ impl Client {
     /// Creates the share of a new connection.
     pub(super) fn new(gate: &Arc<Gate>) -> Arc<Self> {
         let share = Budgets::new(SHARE_BYTES, SHARE_BYTES);
-        Arc::new(Self { gate: Arc::clone(gate), share, discarding: AtomicUsize::new(0) })
+        Arc::new(Self { gate: Arc::clone(gate), share, is_ending: AtomicBool::new(false) })
     }
 
-    /// Marks the start of a discarded body. Until its end the client sends no head.
-    pub(super) fn discard(self: &Arc<Self>) -> Discarding {
-        self.discarding.fetch_add(1, Relaxed);
-        Discarding(Arc::clone(self))
+    /// Ends the connection with the response to the present request: no head is read any more.
+    pub(super) fn end(&self) {
+        self.is_ending.store(true, Relaxed);
     }
 
-    /// Whether a body is being discarded.
-    pub(super) fn is_discarding(&self) -> bool {
-        self.discarding.load(Relaxed) > 0
+    /// Whether the connection ends with the response to the present request.
+    pub(super) fn is_ending(&self) -> bool {
+        self.is_ending.load(Relaxed)
+    }
+
+    /// Yields to all other tasks, one discarded body at a time: a thousand of them delay requests that are served no
+    /// more than one does.
+    pub(super) async fn make_way(&self) {
+        let _turn = self.gate.discard.acquire().await;
+        yield_now().await;
     }
 
     /// Takes a permit for bytes that the client sends.

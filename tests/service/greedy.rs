@@ -1,10 +1,14 @@
 //! Greedy clients, each at a share of its full size: memory stays bounded, requests beyond a bound are refused with a
 //! Retry-After, and a neighbour is served meanwhile. `scripts/greedy-clients` runs them at full size.
 
-use std::time::Duration;
+use std::{
+    io::{Read, Write},
+    time::Duration,
+};
 
 use crate::{
     attackers::{Standing, Target, attack},
+    frames::{END_HEADERS, HEADERS, PREFACE, RST_STREAM, SETTINGS, frame, literal},
     hostile::raise_the_limit_of_files,
     neighbour::{Served, while_attacked},
     service::{Service, alone, eventually},
@@ -110,6 +114,43 @@ fn bodies_on_streams_that_do_not_end_are_bounded() {
     let (_service, outcome) = bear("http2-bodies", 6);
     outcome.is_bounded(IN_MB);
     outcome.large_are_served();
+}
+
+#[test]
+fn bodies_that_are_refused_end_their_connections() {
+    let _alone = alone();
+    let (_service, mut outcome) = bear("refused-bodies", 30);
+    outcome.is_bounded(IN_MB);
+    let found = outcome.standing.found();
+    assert!(found.iter().all(|found| found.is_closed && found.bytes.starts_with(b"HTTP/1.1 404 ")));
+}
+
+#[test]
+fn streams_that_are_refused_count_until_their_bodies_end() {
+    const STREAMS: usize = 100;
+    let _alone = alone();
+    let service = Service::start("memory:");
+    let block = [&[0x83, 0x86, 0x04][..], &literal("/nowhere"), &[0x01], &literal("phipi")].concat();
+    let request = |stream: usize| frame(HEADERS, END_HEADERS, u32::try_from(2 * stream + 1).unwrap(), &block);
+    let requests = [PREFACE.to_vec(), frame(SETTINGS, 0, 0, &[])].into_iter().chain((0..STREAMS).map(request));
+    let requests = requests.collect::<Vec<_>>().concat();
+    // The number of streams that are answered; the others are reset.
+    let answered = |_| {
+        let mut client = service.connect();
+        client.write_all(&requests).unwrap();
+        let (mut answered, mut reset) = (0, 0);
+        while answered + reset < STREAMS {
+            let mut head = [0; 9];
+            client.read_exact(&mut head).unwrap();
+            client.read_exact(&mut vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize]).unwrap();
+            answered += usize::from(head[3] == HEADERS);
+            reset += usize::from(head[3] == RST_STREAM);
+        }
+        (client, answered)
+    };
+    let clients: Vec<_> = (0..101).map(answered).collect();
+    let all: usize = clients.iter().map(|(_, answered)| answered).sum();
+    assert_eq!(all, 10_000, "there are no more streams at once");
 }
 
 #[test]

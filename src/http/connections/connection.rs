@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, pin::pin, sync::Arc};
 
-use axum::http::{Request, StatusCode};
+use axum::http::{HeaderValue, Request, StatusCode, header::CONNECTION};
 use hyper::service::service_fn;
 use tokio::{
     net::TcpStream,
@@ -34,11 +34,14 @@ pub(super) async fn run(socket: TcpStream, site: Arc<impl Answers>, slot: Slot) 
         let (open, site) = (activity.begin(), Arc::clone(&site));
         let (activity, client, version) = (Arc::clone(&activity), Arc::clone(&client), request.version());
         async move {
-            let response = site.answer(RequestBody::of(request, &client), &client).await;
+            let of_stream = Watch::of_stream();
+            let request = RequestBody::of(request, &client, of_stream.as_deref().and_then(Watch::permit));
+            let mut response = site.answer(request, &client).await;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 activity.upgrade();
+            } else if client.is_ending() {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            let of_stream = Watch::of_stream();
             let watch = of_stream.as_deref().unwrap_or(&activity.answer);
             Ok::<_, Infallible>(followed(response, version, open, watch, stall))
         }

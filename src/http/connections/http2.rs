@@ -25,11 +25,10 @@ impl Streams {
 
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
     fn execute(&self, stream: F) {
-        let (listener, stall, watch) = (self.listener, self.stall, Arc::new(Watch::default()));
         // Dropping the stream resets it.
         let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else { return };
+        let (listener, stall, watch) = (self.listener, self.stall, Arc::new(Watch::over_stream(permit)));
         tokio::spawn(async move {
-            let _permit = permit;
             tokio::select! {
                 () = Arc::clone(&watch).over(stream) => {}
                 () = watch.stalled(stall) => telemetry::connection_timed_out(listener, Timeout::Stalled),

@@ -7,6 +7,7 @@ use std::{
 };
 
 use futures_util::task::AtomicWaker;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// The least throughput of a response in bytes a second, which leaves room for several on a slow network. Without it, a
 /// client could hold a response of two million digits for a day by reading some bytes from time to time.
@@ -99,7 +100,11 @@ impl Progress {
 
 /// Watches the response that is sent at present, on an HTTP/1.1 connection or an HTTP/2 stream.
 #[derive(Debug, Default)]
-pub(super) struct Watch(Mutex<Weak<Progress>>);
+pub(super) struct Watch {
+    progress: Mutex<Weak<Progress>>,
+    /// The permit of the stream.
+    permit: Option<Arc<OwnedSemaphorePermit>>,
+}
 
 tokio::task_local! {
     /// The watch of the HTTP/2 stream that is being polled.
@@ -112,6 +117,16 @@ impl Watch {
         STREAM.try_with(Arc::clone).ok()
     }
 
+    /// Watches an HTTP/2 stream that has this permit.
+    pub(super) fn over_stream(permit: OwnedSemaphorePermit) -> Self {
+        Self { permit: Some(Arc::new(permit)), ..Self::default() }
+    }
+
+    /// The permit of the stream, if it is one of HTTP/2.
+    pub(super) fn permit(&self) -> Option<Arc<OwnedSemaphorePermit>> {
+        self.permit.clone()
+    }
+
     /// Polls an HTTP/2 stream as the one that this watches.
     pub(super) fn over<F: Future>(self: Arc<Self>, stream: F) -> impl Future<Output = F::Output> {
         STREAM.scope(self, stream)
@@ -119,13 +134,13 @@ impl Watch {
 
     /// Watches this response from now on.
     pub(super) fn begin(&self, answer: &Arc<Progress>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(answer);
+        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(answer);
     }
 
     /// The earliest time at which the response may have stalled, given that responses may stall for `stall`; `None`
     /// when it has.
     pub(super) fn next_look(&self, stall: Duration) -> Option<Instant> {
-        let answer = self.0.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+        let answer = self.progress.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
         answer.map_or_else(|| Some(Instant::now() + stall), |answer| answer.next_look())
     }
 

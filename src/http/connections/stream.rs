@@ -105,7 +105,7 @@ impl Stream {
             self.recognize(matched, bytes)?;
         }
         let is_http1 = !matches!(self.protocol, Protocol::Http2 { .. } | Protocol::Refused);
-        if !is_http1 || !self.activity.reads_head() || self.client.is_discarding() {
+        if !is_http1 || !self.activity.reads_head() || self.client.is_ending() {
             return Ok(());
         }
         self.head.bytes += bytes.len();
