@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::{
     location::Location,
-    redis::{Scan, is_of_another_type},
+    redis::Scan,
     sqlite::{FileError, Sqlite},
     store::StoreError,
 };
@@ -46,8 +46,8 @@ pub enum SurveyError {
     /// The store does not answer as it should.
     #[error("{0}")]
     Store(String),
-    /// Under the key of the mark is something of another type.
-    #[error("the key {0} is for the mark, but holds something of another type; phipi check --repair deletes it")]
+    /// Under the key of the mark is something that phipi can't have written.
+    #[error("the key {0} is for the mark, but holds something else; phipi check --repair deletes it")]
     MarkIsTaken(String),
 }
 
@@ -209,13 +209,11 @@ impl Source {
     }
 
     async fn mark(&mut self, ladder: usize, mark: &str) -> Result<Option<u32>, SurveyError> {
-        match self {
-            Self::File { file, .. } => Ok(file.read(vec![ladder], Vec::new()).await?.marks[0].mark),
-            Self::Redis(scan) => match scan.mark(mark).await {
-                Err(error) if is_of_another_type(&error) => Err(SurveyError::MarkIsTaken(mark.to_owned())),
-                mark => Ok(mark?),
-            },
-        }
+        let snapshot = match self {
+            Self::File { file, .. } => file.read(vec![ladder], Vec::new()).await?.marks[0],
+            Self::Redis(scan) => scan.mark(mark).await?,
+        };
+        if snapshot.is_taken { Err(SurveyError::MarkIsTaken(mark.to_owned())) } else { Ok(snapshot.mark) }
     }
 
     async fn remove(&mut self, names: Vec<String>) -> Result<(), SurveyError> {

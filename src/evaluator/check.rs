@@ -25,7 +25,7 @@ pub struct Report {
     /// The number of those that are what their keys say.
     pub proven: usize,
     /// The keys of entries whose bytes or type are not what the key says, and the key of the mark when it holds something
-    /// of another type. They are never served: an answer that meets one evaluates it anew.
+    /// else. They are never served: an answer that meets one evaluates it anew.
     pub bad: Vec<String>,
     /// Keys below the prefix that this version of phipi does not write.
     pub unknown: Vec<String>,

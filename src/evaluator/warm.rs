@@ -55,18 +55,18 @@ impl Evaluator {
         self.drain(PATIENCE).await;
         let mut survey = Survey::open(location, prefix, &MARKS, false).await?;
         for question in questions {
-            self.is_stored(question, &mut survey).await?;
+            self.is_stored(question, prefix, &mut survey).await?;
         }
         Ok(was_warm)
     }
 
     /// Checks that a store holds what answers a question.
-    async fn is_stored(&self, question: Question, survey: &mut Survey) -> Result<(), WarmError> {
+    async fn is_stored(&self, question: Question, prefix: &str, survey: &mut Survey) -> Result<(), WarmError> {
         let not_stored = |why: String| WarmError::NotStored(self.condition().writes.unwrap_or(why));
         if let Some(Height { ladder, mark: top }) = question.top(&self.limits) {
             let mark = survey.mark(ladder).await?;
             if mark < Some(top) {
-                return Err(not_stored(format!("the mark {} is at {}", MARKS[ladder], mark.unwrap_or(0))));
+                return Err(not_stored(format!("the mark {prefix}{} is at {}", MARKS[ladder], mark.unwrap_or(0))));
             }
         }
         let mut wants = Vec::new();

@@ -100,14 +100,14 @@ pub fn store_is_unbounded() {
     );
 }
 
-/// The key of the mark holds a value of another type.
+/// The key of the mark holds something that phipi can't have written.
 pub fn mark_is_taken(key: &str) {
     let location = location();
     error!(
         location,
         key,
-        "cache: the key {key} holds a value of another type; delete it from {location} with phipi check --repair, or choose \
-         another --cache-prefix"
+        "cache: the key {key} holds something that phipi did not write; delete it from {location} with phipi check --repair, \
+         or choose another --cache-prefix"
     );
 }
 

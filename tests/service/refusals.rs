@@ -208,7 +208,7 @@ fn a_key_of_somebody_else_in_place_of_the_mark_holds_up_nothing_else() {
         }
         assert_eq!(service.fib(100_001), (fibonacci(100_001), false));
         assert!(!service.pi_cached(5));
-        service.logs("the key phipi:1:fib:top holds a value of another type");
+        service.logs("the key phipi:1:fib:top holds something that phipi did not write");
         assert_eq!(service.log().matches("ERROR").count(), 1, "told once: {}", service.log());
         assert_eq!(store_of(&service)["status"], "ok");
 

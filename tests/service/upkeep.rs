@@ -169,16 +169,38 @@ fn keys_of_another_type_in_a_cluster_are_found_and_removed() {
 }
 
 #[test]
-fn a_mark_of_another_type_has_no_ladder_written_for_it() {
+fn what_phipi_did_not_write_in_place_of_a_mark_has_no_ladder_and_is_repaired() {
     let redis = RedisServer::start();
-    redis.run(&format!("RPUSH {PREFIX}1:fib:top theirs"));
-    let service = Service::start(&redis.url()).expecting_warnings();
     let mut observer = redis.connection();
-    for n in 100_001..100_005 {
-        assert!(!service.fib_cached(n));
+    let key = format!("{PREFIX}1:fib:top");
+    let last_mark = (1_u64 << 53) - 1;
+    for theirs in [
+        format!("RPUSH {key} theirs"),
+        format!("ZADD {key} 5 generation 1e300 mark"),
+        format!("ZADD {key} 5 generation {last_mark} mark"),
+        format!("ZADD {key} {last_mark} mark"),
+        format!("ZADD {key} inf generation inf mark"),
+        format!("ZADD {key} 5.5 generation"),
+        format!("ZADD {key} 5 generation 655360.5 mark"),
+    ] {
+        redis.run("FLUSHALL");
+        redis.run("CONFIG RESETSTAT");
+        redis.run(&theirs);
+        let service = Service::start(&redis.url()).expecting_warnings();
+        for n in 100_001..100_005 {
+            assert!(!service.fib_cached(n), "{theirs}");
+        }
+        eventually("nothing waits", || service.metric("phipi_cache_write_queue_bytes") == 0);
+        let most = 4 + if theirs.starts_with("RPUSH") { 0 } else { 2 * 782 };
+        assert!(runs_of("set", &mut observer) <= most, "{theirs}: {}", runs_of("set", &mut observer));
+        service.logs("the key phipi:1:fib:top holds something that phipi did not write");
+        let warmed = run(&["warm", "--fib", "10"], &redis.url());
+        assert!(text(&warmed.stderr).contains("the key phipi:1:fib:top is for the mark"), "{theirs}: {warmed:?}");
+        let (report, status) = check(&redis.url(), &["--repair"]);
+        assert_eq!((&report["bad"], status), (&json!([key]), 0), "{theirs}");
+        assert!(!service.fib_cached(100_006), "{theirs}");
+        eventually("there is a mark", || redis.mark() == Some(100_000));
     }
-    eventually("nothing waits", || service.metric("phipi_cache_write_queue_bytes") == 0);
-    assert_eq!(runs_of("set", &mut observer), 4, "each number is stored, and none of the rungs below them");
 }
 
 #[test]

@@ -19,13 +19,13 @@ use std::{
 use redis::{ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, Value};
 use tokio::time::sleep;
 
-use self::supervised::Supervised;
 pub(super) use self::{
     fault::{code_of, describe, trouble},
     server::Server,
-    survey::{Scan, is_of_another_type},
+    survey::Scan,
     url::{Url, is_known},
 };
+use self::{supervised::Supervised, survey::is_of_another_type};
 pub use self::{
     trust::{Access, AccessError},
     url::UrlError,
@@ -41,6 +41,8 @@ const MARK: &str = "mark";
 
 /// A mark is at most 2^17 − 1. A score holds 53 bits exactly, so that 36 are left for the generation.
 const MARK_BITS: u32 = 17;
+const SCORES: u64 = 1 << 53;
+const GENERATIONS: u64 = SCORES >> MARK_BITS;
 
 /// The delay before INFO is retried, when the connection was lost before the answer.
 const ADVICE_PACE: Duration = Duration::from_secs(1);
@@ -57,7 +59,7 @@ pub(super) struct Redis {
 /// The key of a mark.
 struct Mark {
     key: String,
-    /// Whether it is known to hold a value of another type.
+    /// Whether it is known to hold something that phipi did not write.
     is_taken: AtomicBool,
 }
 
@@ -119,7 +121,7 @@ impl Redis {
             let asked = answers.next().unwrap_or(Ok(Value::Nil));
             // A cluster may answer the second question first.
             let is_new = matches!(begun, Ok(Value::Int(1)));
-            generation = if is_new { Some(new) } else { mark.number_in(begun.and(asked))? };
+            generation = if is_new { Some(new) } else { mark.state(begun.and(asked), [])?.generation };
         }
         let outcomes = records.iter().zip(answers);
         let refused = outcomes.filter_map(|(record, answer)| Some((record.name.clone(), answer.err()?)));
@@ -141,15 +143,19 @@ impl Redis {
         let answers = self.change(commands, 0).await?;
         let answers = answers.into_iter().collect::<RedisResult<Vec<_>>>()?;
         let [_, now, raised] = <[Value; 3]>::try_from(answers).map_err(|_| nonsense())?;
-        let (now, raised) = (mark.number_in(Ok(now))?, mark.number_in(Ok(raised))?.map(|score| score >> MARK_BITS));
-        if now == Some(generation) && raised > now {
+        let now = mark.state(Ok(now), [Ok(raised)])?;
+        if now.is_taken {
+            // It is left to an operator: there is no mark, and none is to be raised.
+            return Ok(true);
+        }
+        let raised = now.score.map(|score| score >> MARK_BITS);
+        if now.generation == Some(generation) && raised > now.generation {
             let mut commands = Pipeline::new();
             let greater = raised.unwrap_or_default() + 1;
             commands.cmd("ZADD").arg(&mark.key).arg("GT").arg(greater).arg(GENERATION);
             self.change(commands, 0).await?;
         }
-        // A score that phipi did not write, and can't exceed, is left to an operator: there is no mark then.
-        Ok(now == Some(generation) && raised.is_none_or(|raised| raised == generation))
+        Ok(now.generation == Some(generation) && raised == Some(generation))
     }
 
     /// The generation of the first ladder rises to 0, if there is one.
@@ -158,7 +164,7 @@ impl Redis {
         let mark = &self.marks[0];
         commands.cmd("ZADD").arg(&mark.key).arg("XX").arg("GT").arg(0).arg(GENERATION);
         let answers = self.change(commands, 0).await?;
-        answers.into_iter().try_for_each(|answer| mark.number_in(answer.map(|_| Value::Nil)).map(drop))
+        answers.into_iter().try_for_each(|answer| mark.state(answer.map(|_| Value::Nil), []).map(drop))
     }
 
     /// Sends commands of `bytes` bytes that change something.
@@ -186,10 +192,8 @@ fn reading(marks: &[&Mark], answers: Vec<RedisResult<Value>>, keys: usize, names
     let mut answers = answers.into_iter();
     let mut next = || answers.next().ok_or_else(nonsense);
     let mut before = Vec::with_capacity(marks.len());
-    for mark in marks {
-        let generation = next()?;
-        let is_taken = generation.as_ref().is_err_and(|error| mark.is_taken(error));
-        before.push((is_taken, mark.number_in(generation)?, mark.number_in(next()?)?));
+    for _ in marks {
+        before.push((next()?, next()?));
     }
     let mut values = Vec::<Option<Vec<u8>>>::from_redis_value(next()??)?;
     if values.len() != keys {
@@ -197,29 +201,61 @@ fn reading(marks: &[&Mark], answers: Vec<RedisResult<Value>>, keys: usize, names
     }
     values.truncate(names);
     let mut snapshots = Vec::with_capacity(marks.len());
-    for (mark, (is_taken, generation, score)) in marks.iter().zip(before) {
-        let score = score.min(mark.number_in(next()?)?);
-        snapshots.push(MarkSnapshot { generation, mark: mark_under(generation, score), is_taken });
+    for (mark, (generation, before)) in marks.iter().zip(before) {
+        snapshots.push(mark.state(generation, [before, next()?])?.snapshot());
     }
     Ok(Reading { marks: snapshots, values })
 }
 
 impl Mark {
-    /// The score in an answer. There is none when the key holds something else.
-    fn number_in(&self, answer: RedisResult<Value>) -> RedisResult<Option<u64>> {
-        match answer {
-            Err(error) if self.is_taken(&error) => Ok(None),
-            answer => Ok(number_of(answer?)?),
-        }
-    }
-
-    /// Whether the key holds something else, which is logged once: then there is no mark.
-    fn is_taken(&self, error: &RedisError) -> bool {
-        let is_taken = code_of(error).as_deref() == Some("WRONGTYPE");
-        if is_taken && !self.is_taken.swap(true, Ordering::Relaxed) {
+    /// The state of the key, by [`State::of`]. That it holds something else is logged once.
+    fn state<const N: usize>(
+        &self,
+        generation: RedisResult<Value>,
+        marks: [RedisResult<Value>; N],
+    ) -> RedisResult<State> {
+        let state = State::of(generation, marks)?;
+        if state.is_taken && !self.is_taken.swap(true, Ordering::Relaxed) {
             telemetry::mark_is_taken(&self.key);
         }
-        is_taken
+        Ok(state)
+    }
+}
+
+/// What the key of a mark holds.
+#[derive(Debug, PartialEq, Eq)]
+struct State {
+    generation: Option<u64>,
+    /// The score of the mark.
+    score: Option<u64>,
+    /// Whether it holds something that phipi can't have written, so that no mark can be raised.
+    is_taken: bool,
+}
+
+impl State {
+    /// The state by the answers to questions for the score of the generation and, some times, for that of the mark, of which the
+    /// lowest counts.
+    ///
+    /// # Errors
+    /// Those of the server, but for the one that says that the key holds a value of another type.
+    fn of<const N: usize>(generation: RedisResult<Value>, marks: [RedisResult<Value>; N]) -> RedisResult<Self> {
+        let (generation, marks) = (number_of(generation, GENERATIONS)?, marks.map(|mark| number_of(mark, SCORES)));
+        let marks = marks.into_iter().collect::<RedisResult<Result<Vec<_>, _>>>()?;
+        let (Ok(generation), Ok(marks)) = (generation, marks) else {
+            return Ok(Self { generation: None, score: None, is_taken: true });
+        };
+        let score = marks.into_iter().min().flatten();
+        // No generation could be begun that is greater than that of this mark.
+        let is_last = |generation: u64| generation == GENERATIONS - 1;
+        let is_taken = score.is_some_and(|score| is_last(score >> MARK_BITS)) && !generation.is_some_and(is_last);
+        Ok(Self { generation, score, is_taken })
+    }
+
+    /// The mark, if it was raised under the generation that the store has.
+    fn snapshot(&self) -> MarkSnapshot {
+        let score = self.score.filter(|score| Some(score >> MARK_BITS) == self.generation);
+        let mark = score.and_then(|score| u32::try_from(score & ((1 << MARK_BITS) - 1)).ok());
+        MarkSnapshot { generation: self.generation, mark, is_taken: self.is_taken }
     }
 }
 
@@ -227,22 +263,23 @@ fn nonsense() -> RedisError {
     (ErrorKind::Parse, "not as many answers as questions").into()
 }
 
-/// A score as a whole number. One beyond 53 bits was not written by phipi: it counts as none.
-fn number_of(score: Value) -> RedisResult<Option<u64>> {
-    const LARGEST: f64 = 9_007_199_254_740_992.0;
-    let score = Option::<f64>::from_redis_value(score)?.filter(|score| (0.0..LARGEST).contains(score));
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is in the range")]
-    Ok(score.map(|score| score as u64))
+/// A score that phipi can't have written, or a value of another type.
+struct Foreign;
+
+/// The score in an answer, if there is one; those that phipi writes are whole numbers below `limit`.
+fn number_of(answer: RedisResult<Value>, limit: u64) -> RedisResult<Result<Option<u64>, Foreign>> {
+    let score = match answer {
+        Err(error) if is_of_another_type(&error) => return Ok(Err(Foreign)),
+        answer => Option::<f64>::from_redis_value(answer?)?,
+    };
+    #[expect(clippy::cast_precision_loss, reason = "a score holds 53 bits")]
+    let is_ours = |score: &f64| score.fract() == 0.0 && (0.0..limit as f64).contains(score);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is whole and in the range")]
+    Ok(score.map(|score| Some(score).filter(is_ours).map(|score| score as u64).ok_or(Foreign)).transpose())
 }
 
 fn score_of(generation: u64, mark: u32) -> u64 {
     generation << MARK_BITS | u64::from(mark).min((1 << MARK_BITS) - 1)
-}
-
-/// The mark in a score, if it was raised under the generation that the store has.
-fn mark_under(generation: Option<u64>, score: Option<u64>) -> Option<u32> {
-    let score = score.filter(|score| Some(score >> MARK_BITS) == generation)?;
-    u32::try_from(score & ((1 << MARK_BITS) - 1)).ok()
 }
 
 /// Asks the server, as soon as it can be reached, whether its memory has no limit, and logs that once. A server that

@@ -3,11 +3,12 @@
 use redis::{FromRedisValue, Pipeline, RedisError, RedisResult, Value};
 
 use super::{
-    GENERATION, MARK,
+    GENERATION, MARK, State,
     fault::code_of,
-    mark_under, nonsense, number_of,
+    nonsense,
     server::{Client, Cursor, Server},
 };
+use crate::cache::record::MarkSnapshot;
 
 /// A scan under way, from the first name to the last.
 pub(in crate::cache) struct Scan {
@@ -54,17 +55,12 @@ impl Scan {
     }
 
     /// The mark under a key.
-    ///
-    /// # Errors
-    /// When the server does not answer, or the key holds something else.
-    pub(in crate::cache) async fn mark(&mut self, key: &str) -> RedisResult<Option<u32>> {
+    pub(in crate::cache) async fn mark(&mut self, key: &str) -> RedisResult<MarkSnapshot> {
         let mut commands = Pipeline::new();
         commands.zscore(key, GENERATION).zscore(key, MARK);
         let answers = self.client.ask(commands.ignore_errors()).await?;
-        let scores = answers.into_iter().map(|score| number_of(score?));
-        let [generation, mark] =
-            <[_; 2]>::try_from(scores.collect::<RedisResult<Vec<_>>>()?).map_err(|_| nonsense())?;
-        Ok(mark_under(generation, mark))
+        let [generation, mark] = <[_; 2]>::try_from(answers).map_err(|_| nonsense())?;
+        Ok(State::of(generation, [mark])?.snapshot())
     }
 
     /// Deletes the keys of these names.
@@ -78,6 +74,6 @@ impl Scan {
 }
 
 /// Whether a command was refused since its key holds a value of another type than the command is for.
-pub(in crate::cache) fn is_of_another_type(error: &RedisError) -> bool {
+pub(super) fn is_of_another_type(error: &RedisError) -> bool {
     code_of(error).as_deref() == Some("WRONGTYPE")
 }
