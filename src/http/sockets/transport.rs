@@ -27,11 +27,14 @@ use crate::{
         gate::{Client, OUTGOING_BYTES},
         service::BODY_BYTES,
     },
-    telemetry,
+    telemetry::{self, Listener, Timeout},
 };
 
-/// The interval in which a client has to take a message, or as much of it as [`PACE`] demands.
+/// The time in which a client has to take a message. What it takes gives time back at [`PACE`], up to the whole of this.
 const STALL: Duration = Duration::from_secs(35);
+
+/// The interval at which the progress of a client is looked at.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The time for which a closed socket waits for the client to close too: several round trips of a slow network. The
 /// client has the Close by then, and neither a drain nor a flood is waited for any longer.
@@ -113,15 +116,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
     /// Sends a message; it is an end when the client takes it more slowly than at [`PACE`].
     pub(super) async fn send(&mut self, message: impl Into<Message>) -> Result<(), End> {
         let sent = self.0.get_ref().sent();
+        let (mut before, mut left) = (sent.load(Relaxed), STALL);
         let mut sending = pin!(self.0.send(message.into()));
-        loop {
-            let before = sent.load(Relaxed);
-            match timeout(STALL, &mut sending).await {
-                Ok(outcome) => return outcome.map_err(|_| End::Gone),
-                Err(_) if sent.load(Relaxed) - before < STALL.as_secs() * u64::from(PACE) => return Err(End::Gone),
-                Err(_) => {}
+        while !left.is_zero() {
+            if let Ok(outcome) = timeout(LOOK, &mut sending).await {
+                return outcome.map_err(|_| End::Gone);
             }
+            let now = sent.load(Relaxed);
+            let earned = Duration::from_secs(now - before) / PACE;
+            left = (left + earned).saturating_sub(LOOK).min(STALL);
+            before = now;
         }
+        telemetry::connection_timed_out(Listener::Public, Timeout::Stalled);
+        Err(End::Gone)
     }
 
     /// Ends the socket: tells the client, or answers its Close, and waits until the client has closed too.
@@ -177,8 +184,9 @@ mod tests {
     /// The clock goes on whenever all tasks wait.
     #[tokio::test(start_paused = true)]
     async fn a_message_may_take_as_long_as_its_client_makes_progress() {
-        const MESSAGE: usize = 1024 * 1024;
-        for (pace, is_taken) in [(2 * PACE, true), (PACE / 2, false)] {
+        const LONG: usize = 1024 * 1024;
+        const SHORT: usize = 100 * 1024;
+        for (length, pace, is_taken) in [(LONG, 2 * PACE, true), (LONG, PACE / 2, false), (SHORT, PACE / 2, true)] {
             let (server, mut client) = tokio::io::duplex(1024);
             let mut transport = Transport::new(server, Client::new(&Gate::new(0, 0))).await;
             let reading = tokio::spawn(async move {
@@ -187,9 +195,23 @@ mod tests {
                     sleep(Duration::from_secs(1)).await;
                 }
             });
-            assert_eq!(transport.send("x".repeat(MESSAGE)).await.is_ok(), is_taken, "{pace} bytes a second");
+            let sent = transport.send("x".repeat(length)).await;
+            assert_eq!(sent.is_ok(), is_taken, "{length} bytes, {pace} a second");
             reading.abort();
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_stops_reading_is_given_up_soon_however_fast_it_was() {
+        let (server, mut client) = tokio::io::duplex(1024);
+        let mut transport = Transport::new(server, Client::new(&Gate::new(0, 0))).await;
+        let reading = tokio::spawn(async move {
+            client.read_exact(&mut vec![0; 512 * 1024]).await.unwrap();
+            (client, Instant::now())
+        });
+        assert!(matches!(transport.send("x".repeat(1024 * 1024)).await, Err(End::Gone)));
+        let (_client, stopped) = reading.await.unwrap();
+        assert!(stopped.elapsed() <= STALL + 2 * LOOK, "{:?}", stopped.elapsed());
     }
 
     fn serve_echo(listener: TcpListener) -> AbortHandle {
