@@ -167,6 +167,11 @@ pub(super) fn of(whose: &'static str, place: &Place, error: &RedisError) -> Redi
     Fault::Of { whose, place: place.clone(), text: describe(error), trouble: trouble(error) }.into()
 }
 
+/// The error of an answer that is none to what was asked.
+pub(super) fn nonsense() -> RedisError {
+    (ErrorKind::Parse, "not as many answers as questions").into()
+}
+
 /// The code of what the server answered, be it to one command or to the first that failed of several.
 pub(in crate::cache) fn code_of(error: &RedisError) -> Option<String> {
     answer_in(error).map(|(code, _)| code)

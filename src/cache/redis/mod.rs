@@ -2,47 +2,35 @@
 
 mod dial;
 mod fault;
+mod mark;
 mod server;
 mod supervised;
 mod survey;
 mod trust;
 mod url;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use redis::{ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, Value};
 use tokio::time::sleep;
 
+use self::{
+    fault::nonsense,
+    mark::{GENERATION, MARK, MARK_BITS, Mark, score_of},
+    supervised::Supervised,
+};
 pub(super) use self::{
     fault::{code_of, describe, trouble},
     server::Server,
     survey::Scan,
     url::{Url, is_known},
 };
-use self::{supervised::Supervised, survey::is_of_another_type};
 pub use self::{
     trust::{Access, AccessError},
     url::UrlError,
 };
-use super::record::{Height, LARGE_BYTES, MarkSnapshot, Reading, Record, new_generation};
+use super::record::{Height, LARGE_BYTES, Reading, Record, new_generation};
 use crate::telemetry;
-
-/// The members of the mark's sorted set. The score of the first is the generation of the store. The score of the second
-/// is a generation and its mark: `generation * 2^MARK_BITS + mark`. It vouches only if the generations are the same; and
-/// ZADD GT never lowers it. So one read, without knowing anything, gives the mark and whether it counts.
-const GENERATION: &str = "generation";
-const MARK: &str = "mark";
-
-/// A mark is at most 2^17 − 1. A score holds 53 bits exactly, so that 36 are left for the generation.
-const MARK_BITS: u32 = 17;
-const SCORES: u64 = 1 << 53;
-const GENERATIONS: u64 = SCORES >> MARK_BITS;
 
 /// The delay before INFO is retried, when the connection was lost before the answer.
 const ADVICE_PACE: Duration = Duration::from_secs(1);
@@ -56,19 +44,12 @@ pub(super) struct Redis {
     marks: Arc<[Mark]>,
 }
 
-/// The key of a mark.
-struct Mark {
-    key: String,
-    /// Whether it is known to hold something that phipi did not write.
-    is_taken: AtomicBool,
-}
-
 impl Redis {
     /// Begins to connect: a server that is down now may be up later.
     pub(super) fn open(server: &Server, marks: Vec<String>) -> Self {
         let (small, large) = (Supervised::open(server.clone()), Supervised::open(server.clone()));
         tokio::spawn(advise(small.clone()));
-        let marks = marks.into_iter().map(|key| Mark { key, is_taken: AtomicBool::new(false) }).collect();
+        let marks = marks.into_iter().map(Mark::new).collect();
         Self { small, large, marks }
     }
 
@@ -205,81 +186,6 @@ fn reading(marks: &[&Mark], answers: Vec<RedisResult<Value>>, keys: usize, names
         snapshots.push(mark.state(generation, [before, next()?])?.snapshot());
     }
     Ok(Reading { marks: snapshots, values })
-}
-
-impl Mark {
-    /// The state of the key, by [`State::of`]. That it holds something else is logged once.
-    fn state<const N: usize>(
-        &self,
-        generation: RedisResult<Value>,
-        marks: [RedisResult<Value>; N],
-    ) -> RedisResult<State> {
-        let state = State::of(generation, marks)?;
-        if state.is_taken && !self.is_taken.swap(true, Ordering::Relaxed) {
-            telemetry::mark_is_taken(&self.key);
-        }
-        Ok(state)
-    }
-}
-
-/// What the key of a mark holds.
-#[derive(Debug, PartialEq, Eq)]
-struct State {
-    generation: Option<u64>,
-    /// The score of the mark.
-    score: Option<u64>,
-    /// Whether it holds something that phipi can't have written, so that no mark can be raised.
-    is_taken: bool,
-}
-
-impl State {
-    /// The state by the answers to questions for the score of the generation and, some times, for that of the mark, of which the
-    /// lowest counts.
-    ///
-    /// # Errors
-    /// Those of the server, but for the one that says that the key holds a value of another type.
-    fn of<const N: usize>(generation: RedisResult<Value>, marks: [RedisResult<Value>; N]) -> RedisResult<Self> {
-        let (generation, marks) = (number_of(generation, GENERATIONS)?, marks.map(|mark| number_of(mark, SCORES)));
-        let marks = marks.into_iter().collect::<RedisResult<Result<Vec<_>, _>>>()?;
-        let (Ok(generation), Ok(marks)) = (generation, marks) else {
-            return Ok(Self { generation: None, score: None, is_taken: true });
-        };
-        let score = marks.into_iter().min().flatten();
-        // No generation could be begun that is greater than that of this mark.
-        let is_last = |generation: u64| generation == GENERATIONS - 1;
-        let is_taken = score.is_some_and(|score| is_last(score >> MARK_BITS)) && !generation.is_some_and(is_last);
-        Ok(Self { generation, score, is_taken })
-    }
-
-    /// The mark, if it was raised under the generation that the store has.
-    fn snapshot(&self) -> MarkSnapshot {
-        let score = self.score.filter(|score| Some(score >> MARK_BITS) == self.generation);
-        let mark = score.and_then(|score| u32::try_from(score & ((1 << MARK_BITS) - 1)).ok());
-        MarkSnapshot { generation: self.generation, mark, is_taken: self.is_taken }
-    }
-}
-
-fn nonsense() -> RedisError {
-    (ErrorKind::Parse, "not as many answers as questions").into()
-}
-
-/// A score that phipi can't have written, or a value of another type.
-struct Foreign;
-
-/// The score in an answer, if there is one; those that phipi writes are whole numbers below `limit`.
-fn number_of(answer: RedisResult<Value>, limit: u64) -> RedisResult<Result<Option<u64>, Foreign>> {
-    let score = match answer {
-        Err(error) if is_of_another_type(&error) => return Ok(Err(Foreign)),
-        answer => Option::<f64>::from_redis_value(answer?)?,
-    };
-    #[expect(clippy::cast_precision_loss, reason = "a score holds 53 bits")]
-    let is_ours = |score: &f64| score.fract() == 0.0 && (0.0..limit as f64).contains(score);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is whole and in the range")]
-    Ok(score.map(|score| Some(score).filter(is_ours).map(|score| score as u64).ok_or(Foreign)).transpose())
-}
-
-fn score_of(generation: u64, mark: u32) -> u64 {
-    generation << MARK_BITS | u64::from(mark).min((1 << MARK_BITS) - 1)
 }
 
 /// Asks the server, as soon as it can be reached, whether its memory has no limit, and logs that once. A server that

@@ -1,11 +1,10 @@
 //! A scan of a whole Redis: every key below a prefix, page by page.
 
-use redis::{FromRedisValue, Pipeline, RedisError, RedisResult, Value};
+use redis::{FromRedisValue, Pipeline, RedisResult, Value};
 
 use super::{
-    GENERATION, MARK, State,
-    fault::code_of,
-    nonsense,
+    fault::nonsense,
+    mark::{GENERATION, MARK, State, is_of_another_type},
     server::{Client, Cursor, Server},
 };
 use crate::cache::record::MarkSnapshot;
@@ -71,9 +70,4 @@ impl Scan {
         }
         self.client.ask(commands.ignore_errors()).await?.into_iter().try_for_each(|answer| answer.map(drop))
     }
-}
-
-/// Whether a command was refused since its key holds a value of another type than the command is for.
-pub(super) fn is_of_another_type(error: &RedisError) -> bool {
-    code_of(error).as_deref() == Some("WRONGTYPE")
 }
