@@ -16,19 +16,18 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 /// 20 µs, about as long as a handoff to another thread and back; an async thread may be held that long.
 const INLINE_LIMBS: usize = 128;
 
-/// The bounds on work that waits or runs, in limbs of results: for work up to the least of [`CLASSES`], which long work does
-/// not keep out, and for longer work.
-const QUEUE_LIMBS: [usize; 2] = [1024 * 1024, 7 * 1024 * 1024];
-
-/// The bound on giant work that waits or runs, in limbs of results, and for digits of π of all memory that their evaluation
-/// takes. It is larger where limits admit a larger evaluation.
-const GIANT_QUEUE_LIMBS: usize = 3 * 1024 * 1024;
+/// The bounds on work that waits or runs, by its [`Size`], in limbs of results, and for digits of π of all memory that their
+/// evaluation takes. They are larger where limits admit larger requests.
+const QUEUE_LIMBS: [usize; Size::ALL.len()] = [1024 * 1024, 7 * 1024 * 1024, 3 * 1024 * 1024];
 
 /// The memory that this room may hold, in bytes, by what it is held for. docs/operating.md adds the rooms up.
 pub const MEMORY: [(&str, usize); 1] =
-    [("results that wait to be evaluated", (QUEUE_LIMBS[0] + QUEUE_LIMBS[1] + GIANT_QUEUE_LIMBS) * size_of::<u64>())];
+    [("results that wait to be evaluated", (QUEUE_LIMBS[0] + QUEUE_LIMBS[1] + QUEUE_LIMBS[2]) * size_of::<u64>())];
 
-/// Work on more limbs (n ≈ 86,000,000, or some 400,000 digits of π) is giant: it may take all cores for a second, or for 40.
+/// Work on more limbs (n ≈ 350,000) is done in parts.
+const SMALL_LIMBS: usize = 4 * 1024;
+
+/// Work on more limbs (n ≈ 86,000,000, or 147,456 digits of π) is giant: it may take all cores for a second, or for 40.
 const GIANT_LIMBS: usize = 1_000_000;
 
 /// The niceness of the threads for giant work, 0 to 19: beside other work they have a tenth of a core.
@@ -37,7 +36,29 @@ const GIANT_NICENESS: i32 = 10;
 /// The classes of work that is done in parts, by the limbs that it has more of (n ≈ 350,000 and 1,400,000). No more work of
 /// one class is under way than there are threads: a thread that waits for a part of its work takes up other work meanwhile,
 /// so that any number of evaluations would be half done, each with its memory. No class waits behind a larger one.
-const CLASSES: [usize; 3] = [4 * 1024, 16 * 1024, GIANT_LIMBS];
+const CLASSES: [usize; 3] = [SMALL_LIMBS, 16 * 1024, GIANT_LIMBS];
+
+/// The size of a piece of work. Each has a queue of its own, so that no work keeps out smaller work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// Up to the least of [`CLASSES`].
+    Small,
+    /// All between.
+    Long,
+    /// More than [`GIANT_LIMBS`].
+    Giant,
+}
+
+impl Size {
+    /// All sizes, the smallest first.
+    pub const ALL: [Self; 3] = [Self::Small, Self::Long, Self::Giant];
+
+    /// The size of work on this many limbs.
+    #[must_use]
+    pub fn of(limbs: usize) -> Self {
+        Self::ALL[usize::from(limbs > SMALL_LIMBS) + usize::from(limbs > GIANT_LIMBS)]
+    }
+}
 
 /// The queue of work is full, or this work alone exceeds it.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -60,18 +81,18 @@ pub struct Admission {
 pub struct Workers {
     pool: ThreadPool,
     giants: ThreadPool,
-    /// The permits of work that waits or runs: small, long, and giant.
-    queues: [Arc<Semaphore>; 3],
+    /// The permits of work that waits or runs, by its size.
+    queues: [Arc<Semaphore>; Size::ALL.len()],
     /// The permits of work that is under way, by its class: one for each thread.
     under_way: [Arc<Semaphore>; CLASSES.len()],
 }
 
 impl Workers {
-    /// Starts the threads. The queue of giant work has room for `least` limbs at least.
+    /// Starts the threads. Each queue has room for `numbers` limbs at least, and that of giant work for `digits` limbs more.
     ///
     /// # Errors
     /// When the system can't start them.
-    pub fn start(least: usize) -> Result<Self, ThreadPoolBuildError> {
+    pub fn start([numbers, digits]: [usize; 2]) -> Result<Self, ThreadPoolBuildError> {
         let threads = available_parallelism().map_or(1, NonZero::get);
         let pool = |name: &'static str| {
             let pool = ThreadPoolBuilder::new().num_threads(threads);
@@ -85,24 +106,25 @@ impl Workers {
                 let _ = setpriority_process(None, GIANT_NICENESS);
             }
         };
-        let [small, long] = QUEUE_LIMBS;
-        let queues = [small, long, GIANT_QUEUE_LIMBS.max(least)].map(|limbs| Arc::new(Semaphore::new(limbs)));
+        let queues = Size::ALL.map(|size| {
+            let least = if size == Size::Giant { numbers + digits } else { numbers };
+            Arc::new(Semaphore::new(QUEUE_LIMBS[size as usize].max(least)))
+        });
         let under_way = CLASSES.map(|_| Arc::new(Semaphore::new(threads)));
         let (pool, giants) = (pool("worker").build()?, pool("giant").start_handler(give_way).build()?);
         Ok(Self { pool, giants, queues, under_way })
     }
 
-    /// Admits work on `limbs` limbs in all. Short work is always admitted.
+    /// Admits pieces of work of one size, on `limbs` limbs in all. Short work is always admitted.
     ///
     /// # Errors
     /// [`Overloaded`] when the queue is full.
-    pub fn admit(&self, limbs: usize) -> Result<Admission, Overloaded> {
+    pub fn admit(&self, size: Size, limbs: usize) -> Result<Admission, Overloaded> {
         if limbs <= INLINE_LIMBS {
             return Ok(Admission { _permit: None });
         }
-        let queue = &self.queues[[CLASSES[0], GIANT_LIMBS].iter().filter(|&&least| limbs > least).count()];
         let limbs = limbs.try_into().map_err(|_| Overloaded)?;
-        let permit = Arc::clone(queue).try_acquire_many_owned(limbs).map_err(|_| Overloaded)?;
+        let permit = Arc::clone(&self.queues[size as usize]).try_acquire_many_owned(limbs).map_err(|_| Overloaded)?;
         Ok(Admission { _permit: Some(permit) })
     }
 
@@ -149,7 +171,7 @@ mod tests {
 
     #[tokio::test]
     async fn small_work_stays_and_large_work_moves() {
-        let workers = Workers::start(0).unwrap();
+        let workers = Workers::start([0; 2]).unwrap();
         let here = std::thread::current().id();
         let thread = || std::thread::current().id();
         assert_eq!(workers.run(INLINE_LIMBS, thread).await, Ok(here));
@@ -158,7 +180,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_reaches_the_one_who_waits_and_no_one_else() {
-        let workers = Workers::start(0).unwrap();
+        let workers = Workers::start([0; 2]).unwrap();
         assert_eq!(workers.run(usize::MAX, || panic!("on purpose")).await, Err::<(), _>(Panicked));
         assert_eq!(workers.run(usize::MAX, || 1).await, Ok(1));
     }
@@ -185,7 +207,7 @@ mod tests {
 
     #[tokio::test]
     async fn giants_on_all_threads_hold_up_no_other_work() {
-        let (workers, is_done) = (Arc::new(Workers::start(0).unwrap()), Arc::new(AtomicBool::new(false)));
+        let (workers, is_done) = (Arc::new(Workers::start([0; 2]).unwrap()), Arc::new(AtomicBool::new(false)));
         let giants = start_giants(&workers, &is_done).await;
         let others = workers.run(GIANT_LIMBS, move || is_done.store(true, Ordering::Relaxed));
         assert_eq!(timeout(Duration::from_secs(30), others).await, Ok(Ok(())));
@@ -196,7 +218,7 @@ mod tests {
 
     #[tokio::test]
     async fn work_that_waits_for_a_part_takes_up_no_giant() {
-        let workers = Arc::new(Workers::start(0).unwrap());
+        let workers = Arc::new(Workers::start([0; 2]).unwrap());
         let [part_has_begun, giants_have_begun, is_done] = [(); 3].map(|()| Arc::new(AtomicBool::new(false)));
         let until = |flag: &Arc<AtomicBool>| {
             let flag = Arc::clone(flag);
@@ -241,7 +263,7 @@ mod tests {
     }
 
     async fn most_under_way(limbs: usize) {
-        let workers = Arc::new(Workers::start(0).unwrap());
+        let workers = Arc::new(Workers::start([0; 2]).unwrap());
         let (under_way, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let work: Vec<_> = (0..50)
             .map(|_| {
@@ -263,18 +285,19 @@ mod tests {
 
     #[test]
     fn refuses_what_would_wait_too_long() {
-        const GIANT: usize = 2 * GIANT_QUEUE_LIMBS;
-        let workers = Workers::start(GIANT).unwrap();
-        let giant = workers.admit(GIANT).unwrap();
-        assert_eq!(workers.admit(GIANT_LIMBS + 1).unwrap_err(), Overloaded);
-        let long: Vec<_> = (0..7).map(|_| workers.admit(GIANT_LIMBS).unwrap()).collect();
-        assert_eq!(workers.admit(GIANT_LIMBS).unwrap_err(), Overloaded, "giant work leaves room for long work");
-        let small: Vec<_> = (0..256).map(|_| workers.admit(CLASSES[0]).unwrap()).collect();
-        assert_eq!(workers.admit(CLASSES[0]).unwrap_err(), Overloaded, "long work leaves room for small work");
-        assert!(workers.admit(INLINE_LIMBS).is_ok(), "short work needs no queue");
-        drop((giant, long, small));
-        assert!([GIANT, GIANT_LIMBS, CLASSES[0]].iter().all(|&limbs| workers.admit(limbs).is_ok()));
-        assert_eq!(workers.admit(GIANT + 1).unwrap_err(), Overloaded);
-        assert_eq!(workers.admit(usize::MAX).unwrap_err(), Overloaded);
+        const NUMBERS: usize = 2 * QUEUE_LIMBS[1];
+        const DIGITS: usize = 3 * QUEUE_LIMBS[1];
+        let workers = Workers::start([NUMBERS, DIGITS]).unwrap();
+        let whole = [NUMBERS, NUMBERS, NUMBERS + DIGITS];
+        for (size, limbs) in Size::ALL.into_iter().zip(whole) {
+            let _admitted = workers.admit(size, limbs).unwrap();
+            assert_eq!(workers.admit(size, INLINE_LIMBS + 1).unwrap_err(), Overloaded);
+            assert!(workers.admit(size, INLINE_LIMBS).is_ok(), "short work needs no queue");
+            for (other, limbs) in Size::ALL.into_iter().zip(whole) {
+                assert!(other == size || workers.admit(other, limbs).is_ok(), "{size:?} work keeps out {other:?} work");
+            }
+        }
+        assert!(Size::ALL.into_iter().zip(whole).all(|(size, limbs)| workers.admit(size, limbs).is_ok()));
+        assert_eq!(workers.admit(Size::Giant, usize::MAX).unwrap_err(), Overloaded);
     }
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     telemetry,
-    workers::{Overloaded, Panicked},
+    workers::{Overloaded, Panicked, Size},
 };
 
 /// A value of up to this many limbs (n ≈ 86,000) is short: evaluated in a few hundred microseconds at most.
@@ -24,13 +24,14 @@ pub(super) type Evaluated = Result<Arc<Vec<(Key, Entry)>>, Failure>;
 type Job = Vec<Key>;
 
 impl Evaluator {
-    /// Evaluates and proves the entries of these keys, and those that come with them. When too much is waiting, long
-    /// ones of a request are refused before its short ones.
+    /// Evaluates and proves the entries of these keys, and those that come with them. When too much of one size is waiting,
+    /// those of that size are refused.
     pub(super) async fn evaluate(&self, keys: Vec<Key>) -> Vec<(Key, Evaluated)> {
-        let (short, long): (Vec<_>, Vec<_>) = jobs(keys).into_iter().partition(|job| limbs_of(job) <= SHORT_LIMBS);
+        let mut all = jobs(keys);
         let (mut groups, mut admissions, mut refused) = (Vec::new(), Vec::new(), Vec::new());
-        for jobs in [short, long] {
-            match self.workers.admit(jobs.iter().map(|job| limbs_of(job)).sum()) {
+        for size in Size::ALL {
+            let jobs: Vec<Job> = all.extract_if(.., |job| Size::of(limbs_of(job)) == size).collect();
+            match self.workers.admit(size, jobs.iter().map(|job| limbs_of(job)).sum()) {
                 Ok(admission) => {
                     admissions.push(admission);
                     groups.extend(grouped(jobs));

@@ -23,11 +23,11 @@ impl Limits {
     /// The most values in a sequence.
     pub const MAX_COUNT: u32 = 1_000;
 
-    /// The work that has to be admitted at once, in limbs: four of the longest numbers, or the evaluation of all digits.
+    /// The work that one request may ask for, in limbs: four of the longest numbers, and the evaluation of all digits.
     #[must_use]
-    pub fn work(&self) -> usize {
+    pub fn work(&self) -> [usize; 2] {
         let digits = Count::of_blocks(self.max_pi_digits.blocks()).map_or(0, pi_digits::memory);
-        (4 * fib::limb_count(self.max_n)).max(digits.div_ceil(LIMB_BYTES))
+        [4 * fib::limb_count(self.max_n), digits.div_ceil(LIMB_BYTES)]
     }
 }
 
@@ -38,15 +38,15 @@ pub enum Given<'a> {
     Number(i64),
     /// Text that should be one.
     Text(&'a str),
-    /// Nothing: it is this number by default, or the largest that there can be if that is less.
-    Nothing(u32),
+    /// Nothing, so that it is this default, or the largest number that there can be if that is less.
+    Default(u32),
 }
 
 impl Display for Given<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Number(number) => write!(out, "{number}"),
-            Self::Nothing(default) => write!(out, "{default}"),
+            Self::Default(default) => write!(out, "{default}"),
             Self::Text(text) => match text.parse::<i64>() {
                 Ok(number) => write!(out, "{number}"),
                 Err(_) => write!(out, "{text:?}"),
@@ -78,7 +78,7 @@ impl Given<'_> {
         let number = match self {
             Self::Number(number) => Some(number),
             Self::Text(text) => text.parse().ok(),
-            Self::Nothing(default) => Some(default.min(largest).into()),
+            Self::Default(default) => Some(default.min(largest).into()),
         };
         let number =
             number.and_then(|number| u32::try_from(number).ok()).filter(|number| (least..=largest).contains(number));

@@ -205,7 +205,7 @@ mod tests {
 
     #[tokio::test]
     async fn clients_that_ask_at_once_share_one_unpacked_file() {
-        let workers = Workers::start(0).unwrap();
+        let workers = Workers::start([0; 2]).unwrap();
         let largest = FILES.iter().max_by_key(|file| file.gzip.len()).unwrap();
         let crowd = (0..20).map(|_| largest.bytes(Coding::Identity, &workers));
         let answers = futures_util::future::join_all(crowd).await;

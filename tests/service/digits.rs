@@ -10,7 +10,7 @@ use crate::{
     oracle::{BLOCK_DIGITS, digits_of_pi},
     redis_cluster::RedisCluster,
     redis_server::{PREFIX, RedisServer, RoundTrips, runs_of},
-    service::{Service, eventually, getting, undisturbed},
+    service::{Questions, Service, client, eventually, getting, program, undisturbed},
 };
 
 fn key(name: &str) -> String {
@@ -194,6 +194,35 @@ fn digits_over_rest_are_those_over_graphql() {
         let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
         assert!(problem["detail"].as_str().unwrap().contains(words), "{query}: {problem}");
     }
+}
+
+#[test]
+fn a_request_within_the_limits_is_not_too_much_to_evaluate() {
+    for digits in [1_000_000, 1_200_000] {
+        let service = Service::start_with("memory:", &["--max-pi-digits", &digits.to_string()]);
+        let numbers: String = (1..=4).map(|k| format!("f{k}: fib(n: {}) {{ n }} ", 10_000_000 - k)).collect();
+        let answer = service.query(&format!("{{ {numbers} piDigits(from: {}, count: 1) {{ cached }} }}", digits - 1));
+        assert!(answer.get("errors").is_none(), "{answer}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let cache = format!("sqlite:{}", folder.path().join("cache.sqlite").display());
+    let warm =
+        program().args(["warm", "--fib", "100000", "--pi-digits", "1000000", "--cache", &cache]).output().unwrap();
+    assert!(warm.status.success(), "{warm:?}");
+}
+
+#[test]
+fn a_giant_evaluation_refuses_no_shorter_one() {
+    let service = Service::start_with("memory:", &["--max-pi-digits", "4000000"]);
+    let questions = Questions { spans: vec![(3_999_990, 10)], ..Questions::default() };
+    thread::scope(|scope| {
+        let giant = scope.spawn(|| service.ask(&client(), &questions).unwrap());
+        eventually("it is evaluated", || service.metric("phipi_evaluations_total") == 1);
+        let numbers: String = (1..=4).map(|k| format!("f{k}: fib(n: {}) {{ n }} ", 10_000_000 - k)).collect();
+        let answer = service.query(&format!("{{ {numbers} piDigits(from: 140000, count: 1) {{ cached }} }}"));
+        assert!(answer.get("errors").is_none(), "{answer}");
+        giant.join().unwrap();
+    });
 }
 
 #[test]
