@@ -180,7 +180,7 @@ fn what_phipi_did_not_write_in_place_of_a_mark_has_no_ladder_and_is_repaired() {
         format!("ZADD {key} 5 generation {last_mark} mark"),
         format!("ZADD {key} {last_mark} mark"),
         format!("ZADD {key} inf generation inf mark"),
-        format!("ZADD {key} 5.5 generation"),
+        format!("ZADD {key} -5 generation"),
         format!("ZADD {key} 5 generation 655360.5 mark"),
     ] {
         redis.run("FLUSHALL");

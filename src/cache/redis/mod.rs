@@ -139,11 +139,11 @@ impl Redis {
         Ok(now.generation == Some(generation) && raised == Some(generation))
     }
 
-    /// The generation of the first ladder rises to 0, if there is one.
+    /// A member of the first mark that is never there would rise to 0.
     pub(super) async fn touch(&self) -> RedisResult<()> {
         let mut commands = Pipeline::new();
         let mark = &self.marks[0];
-        commands.cmd("ZADD").arg(&mark.key).arg("XX").arg("GT").arg(0).arg(GENERATION);
+        commands.cmd("ZADD").arg(&mark.key).arg("XX").arg("GT").arg(0).arg("none");
         let answers = self.change(commands, 0).await?;
         answers.into_iter().try_for_each(|answer| mark.state(answer.map(|_| Value::Nil), []).map(drop))
     }

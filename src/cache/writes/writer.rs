@@ -240,8 +240,8 @@ impl Writer {
     /// Raises the mark, if the rungs that it is to vouch for are in the store.
     async fn raise(&self, step: &Step, written: &Written) -> Result<Raised, StoreError> {
         let Some(generation) = written.generation else {
-            // Something else is in the place of the mark, which has been logged.
-            return Ok(Raised::Whole);
+            // The store was emptied meanwhile; or something else is in the place of the mark, which the next attempt sees.
+            return Ok(Raised::Void);
         };
         if written.refused.iter().any(|(name, _)| step.rungs.contains(name)) {
             return Ok(Raised::Refused);
