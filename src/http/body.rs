@@ -29,6 +29,9 @@ const FIRST_BYTES: usize = 2 * 1024;
 /// The longest rest of a rejected body that is read and discarded.
 const REST_BYTES: usize = 16 * BODY_BYTES;
 
+/// The longest rest after which the connection goes on: it counts as a part of the next head, of which as much needs no permit.
+const BRIEF_BYTES: usize = 4 * 1024;
+
 /// Why a body was not read to its end.
 enum Failure {
     TooLong,
@@ -86,8 +89,8 @@ pub(super) async fn whole(mut body: Body, client: &Arc<Client>) -> Result<(Bytes
 }
 
 /// The body of a request. When its handler drops it before its end, the rest is read and discarded, if it is short: a client
-/// that writes before it reads would see a closed connection, and no response. A connection of HTTP/1 ends then, since the
-/// next head could not be told from the body.
+/// that writes before it reads would see a closed connection, and no response. A connection of HTTP/1 ends then, unless the rest
+/// is [brief](BRIEF_BYTES), since the next head could not be told from the body, and takes a permit.
 pub(super) struct RequestBody {
     /// `None` from its end on.
     rest: Option<Incoming>,
@@ -140,7 +143,8 @@ impl Drop for RequestBody {
         if self.is_end_stream() {
             return;
         }
-        if self.stream.is_none() {
+        let is_brief = self.size_hint().upper().is_some_and(|rest| rest <= BRIEF_BYTES as u64);
+        if self.stream.is_none() && !(self.is_sent && is_brief) {
             self.client.end();
         }
         let is_short = self.size_hint().lower() <= REST_BYTES as u64;

@@ -270,7 +270,7 @@ impl Exchange {
 
 /// The value of a parameter, or its default.
 fn given(parameter: Option<&str>, default: u32) -> Given<'_> {
-    parameter.map_or(Given::Nothing(default), Given::Text)
+    parameter.map_or(Given::Default(default), Given::Text)
 }
 
 fn text_of(segment: Result<Path<String>, PathRejection>) -> Result<String, Fault> {
