@@ -7,7 +7,7 @@ use crate::{
     load::{Record, truth, while_asked},
     redis_cluster::RedisCluster,
     redis_server::PREFIX,
-    service::{Service, alone, client, eventually, undisturbed},
+    service::{PATIENCE, Service, alone, client, eventually, eventually_within, undisturbed},
 };
 
 /// The most that a fault delays an answer, with slack for a busy machine.
@@ -132,7 +132,8 @@ fn a_dead_primary_holds_up_no_value_of_the_others() {
             service.fib(n);
         }
         let names: Vec<String> = new.map(|n| format!("{PREFIX}1:fib:n:{n}")).collect();
-        eventually("all that the living primaries are to hold is stored", || {
+        // Some twenty values of the dead one are tried before, each for a second or more.
+        eventually_within(4 * PATIENCE, "all that the living primaries are to hold is stored", || {
             let (held, lacking) = cluster.held_and_lacking(dead, &names);
             held > 20 && lacking == 0
         });

@@ -129,14 +129,19 @@ impl RedisCluster {
         self.nodes[..PRIMARIES].iter().map(|node| round_trips(&mut node.connection())).collect()
     }
 
-    /// The number of the primary that holds the mark.
+    /// The number of the primary that holds the mark, once one does.
     pub fn holder_of_the_mark(&self) -> usize {
         let has_mark = |node: &Node| {
             let count: u32 =
                 redis::cmd("EXISTS").arg(format!("{PREFIX}1:fib:top")).query(&mut node.connection()).unwrap_or(0);
             count == 1
         };
-        self.nodes[..PRIMARIES].iter().position(has_mark).expect("a primary holds the mark")
+        let mut holder = None;
+        eventually("a primary holds the mark", || {
+            holder = self.nodes[..PRIMARIES].iter().position(has_mark);
+            holder.is_some()
+        });
+        holder.unwrap()
     }
 
     /// Kills a node at once.

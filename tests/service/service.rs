@@ -20,8 +20,13 @@ use ureq::Agent;
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits until `condition` holds.
-pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let until = Instant::now() + PATIENCE;
+pub fn eventually(what: &str, condition: impl FnMut() -> bool) {
+    eventually_within(PATIENCE, what, condition);
+}
+
+/// Waits for no longer than `patience` until `condition` holds.
+pub fn eventually_within(patience: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+    let until = Instant::now() + patience;
     while !condition() {
         assert!(Instant::now() < until, "still not: {what}");
         sleep(Duration::from_millis(5));
