@@ -43,7 +43,7 @@ const CLASSES: [usize; 3] = [SMALL_LIMBS, 16 * 1024, GIANT_LIMBS];
 pub enum Size {
     /// Up to the least of [`CLASSES`].
     Small,
-    /// All between.
+    /// Up to [`GIANT_LIMBS`].
     Long,
     /// More than [`GIANT_LIMBS`].
     Giant,

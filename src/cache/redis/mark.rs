@@ -1,4 +1,4 @@
-//! Marks: what is under the key of one, and what may be.
+//! Marks: the scores under the key of one, and which of them phipi can have written.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -44,7 +44,7 @@ impl Mark {
     }
 }
 
-/// What the key of a mark holds.
+/// The content of the key of a mark.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct State {
     pub(super) generation: Option<u64>,
@@ -55,8 +55,8 @@ pub(super) struct State {
 }
 
 impl State {
-    /// The state by the answers to questions for the score of the generation and, some times, for that of the mark, of which the
-    /// lowest counts.
+    /// Reads the state from the answers to ZSCORE: one for the generation, and any number for the mark, of which the lowest
+    /// counts.
     ///
     /// # Errors
     /// Those of the server, but for the one that says that the key holds a value of another type.

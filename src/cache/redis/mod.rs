@@ -139,7 +139,7 @@ impl Redis {
         Ok(now.generation == Some(generation) && raised == Some(generation))
     }
 
-    /// A member of the first mark that is never there would rise to 0.
+    /// Sends a ZADD that changes nothing, since the member that it would raise is never there.
     pub(super) async fn touch(&self) -> RedisResult<()> {
         let mut commands = Pipeline::new();
         let mark = &self.marks[0];
