@@ -14,7 +14,7 @@ use redis::{
 use tempfile::TempDir;
 
 use crate::{
-    redis_server::{Make, PREFIX, round_trips},
+    redis_server::{Make, PREFIX},
     service::eventually,
 };
 
@@ -124,9 +124,9 @@ impl RedisCluster {
         self.nodes.iter().filter(has_rungs).count()
     }
 
-    /// The round trips that each primary has answered, these included.
-    pub fn round_trips(&self) -> Vec<u64> {
-        self.nodes[..PRIMARIES].iter().map(|node| round_trips(&mut node.connection())).collect()
+    /// A connection to each primary.
+    pub fn primaries(&self) -> Vec<Connection> {
+        self.nodes[..PRIMARIES].iter().map(Node::connection).collect()
     }
 
     /// The number of the primary that holds the mark, once one does.
