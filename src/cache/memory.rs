@@ -36,7 +36,7 @@ struct Rooms<K, V> {
     weight: fn(&V) -> usize,
     /// The mark of each ladder.
     marks: Vec<Mark>,
-    /// The number of times that new facts were kept.
+    /// The number of new facts that were kept.
     keepings: AtomicU64,
 }
 
@@ -67,16 +67,14 @@ where
 
     /// Remembers an entry that the store has.
     pub(super) fn insert(&self, key: K, value: V) {
-        self.insert_at(key, value, 0);
+        self.insert_at(key, value, || 0);
     }
 
     /// Remembers facts that this process has just handed to the store.
     pub(super) fn keep(&self, facts: impl IntoIterator<Item = (K, V)>) {
-        let time = self.time() + 1;
         for (key, value) in facts {
-            self.insert_at(key, value, time);
+            self.insert_at(key, value, || self.0.keepings.fetch_add(1, Ordering::AcqRel) + 1);
         }
-        self.0.keepings.fetch_add(1, Ordering::AcqRel);
     }
 
     /// The present, as [`Self::kept_since`] takes it.
@@ -89,9 +87,12 @@ where
         self.room(key).lock().unwrap_or_else(PoisonError::into_inner).kept_since(key, time)
     }
 
-    fn insert_at(&self, key: K, value: V, time: u64) {
+    /// `time` is asked under the lock: a lookup that begins at that time or later finds the entry.
+    fn insert_at(&self, key: K, value: V, time: impl FnOnce() -> u64) {
         let weight = ENTRY_BYTES + (self.0.weight)(&value);
-        let evicted = self.room(&key).lock().unwrap_or_else(PoisonError::into_inner).insert(key, value, weight, time);
+        let mut room = self.room(&key).lock().unwrap_or_else(PoisonError::into_inner);
+        let evicted = room.insert(key, value, weight, time());
+        drop(room);
         // Not under the lock: large values take time to free.
         drop(evicted);
     }
@@ -238,6 +239,19 @@ mod tests {
         memory.insert(0, Arc::new(0));
         assert_eq!(memory.kept_since(&0, before), Some(Arc::new(0)), "though it was read again afterwards");
         assert_eq!(memory.kept_since(&0, memory.time()), None, "it was kept before");
+    }
+
+    #[test]
+    fn a_lookup_that_begins_while_facts_are_kept_tells_those_before_it_from_those_after_it() {
+        let (memory, mut began) = (memory(), 0);
+        memory.keep([0, 2].map(|key| (key, Arc::new(key))).into_iter().inspect(|(key, _)| {
+            if *key == 2 {
+                began = memory.time();
+            }
+        }));
+        assert_eq!(memory.get(&0), Some(Arc::new(0)));
+        assert_eq!(memory.kept_since(&0, began), None, "the lookup found it in memory");
+        assert_eq!(memory.kept_since(&2, began), Some(Arc::new(2)));
     }
 
     #[test]
