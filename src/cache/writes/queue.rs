@@ -145,6 +145,11 @@ impl Batch {
         self.raise.as_ref().map(|pending| pending.raise)
     }
 
+    /// Whether it is a mark alone.
+    pub(super) fn is_mark(&self) -> bool {
+        self.items.is_empty()
+    }
+
     /// The record, if it is alone, so that an error is the error of this record.
     pub(super) fn only_record(&self) -> Option<&Record> {
         match &*self.items {
@@ -277,10 +282,11 @@ impl Queue {
                     return Some(batch);
                 }
                 state.is_dropping &= state.bytes > 0;
-                if state.is_closed {
+                let due = state.next_due(size);
+                if state.is_closed && due.is_none() {
                     return None;
                 }
-                state.next_due(size)
+                due
             };
             let arrival = self.arrived[size as usize].notified();
             match due {
@@ -325,9 +331,13 @@ impl Queue {
         }
     }
 
-    /// Closes the queue: when it is empty, there is no next batch any more.
+    /// Closes the queue: when it is empty, there is no next batch any more. What was refused is tried once more at once.
     pub(super) fn close(&self) {
-        self.state().is_closed = true;
+        let mut state = self.state();
+        state.is_closed = true;
+        state.rows.iter_mut().flat_map(|row| &mut row.aside).for_each(|(due, _)| *due = Instant::now());
+        state.raises.iter_mut().for_each(|pending| pending.due = None);
+        drop(state);
         self.arrived.iter().for_each(Notify::notify_one);
     }
 
@@ -409,10 +419,10 @@ impl State {
         row.dear.pop_first().map(|(_, item)| item)
     }
 
-    /// Queues refused records again, behind the others, when their backoff is over or the end is near.
+    /// Queues refused records again, behind the others, when their backoff is over.
     fn recall(&mut self, size: Size) {
-        let (now, is_closed) = (Instant::now(), self.is_closed);
-        let due: Vec<_> = self.row(size).aside.extract_if(.., |(due, _)| is_closed || *due <= now).collect();
+        let now = Instant::now();
+        let due: Vec<_> = self.row(size).aside.extract_if(.., |(due, _)| *due <= now).collect();
         for (_, item) in due {
             let number = self.next_number();
             self.waiters.insert(item.record.name.clone(), Some(Vec::new()));
@@ -443,8 +453,7 @@ impl State {
     }
 
     fn take_raise(&mut self, size: Size) -> Option<PendingRaise> {
-        let is_due =
-            |pending: &mut PendingRaise| size == Size::Small && (self.is_closed || pending.due <= Some(Instant::now()));
+        let is_due = |pending: &mut PendingRaise| size == Size::Small && pending.due <= Some(Instant::now());
         self.raises.extract_if(.., is_due).next()
     }
 
@@ -730,6 +739,26 @@ mod tests {
         assert_eq!(queue.bytes(), 0, "it is dropped");
         let waited = began.elapsed().as_secs();
         assert!((20..30).contains(&waited), "{waited} s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_that_is_closed_tries_what_was_refused_at_once_and_then_after_its_backoff() {
+        for (records, raises, times) in [
+            (vec![record("refused", 1_000)], Vec::new(), [0, 200, 600, 1_400]),
+            (Vec::new(), vec![raise(300, None, 0)], [0, 200, 400, 600]),
+        ] {
+            let queue = Queue::new(10_000);
+            queue.put(records, raises);
+            let refuse = |batch| queue.settle(batch, Outcome { raised: Raised::Refused, ..refusal("refused") });
+            refuse(next(&queue, 1_000).await);
+            queue.close();
+            let closed = Instant::now();
+            for time in times {
+                let batch = next(&queue, 1_000).await;
+                assert_eq!(closed.elapsed(), Duration::from_millis(time));
+                refuse(batch);
+            }
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -124,19 +124,24 @@ impl Writer {
         self.queue.next(self.size, BATCH_BYTES).await
     }
 
-    /// Reports the outcome of an attempt to the queue. False when the store may need a while before it takes the rest.
+    /// Reports the outcome of an attempt to the queue. False when the store may need a while before it takes the rest. What
+    /// it has refused waits for a backoff of its own, and holds up nothing.
     ///
     /// After failures in a row an error of a single record may be the fault of the record: the store has refused it if it
-    /// takes another write.
+    /// takes another write. That of a mark alone may be about its server, while others of a cluster hold the records.
     async fn settle(&self, batch: Batch, outcome: Result<Outcome, StoreError>, experience: &Experience) -> bool {
         let error = match outcome {
             Ok(outcome) => {
-                let is_whole = outcome.refused.is_empty() && !matches!(outcome.raised, Raised::Void | Raised::Refused);
+                let has_lost_all = outcome.raised == Raised::Void;
                 self.queue.settle(batch, outcome);
-                return is_whole;
+                return !has_lost_all;
             }
             Err(error) => error,
         };
+        if batch.is_mark() && experience.failures > 1 && !error.trouble().needs_operator() {
+            self.queue.settle(batch, Outcome { raised: Raised::Refused, ..Outcome::default() });
+            return true;
+        }
         let suspect = batch.only_record().filter(|_| experience.failures > 1 && error.may_be_of_one_record());
         if let Some(name) = suspect.map(|record| record.name.clone())
             && self.probe(experience.timeout).await
