@@ -153,9 +153,18 @@ impl Breaker {
             self.failed.notify_one();
             first
         });
-        // A fault that only an operator can mend is no blip.
-        if state.cause.is_none() && (now - since >= STRETCH || trouble.needs_operator()) {
+        let needs_operator = trouble.needs_operator();
+        // A fault that only an operator can mend is no blip, and is logged though another one has opened it.
+        let (is_news, is_known) = match &state.cause {
+            None => (now - since >= STRETCH || needs_operator, false),
+            Some(known) => {
+                (needs_operator && !known.trouble.needs_operator(), needs_operator == known.trouble.needs_operator())
+            }
+        };
+        if is_news {
             telemetry::breaker_opened(self.operation, trouble, cause);
+        }
+        if is_news || is_known {
             state.cause = Some(Cause { trouble, text: cause.to_string(), stops_everything: cause.stops_everything() });
         }
     }
@@ -196,6 +205,26 @@ mod tests {
         let now = Instant::now();
         breaker.failed(now - 2 * STRETCH, &StoreError::Late(STRETCH), now);
         assert!(breaker.is_failing() && !breaker.is_open());
+    }
+
+    #[test]
+    fn it_names_the_last_cause_and_one_that_needs_an_operator_until_it_closes() {
+        let (breaker, start) = (Breaker::new(Operation::Read), Instant::now());
+        let refusal = |text: &str| redis::parse_redis_value(text.as_bytes()).unwrap().extract_error().unwrap_err();
+        let fails_for = |cause: StoreError| {
+            breaker.failed(start, &cause, start + STRETCH);
+            breaker.cause().unwrap()
+        };
+        assert_eq!(fails_for(StoreError::Late(STRETCH)), "no answer within 400ms");
+        assert_eq!(fails_for(StoreError::Late(2 * STRETCH)), "no answer within 800ms");
+        assert!(!breaker.needs_operator());
+        let denied = fails_for(refusal("-NOPERM no\r\n").into());
+        assert!(denied.contains("lacks a permission") && breaker.needs_operator(), "{denied}");
+        assert_eq!(fails_for(StoreError::Late(STRETCH)), denied);
+        let another = fails_for(refusal("-WRONGPASS no\r\n").into());
+        assert!(another.contains("rejects this user"), "{another}");
+        breaker.note(start, &Ok(()));
+        assert_eq!(breaker.cause(), None);
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! The store answers, but refuses: each refusal is told apart, in plain words, and nothing else is lost.
 
 use std::{
-    thread,
+    fs, thread,
     time::{Duration, Instant},
 };
 
@@ -155,6 +155,32 @@ fn a_right_that_is_missing_is_told_once() {
         assert!((1..=2).contains(&told), "of reads, of writes or of both, once each: {log}");
         assert!(!log.contains("again"), "{log}");
     }
+}
+
+#[test]
+fn what_only_an_operator_can_mend_is_told_though_another_fault_came_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let (users, of_all) = (folder.path().join("users.acl"), "user default on nopass ~* &* +@all\n");
+    fs::write(&users, of_all).unwrap();
+    let mut redis = RedisServer::start_with(&["--aclfile", users.to_str().unwrap()]);
+    let service = Service::start(&redis.url()).expecting_warnings();
+    assert!(!service.fib_cached(213));
+    redis.kill();
+    let reads = || store_of(&service)["reads"].as_str().unwrap().to_owned();
+    let mut n = 1_000;
+    eventually("its absence is noticed", || {
+        n += 1;
+        service.fib(n);
+        reads().contains("nothing listens")
+    });
+    // It comes back without the users that it had.
+    fs::write(&users, "user default on >secret ~* &* +@all\n").unwrap();
+    redis.restart();
+    service.logs("it asks for a password");
+    eventually("readiness tells the new cause", || reads().contains("it asks for a password"));
+    let log = service.log();
+    let told = log.lines().filter(|line| line.contains("ERROR") && line.contains("password")).count();
+    assert!((1..=2).contains(&told), "of reads and of writes, once each: {log}");
 }
 
 #[test]
