@@ -9,7 +9,7 @@ use crate::{
     load::{Record, truth, while_asked},
     redis_cluster::RedisCluster,
     redis_server::{PREFIX, round_trips},
-    service::{Service, alone, client, eventually, eventually_within, undisturbed},
+    service::{Service, alone, client, eventually, eventually_within, program, undisturbed},
 };
 
 /// The most that a fault delays an answer, with slack for a busy machine.
@@ -154,5 +154,28 @@ fn a_dead_primary_holds_up_no_value_of_the_others() {
             let (held, lacking) = cluster.held_and_lacking(dead, &names);
             held > 40 && lacking == 0
         });
+    }
+}
+
+#[test]
+fn a_right_that_is_missing_is_named() {
+    let cluster = RedisCluster::start();
+    for (right, command) in [
+        ("scan", &["check"][..]),
+        ("mget", &["check"]),
+        ("strlen", &["check"]),
+        ("mget", &["warm", "--fib", "3000"]),
+        ("zscore", &["warm", "--fib", "3000"]),
+        ("zadd", &["warm", "--fib", "3000"]),
+        ("set", &["warm", "--fib", "3000"]),
+    ] {
+        let mut store = cluster.connection();
+        cmd("SET").arg(format!("{PREFIX}1:pi:5")).arg("3.0").exec(&mut store).unwrap();
+        cluster.run(&["ACL", "SETUSER", "default", &format!("-{right}")]);
+        let output = program().args(command).args(["--cache", &cluster.url()]).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && told.contains("the user lacks a permission"), "{command:?}: {told}");
+        assert!(told.contains(&format!("'{right}' command")), "{command:?}: {told}");
+        cluster.run(&["ACL", "SETUSER", "default", &format!("+{right}")]);
     }
 }

@@ -187,7 +187,8 @@ impl Client {
             Self::Cluster(cluster) => {
                 let answers = commands.cmd_iter().map(|command| {
                     let mut cluster = cluster.clone();
-                    async move { command.query_async(&mut cluster).await }
+                    // The error of a node comes as a value where a command goes to several.
+                    async move { command.query_async::<Value>(&mut cluster).await?.extract_error() }
                 });
                 let answers = join_all(answers).await;
                 let is_broken =
@@ -215,7 +216,7 @@ impl Client {
             Self::Cluster(cluster) => {
                 let route = Route::new(at.slot(primaries(cluster).await?)?, SlotAddr::Master);
                 let node = RoutingInfo::SingleNode(SingleNodeRoutingInfo::SpecificNode(route));
-                redis::from_redis_value(cluster.route_command(scan, node).await?)?
+                redis::from_redis_value(cluster.route_command(scan, node).await?.extract_error()?)?
             }
         };
         at.position = cursor;
