@@ -59,21 +59,19 @@ impl FromRequestParts<Arc<Service>> for Exchange {
 
 /// `GET /fib/{n}`: F(n).
 pub(super) async fn fib(exchange: Exchange, n: Result<Path<String>, PathRejection>) -> Result<Response, Refusal> {
-    let [] = exchange.parameters([])?;
     let index = exchange.limits().index("n", Given::Text(&text_of(n)?))?;
     exchange.value(Kind::RestFib, index, "").await
 }
 
 /// `GET /pi/{terms}`: the approximation of π.
 pub(super) async fn pi(exchange: Exchange, terms: Result<Path<String>, PathRejection>) -> Result<Response, Refusal> {
-    let [] = exchange.parameters([])?;
     let terms = exchange.limits().terms(Given::Text(&text_of(terms)?))?;
     exchange.value(Kind::RestPi, terms, "").await
 }
 
 /// `GET /pi/digits`: digits of π in a row.
 pub(super) async fn pi_digits(exchange: Exchange) -> Result<Response, Refusal> {
-    let [from, count] = exchange.parameters(["from", "count"])?;
+    let [from, count] = exchange.parameters()?;
     let span = exchange.limits().span(given(from.as_deref(), 0), given(count.as_deref(), 100))?;
     graphql::check_digits(&[span.into()], span.count(), exchange.limits())?;
     exchange.value(Kind::RestPiDigits, span, "\"").await
@@ -81,7 +79,7 @@ pub(super) async fn pi_digits(exchange: Exchange) -> Result<Response, Refusal> {
 
 /// `GET /fib`: Fibonacci numbers in a row. As text they are in the form of the b-files of the OEIS, `n F(n)` in each line.
 pub(super) async fn fibs(exchange: Exchange) -> Result<Response, Refusal> {
-    let [from, count] = exchange.parameters(["from", "count"])?;
+    let [from, count] = exchange.parameters()?;
     let indices = exchange.limits().indices(given(from.as_deref(), 0), given(count.as_deref(), 10))?;
     let questions: Vec<Question> = indices.clone().map(Question::from).collect();
     // What is evaluated is printed, all of it.
@@ -194,16 +192,14 @@ impl Exchange {
         self.service.evaluator.limits()
     }
 
-    /// The values of the parameters of these names.
-    ///
-    /// # Errors
-    /// When there is another parameter, or one is given twice.
-    fn parameters<const N: usize>(&self, names: [&str; N]) -> Result<[Option<String>; N], Fault> {
-        let (given, other) = parameters::read(&self.uri, names)?;
-        let Some(other) = other else { return Ok(given) };
-        let known =
-            if names.is_empty() { "there is none".into() } else { format!("there are {}", names.join(" and ")) };
-        Err(Fault::new(Code::BadRequest, format!("there is no parameter {other:?} here; {known}")))
+    /// The parameters `from` and `count`.
+    fn parameters(&self) -> Result<[Option<String>; 2], Fault> {
+        let (given, other) = parameters::read(&self.uri, ["from", "count"])?;
+        if let Some(name) = other {
+            let message = format!("there is no parameter {name:?}; there are from and count");
+            return Err(Fault::new(Code::BadRequest, message));
+        }
+        Ok(given)
     }
 
     fn form(&self) -> Result<Form, Refusal> {

@@ -186,7 +186,7 @@ fn digits_over_rest_are_those_over_graphql() {
         ("from=999999&count=2", "count must be a whole number from 1 to 1, but it is 2"),
         ("count=0", "count must be a whole number from 1 to 1000000"),
         ("count=ten", "but it is \"ten\""),
-        ("digits=10", "there is no parameter \"digits\" here; there are from and count"),
+        ("digits=10", "there is no parameter \"digits\"; there are from and count"),
         ("count=1&count=2", "the parameter count is given twice"),
     ] {
         let (status, head, body) = getting(&service.url(&format!("/pi/digits?{query}")), &[]);

@@ -66,8 +66,6 @@ fn rest_errors_are_problem_details() {
     let rows = [
         ("/fib/-1", 400, "BAD_USER_INPUT", "n must be a whole number from 0 to 10000000, but it is -1"),
         ("/fib/10000001", 400, "BAD_USER_INPUT", "n must be a whole number from 0 to 10000000, but it is 10000001"),
-        ("/fib/10?digits=5", 400, "BAD_REQUEST", "there is no parameter \"digits\" here; there is none"),
-        ("/pi/10?count=5", 400, "BAD_REQUEST", "there is no parameter \"count\" here; there is none"),
         ("/fib/ten", 400, "BAD_USER_INPUT", "n must be a whole number from 0 to 10000000, but it is \"ten\""),
         ("/pi/5.0", 400, "BAD_USER_INPUT", "terms must be a whole number from 0 to 2147483647, but it is \"5.0\""),
         (
