@@ -73,15 +73,16 @@ impl Location {
         if is_known(text) {
             return server(text, access).map(Self::Redis);
         }
-        let local = match text.strip_prefix("sqlite:") {
-            _ if text == "memory:" => Self::Memory { is_default: false },
-            None => return Err(LocationError::Scheme),
-            Some(path) if path.is_empty() || path.ends_with('/') || path.starts_with(":memory:") => {
+        let (scheme, path) = text.split_once(':').ok_or(LocationError::Scheme)?;
+        let local = match (&*scheme.to_ascii_lowercase(), path) {
+            ("memory", "") => Self::Memory { is_default: false },
+            ("sqlite", path) if path.is_empty() || path.ends_with('/') || path.starts_with(":memory:") => {
                 return Err(LocationError::Path);
             }
-            Some(path) if path.starts_with('~') => return Err(LocationError::Home),
-            Some(path) if path.starts_with("//") => return Err(LocationError::Host),
-            Some(path) => Self::Sqlite { path: path.into(), is_default: false },
+            ("sqlite", path) if path.starts_with('~') => return Err(LocationError::Home),
+            ("sqlite", path) if path.starts_with("//") => return Err(LocationError::Host),
+            ("sqlite", path) => Self::Sqlite { path: path.into(), is_default: false },
+            _ => return Err(LocationError::Scheme),
         };
         if access.is_given() { Err(LocationError::Needless) } else { Ok(local) }
     }
@@ -131,6 +132,9 @@ mod tests {
     fn is_shown_without_its_password() {
         let rows = [
             ("memory:", "memory:"),
+            ("MEMORY:", "memory:"),
+            ("SQLite:/tmp/a.sqlite", "sqlite:/tmp/a.sqlite"),
+            ("Rediss-Cluster://A:7000", "rediss-cluster://A:7000"),
             ("sqlite:/tmp/a b.sqlite", "sqlite:/tmp/a b.sqlite"),
             ("redis://localhost", "redis://localhost:6379/0"),
             ("redis://user:secret@cache.example:7000/3", "redis://cache.example:7000/3"),

@@ -91,16 +91,14 @@ impl Batch {
     /// # Errors
     /// When it is not a request or an array of one to ten requests, in JSON.
     pub fn from_json(body: &[u8]) -> Result<Self, Fault> {
-        let wrong = |error: &serde_json::Error| {
-            Fault::new(Code::BadRequest, format!("the body is not a GraphQL request in JSON: {error}"))
-        };
+        let wrong = |error| Fault::new(Code::BadRequest, format!("the body is not a GraphQL request in JSON: {error}"));
         // Some editors and libraries begin UTF-8 with a byte order mark, which RFC 8259 allows to ignore.
         let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
         if body.trim_ascii_start().first() != Some(&b'[') {
-            let Object::<Members>(members) = read(body).map_err(|error| wrong(&error))?;
+            let Object::<Members>(members) = read(body).map_err(wrong)?;
             return Ok(Self::One(members.into()));
         }
-        let all: Vec<Object<Members>> = read(body).map_err(|error| wrong(&error))?;
+        let all: Vec<Object<Members>> = read(body).map_err(wrong)?;
         if all.is_empty() || all.len() > BATCH {
             let message = format!("a batch has 1 to {BATCH} requests, but this one has {}", all.len());
             return Err(Fault::new(Code::BadRequest, message));
@@ -145,13 +143,23 @@ impl From<Members> for Request {
 }
 
 fn parameter<T: DeserializeOwned>(name: &str, text: &str) -> Result<Option<T>, Fault> {
-    let value = serde_json::from_str(if text.is_empty() { "null" } else { text });
-    value.map_err(|error| Fault::new(Code::BadRequest, format!("the parameter {name} is not a JSON object: {error}")))
+    let value = read(if text.is_empty() { b"null" } else { text.as_bytes() });
+    let wrong = |error| format!("the parameter {name} is not the JSON object that it should be: {error}");
+    value.map_err(|error| Fault::new(Code::BadRequest, wrong(error)))
 }
 
 /// Reads JSON. UTF-8 is checked once, which is faster than string by string; if that fails, the library says where.
-fn read<'de, T: Deserialize<'de>>(json: &'de [u8]) -> serde_json::Result<T> {
-    str::from_utf8(json).map_or_else(|_| serde_json::from_slice(json), serde_json::from_str)
+///
+/// # Errors
+/// What is wrong, and in which member.
+fn read<'de, T: Deserialize<'de>>(json: &'de [u8]) -> Result<T, String> {
+    let value = str::from_utf8(json).map_or_else(|_| serde_json::from_slice(json), serde_json::from_str);
+    value.map_err(|error: serde_json::Error| {
+        // The path is worth a second reading now alone.
+        let again: Result<T, _> = serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(json));
+        let path = again.err().map(|error| error.path().to_string()).filter(|path| error.is_data() && path != ".");
+        path.map_or_else(|| error.to_string(), |path| format!("in {path}: {error}"))
+    })
 }
 
 /// A struct in the form of an object alone: serde takes it in the form of an array too.
@@ -304,6 +312,28 @@ mod tests {
             let refusal = Batch::from_json(body.as_bytes()).expect_err(body);
             assert_eq!(refusal.code, Code::BadRequest, "{body}");
         }
+    }
+
+    #[test]
+    fn an_error_names_the_member_that_is_wrong() {
+        for (body, words) in [
+            (r#"{"query": 1}"#, "in query: invalid type: integer `1`, expected a string at line 1 column 11"),
+            (r#"[{}, {"operationName": 1}]"#, "in [1].operationName: invalid type"),
+            (
+                r#"{"extensions": {"persistedQuery": {"version": "1"}}}"#,
+                "in extensions.persistedQuery.version: invalid",
+            ),
+            (r#"{"extensions": {"persistedQuery": {"version": 1}}}"#, "in extensions.persistedQuery: missing field"),
+            (r#"{"query": "{x}""#, "in JSON: EOF while parsing"),
+            ("5", "in JSON: invalid type: integer `5`, expected an object"),
+        ] {
+            let refusal = Batch::from_json(body.as_bytes()).expect_err(body);
+            assert!(refusal.message.contains(words), "{body}: {}", refusal.message);
+        }
+        let refusal = Request::from_parameters(None, None, None, Some(r#"{"persistedQuery": {"version": 1}}"#));
+        let expected =
+            "the parameter extensions is not the JSON object that it should be: in persistedQuery: missing field";
+        assert!(refusal.as_ref().unwrap_err().message.starts_with(expected), "{refusal:?}");
     }
 
     #[test]

@@ -119,7 +119,7 @@ fn check_method(method: &Method, uri: &Uri) -> Result<(), Refusal> {
         return Err(Refusal::new(StatusCode::BAD_REQUEST, "a target begins with /: * is for OPTIONS alone"));
     }
     if method_of(method) == OTHER {
-        let message = "this method is not implemented: send GET or POST";
+        let message = "this method is not implemented: send GET; /graphql takes POST too";
         return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, message));
     }
     Ok(())

@@ -66,6 +66,7 @@ fn rest_errors_are_problem_details() {
     let rows = [
         ("/fib/-1", 400, "BAD_USER_INPUT", "n must be a whole number from 0 to 10000000, but it is -1"),
         ("/fib/10000001", 400, "BAD_USER_INPUT", "n must be a whole number from 0 to 10000000, but it is 10000001"),
+        ("/fib?from=%FF", 400, "BAD_REQUEST", "the query of the URL is not UTF-8"),
         ("/fib/ten", 400, "BAD_USER_INPUT", "n must be a whole number from 0 to 10000000, but it is \"ten\""),
         ("/pi/5.0", 400, "BAD_USER_INPUT", "terms must be a whole number from 0 to 2147483647, but it is \"5.0\""),
         (

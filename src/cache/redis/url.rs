@@ -122,7 +122,7 @@ pub(in crate::cache) struct Url {
 
 /// Whether a text has one of the schemes that are known here.
 pub(in crate::cache) fn is_known(text: &str) -> bool {
-    text.split_once("://").is_some_and(|(scheme, _)| form_of(scheme).is_some())
+    text.split_once("://").is_some_and(|(scheme, _)| form_of(&scheme.to_ascii_lowercase()).is_some())
 }
 
 /// The form that a scheme stands for, and whether it is with TLS. Valkey's are those of Redis with another name.
@@ -152,9 +152,10 @@ impl Url {
     /// Reads a URL of a known scheme.
     pub(in crate::cache) fn new(text: &str) -> Result<Self, UrlError> {
         let (scheme, rest) = text.split_once("://").unwrap_or((text, ""));
-        let (form, is_secure) = form_of(scheme).ok_or(UrlError::Host)?;
+        let scheme = scheme.to_ascii_lowercase();
+        let (form, is_secure) = form_of(&scheme).ok_or(UrlError::Host)?;
         let mut url = Self {
-            scheme: scheme.into(),
+            scheme: scheme.clone(),
             form,
             is_secure,
             places: Vec::new(),

@@ -58,23 +58,28 @@ impl ClientMessage {
     pub(super) fn read(text: &str) -> Result<Self, Close> {
         // An array of the members' values would be read as well.
         let is_object = text.trim_ascii_start().starts_with('{');
-        let members = is_object.then(|| serde_json::from_str(text).ok()).flatten();
-        members.and_then(Members::message).ok_or(Close::Invalid)
+        let members: Option<Members> = is_object.then(|| serde_json::from_str(text).ok()).flatten();
+        members.ok_or(Close::Invalid("it is a JSON object, with texts as type and id"))?.message()
     }
 }
 
 impl Members<'_> {
-    fn message(self) -> Option<ClientMessage> {
+    fn message(self) -> Result<ClientMessage, Close> {
         // The payload is an optional object, which the server ignores.
         let has_details = self.payload.is_none_or(|payload| payload.get().starts_with('{'));
-        let id = self.id.filter(|id| !id.is_empty());
+        let plain = |message| if has_details { Ok(message) } else { Err(Close::Invalid("its payload is an object")) };
+        let id = self.id.filter(|id| !id.is_empty()).ok_or(Close::Invalid("it needs an id that is not empty"));
         match &*self.kind {
-            "connection_init" => has_details.then_some(ClientMessage::ConnectionInit),
-            "ping" => has_details.then_some(ClientMessage::Ping),
-            "pong" => has_details.then_some(ClientMessage::Pong),
-            "subscribe" => Some(ClientMessage::Subscribe { id: id?, payload: request(self.payload?)? }),
-            "complete" => Some(ClientMessage::Complete { id: id? }),
-            _ => None,
+            "connection_init" => plain(ClientMessage::ConnectionInit),
+            "ping" => plain(ClientMessage::Ping),
+            "pong" => plain(ClientMessage::Pong),
+            "subscribe" => {
+                let payload = self.payload.and_then(request);
+                let payload = payload.ok_or(Close::Invalid("its payload is a request, with a query"))?;
+                Ok(ClientMessage::Subscribe { id: id?, payload })
+            }
+            "complete" => Ok(ClientMessage::Complete { id: id? }),
+            _ => Err(Close::Invalid("its type is connection_init, ping, pong, subscribe or complete")),
         }
     }
 }
@@ -91,8 +96,8 @@ fn request(payload: &RawValue) -> Option<Request> {
 pub(super) enum Close {
     /// The server stops.
     GoingAway,
-    /// The client sent no message of the protocol.
-    Invalid,
+    /// The client sent no message of the protocol, which says of one what this text does.
+    Invalid(&'static str),
     /// An operation before the first message.
     Unacknowledged,
     /// The protocol is another one.
@@ -129,7 +134,7 @@ impl Close {
     pub(super) fn frame(self) -> (u16, String) {
         match self {
             Self::GoingAway => (1001, "the server stops; connect again".into()),
-            Self::Invalid => (4400, format!("this is no message of {PROTOCOL}")),
+            Self::Invalid(rule) => (4400, format!("this is no message of {PROTOCOL}: {rule}")),
             Self::Unacknowledged => (4401, "Unauthorized: send connection_init first".into()),
             Self::Protocol => (4406, format!("Subprotocol not acceptable: use {PROTOCOL}")),
             Self::Silent => (4408, "Connection initialisation timeout".into()),
@@ -231,7 +236,19 @@ mod tests {
             r#"{"type": "complete", "id": null}"#,
             r#"{"type": "complete", "id": ""}"#,
         ] {
-            assert_eq!(said(wrong), None, "{wrong}");
+            let Err(Close::Invalid(rule)) = ClientMessage::read(wrong) else { panic!("{wrong}") };
+            assert!(Close::Invalid(rule).frame().1.len() <= 123, "{rule}");
+        }
+        for (wrong, rule) in [
+            (r#"["ping"]"#, "it is a JSON object"),
+            (r#"{"type": "subscribe", "id": 1}"#, "texts as type and id"),
+            (r#"{"type": "start"}"#, "its type is connection_init,"),
+            (r#"{"type": "ping", "payload": 5}"#, "its payload is an object"),
+            (r#"{"type": "complete", "id": ""}"#, "it needs an id"),
+            (r#"{"type": "subscribe", "id": "1", "payload": {}}"#, "its payload is a request"),
+        ] {
+            let close = ClientMessage::read(wrong).unwrap_err();
+            assert!(close.to_string().contains(rule), "{wrong}: {close}");
         }
     }
 
@@ -243,7 +260,7 @@ mod tests {
         };
         for close in [
             GoingAway,
-            Invalid,
+            Invalid(""),
             Unacknowledged,
             Protocol,
             Silent,

@@ -174,7 +174,7 @@ impl Socket {
             Message::Text(text) => self.on_message(ClientMessage::read(text)?).await,
             // The library answers a ping of the transport.
             Message::Ping(_) | Message::Pong(_) => self.count_ping(),
-            Message::Binary(_) | Message::Close(_) | Message::Frame(_) => Err(Close::Invalid.into()),
+            Message::Binary(_) | Message::Close(_) | Message::Frame(_) => Err(Close::Invalid("it is a text").into()),
         }
     }
 

@@ -73,7 +73,7 @@ impl Metrics {
     fn new() -> prometheus::Result<Self> {
         let responses = register_int_counter_vec!(
             "phipi_http_responses_total",
-            "Responses to requests and to operations on WebSockets, by the class of the status.",
+            "Responses to requests and to operations on WebSockets, by the class of the status: 2xx has 101, 304 and 308 too.",
             &["status"]
         )?;
         let durations = register_histogram_vec!(
