@@ -311,6 +311,7 @@ where
         }
         lookup.is_answered = true;
         for ((ladder, mark), raises) in ladders.into_iter().zip(marks).zip(raises) {
+            let Some(mark) = mark else { continue };
             lookup.marks[ladder] = SeenMark { mark: mark.mark, seen: Some(Seen { mark, raises }) };
             if let Some(mark) = mark.mark {
                 self.memory.raise(Height { ladder, mark });

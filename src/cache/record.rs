@@ -65,9 +65,10 @@ pub(super) fn new_generation() -> u64 {
     RandomState::new().hash_one(0) >> 11
 }
 
-/// The result of one read: the marks of the ladders that were asked for, and for each name its bytes if the entry was there.
+/// The result of one read: the marks of the ladders that were asked for, unless their server of a cluster is away, and for
+/// each name its bytes if the entry was there.
 #[derive(Debug)]
 pub(super) struct Reading {
-    pub(super) marks: Vec<MarkSnapshot>,
+    pub(super) marks: Vec<Option<MarkSnapshot>>,
     pub(super) values: Vec<Option<Vec<u8>>>,
 }

@@ -97,9 +97,13 @@ impl Store {
         }
     }
 
-    /// Reads the mark of the first ladder and no entry, to learn whether the store can be read.
+    /// Reads the mark of the first ladder and no entry, to learn whether the store can be read; of a cluster, whether any part
+    /// of it can be.
     pub(super) async fn probe(&self) -> Result<Reading, StoreError> {
-        self.read(vec![0], Vec::new(), 0).await
+        match self {
+            Self::Sqlite(file) => Ok(file.read(vec![0], Vec::new()).await?),
+            Self::Redis(server) => Ok(server.probe().await?),
+        }
     }
 
     /// Writes entries, all in one round trip; when it returns they are acknowledged or refused. Before entries that the

@@ -210,7 +210,7 @@ impl Source {
 
     async fn mark(&mut self, ladder: usize, mark: &str) -> Result<Option<u32>, SurveyError> {
         let snapshot = match self {
-            Self::File { file, .. } => file.read(vec![ladder], Vec::new()).await?.marks[0],
+            Self::File { file, .. } => file.read(vec![ladder], Vec::new()).await?.marks[0].unwrap_or_default(),
             Self::Redis(scan) => scan.mark(mark).await?,
         };
         if snapshot.is_taken { Err(SurveyError::MarkIsTaken(mark.to_owned())) } else { Ok(snapshot.mark) }

@@ -154,6 +154,12 @@ fn a_dead_primary_holds_up_no_value_of_the_others() {
             let (held, lacking) = cluster.held_and_lacking(dead, &names);
             held > 40 && lacking == 0
         });
+        // Another process reads what they hold, whoever holds the mark.
+        let (held, _) = cluster.held_and_lacking(dead, &names);
+        let other = Service::start(&cluster.url()).expecting_warnings();
+        eventually("it reads the cluster", || other.metric("phipi_cache_circuit_breaker_open") == 0);
+        let answer = other.query(&format!("{{ fibs(from: {first}, count: {count}) {{ cached }} }}")).to_string();
+        assert_eq!(answer.matches("true").count(), held, "{answer}");
     }
 }
 

@@ -35,6 +35,9 @@ use crate::telemetry;
 /// The delay before INFO is retried, when the connection was lost before the answer.
 const ADVICE_PACE: Duration = Duration::from_secs(1);
 
+/// The number of names that are read of a cluster to learn whether any of its servers can be.
+const PROBED: usize = 16;
+
 /// Redis, by one supervised connection for small values and one for large ones, which would delay them.
 #[derive(Clone)]
 pub(super) struct Redis {
@@ -42,6 +45,7 @@ pub(super) struct Redis {
     large: Supervised,
     /// By ladder.
     marks: Arc<[Mark]>,
+    is_cluster: bool,
 }
 
 impl Redis {
@@ -50,13 +54,14 @@ impl Redis {
         let (small, large) = (Supervised::open(server.clone()), Supervised::open(server.clone()));
         tokio::spawn(advise(small.clone()));
         let marks = marks.into_iter().map(Mark::new).collect();
-        Self { small, large, marks }
+        Self { small, large, marks, is_cluster: server.is_cluster() }
     }
 
     /// Each mark is read before the entries and again after them, and the lower is taken: it only ever rises, so that
     /// no digit that was damaged in transit makes it vouch for more than it does.
     ///
-    /// When no entry is wanted, the same commands are sent, so that a user who may send them may do the rest.
+    /// When no entry is wanted, the same commands are sent, so that a user who may send them may do the rest. In a cluster
+    /// each entry is asked for by itself, so that what other servers hold is read while one is away.
     pub(super) async fn read(&self, ladders: &[usize], names: &[String], bytes: usize) -> RedisResult<Reading> {
         let mut commands = Pipeline::new();
         let marks: Vec<&Mark> = ladders.iter().map(|&ladder| &self.marks[ladder]).collect();
@@ -64,17 +69,31 @@ impl Redis {
             commands.zscore(&mark.key, GENERATION).zscore(&mark.key, MARK);
         }
         let keys: Vec<&String> = if names.is_empty() { vec![&self.marks[0].key] } else { names.iter().collect() };
-        commands.cmd("MGET").arg(&keys);
+        if self.is_cluster {
+            keys.iter().for_each(|key| _ = commands.cmd("MGET").arg(key));
+        } else {
+            commands.cmd("MGET").arg(&keys);
+        }
         for mark in &marks {
             commands.zscore(&mark.key, MARK);
         }
         let connection = self.connection(bytes);
         let answers = connection.ask(commands.ignore_errors(), bytes).await?;
-        let reading = reading(&marks, answers, keys.len(), names.len());
+        let is_partial = self.is_cluster && !names.is_empty();
+        let reading = reading(&marks, answers, keys.len(), is_partial).map(|mut reading| {
+            reading.values.truncate(names.len());
+            reading
+        });
         if reading.as_ref().is_err_and(|error| code_of(error).is_none()) {
             connection.distrust();
         }
         reading
+    }
+
+    /// Reads the mark of the first ladder, and in a cluster some names that are on all of its servers, as a rule.
+    pub(super) async fn probe(&self) -> RedisResult<Reading> {
+        let names: Vec<String> = (0..PROBED).map(|number| format!("{}:{number}", self.marks[0].key)).collect();
+        self.read(&[0], if self.is_cluster { &names } else { &[] }, 0).await
     }
 
     /// Gives the generation of the ladder, if there is one, and the names of the records that were refused, with the reasons.
@@ -168,22 +187,39 @@ impl Redis {
 }
 
 /// Makes sense of the answers to the questions for the generation and the mark of each ladder, for the values of `keys`
-/// keys, of which those of `names` entries count, and for the marks again.
-fn reading(marks: &[&Mark], answers: Vec<RedisResult<Value>>, keys: usize, names: usize) -> RedisResult<Reading> {
-    let mut answers = answers.into_iter();
+/// keys, all at once or one by one, and for the marks again. If it may be partial, a mark or a value whose server is away is
+/// left out, unless all values are.
+fn reading(marks: &[&Mark], answers: Vec<RedisResult<Value>>, keys: usize, is_partial: bool) -> RedisResult<Reading> {
+    let is_nonsense = |error: &RedisError| matches!(error.kind(), ErrorKind::Parse | ErrorKind::UnexpectedReturnType);
+    let is_left_out = |error: &RedisError| is_partial && !is_nonsense(error) && !trouble(error).needs_operator();
+    let (questions, mut answers) = (answers.len(), answers.into_iter());
     let mut next = || answers.next().ok_or_else(nonsense);
     let mut before = Vec::with_capacity(marks.len());
     for _ in marks {
         before.push((next()?, next()?));
     }
-    let mut values = Vec::<Option<Vec<u8>>>::from_redis_value(next()??)?;
+    let (mut values, mut away) = (Vec::with_capacity(keys), Vec::new());
+    for _ in 3 * marks.len()..questions {
+        match next()? {
+            Err(error) if is_left_out(&error) => {
+                values.push(None);
+                away.push(error);
+            }
+            answer => values.extend(Vec::<Option<Vec<u8>>>::from_redis_value(answer?)?),
+        }
+    }
+    if away.len() == keys {
+        return Err(away.swap_remove(0));
+    }
     if values.len() != keys {
         return Err((ErrorKind::Parse, "not as many values as were asked for").into());
     }
-    values.truncate(names);
     let mut snapshots = Vec::with_capacity(marks.len());
     for (mark, (generation, before)) in marks.iter().zip(before) {
-        snapshots.push(mark.state(generation, [before, next()?])?.snapshot());
+        snapshots.push(match mark.state(generation, [before, next()?]) {
+            Err(error) if is_left_out(&error) => None,
+            state => Some(state?.snapshot()),
+        });
     }
     Ok(Reading { marks: snapshots, values })
 }

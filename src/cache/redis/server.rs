@@ -67,6 +67,11 @@ impl Server {
         Ok(Self { url: Arc::new(url), tls, cluster })
     }
 
+    /// Whether it is a cluster of servers, of which some may be away.
+    pub(super) fn is_cluster(&self) -> bool {
+        self.cluster.is_some()
+    }
+
     /// Connects. Each attempt looks up the server anew.
     pub(super) async fn connect(&self) -> RedisResult<Client> {
         let client = async {

@@ -107,7 +107,7 @@ impl Sqlite {
             .run(move |connection| {
                 // One transaction, so that the marks and what they vouch for are of one moment.
                 let snapshot = connection.transaction()?;
-                let marks = ladders.iter().map(|&ladder| mark_in(&snapshot, &marks[ladder]));
+                let marks = ladders.iter().map(|&ladder| mark_in(&snapshot, &marks[ladder]).map(Some));
                 let marks = marks.collect::<Result<_, _>>()?;
                 // An older cache has cheap entries among the others; one that was written anew counts.
                 let mut value = snapshot.prepare_cached(

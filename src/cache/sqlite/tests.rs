@@ -244,12 +244,12 @@ async fn a_file_that_was_closed_is_not_opened_by_work_that_comes_late() {
 async fn the_mark_never_falls() {
     let (_folder, path) = place();
     let file = opened(&path);
-    assert_eq!(file.read(vec![0], vec![]).await.unwrap().marks[0], MarkSnapshot::default());
+    assert_eq!(file.read(vec![0], vec![]).await.unwrap().marks[0], Some(MarkSnapshot::default()));
     let generation = file.write_below_mark(vec![], 0).await.unwrap().unwrap();
     for (raised, found) in [(7, 7), (5, 7), (9, 9)] {
         assert!(file.raise(Height { ladder: 0, mark: raised }, generation).await.unwrap());
         let mark = MarkSnapshot { generation: Some(generation), mark: Some(found), ..MarkSnapshot::default() };
-        assert_eq!(file.read(vec![0], vec![]).await.unwrap().marks[0], mark);
+        assert_eq!(file.read(vec![0], vec![]).await.unwrap().marks[0], Some(mark));
     }
     assert_eq!(file.write_below_mark(vec![], 0).await.unwrap(), Some(generation), "the first one stays");
 }
@@ -265,7 +265,7 @@ async fn a_mark_of_another_generation_is_not_raised() {
     assert!(!file.raise(Height { ladder: 0, mark: 7 }, lost).await.unwrap(), "it has another one");
     assert_eq!(
         file.read(vec![0], vec![]).await.unwrap().marks[0],
-        MarkSnapshot { generation, ..MarkSnapshot::default() }
+        Some(MarkSnapshot { generation, ..MarkSnapshot::default() })
     );
 }
 
@@ -275,7 +275,7 @@ async fn a_generation_that_is_no_number_is_replaced() {
     let file = opened(&path);
     file.write_below_mark(vec![], 0).await.unwrap();
     Connection::open(&path).unwrap().execute("UPDATE mark SET n = 'x'", []).unwrap();
-    assert_eq!(file.read(vec![0], vec![]).await.unwrap().marks[0], MarkSnapshot::default());
+    assert_eq!(file.read(vec![0], vec![]).await.unwrap().marks[0], Some(MarkSnapshot::default()));
     assert!(file.write_below_mark(vec![], 0).await.unwrap().is_some());
 }
 

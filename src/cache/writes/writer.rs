@@ -269,7 +269,7 @@ impl Writer {
         if reading.as_ref().is_err_and(|error| error.trouble() != Trouble::Denied) {
             self.breaker.note(began, &reading);
         }
-        Ok(reading?.marks.first().copied().unwrap_or_default())
+        Ok(reading?.marks.first().copied().flatten().unwrap_or_default())
     }
 }
 
