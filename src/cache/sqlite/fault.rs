@@ -74,7 +74,8 @@ fn meaning(error: &rusqlite::Error) -> &'static str {
         }
         Some(ErrorCode::CannotOpen) => "give this user the right to read and write the file and its folder: ",
         _ if is_full(error) => {
-            "make room on its disk or raise the limit of the size of files (ulimit -f), whichever is reached: "
+            "make room on its disk or raise the limit of the size of files (ulimit -f), whichever is reached, or name a new \
+             file if this one has 256 MiB: "
         }
         _ => "",
     }
