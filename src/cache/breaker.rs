@@ -153,18 +153,17 @@ impl Breaker {
             self.failed.notify_one();
             first
         });
+        // A fault that only an operator can mend is no blip, is logged though another one has opened it, and stays the cause.
         let needs_operator = trouble.needs_operator();
-        // A fault that only an operator can mend is no blip, and is logged though another one has opened it.
-        let (is_news, is_known) = match &state.cause {
-            None => (now - since >= STRETCH || needs_operator, false),
-            Some(known) => {
-                (needs_operator && !known.trouble.needs_operator(), needs_operator == known.trouble.needs_operator())
-            }
+        let known = state.cause.as_ref().map(|known| known.trouble.needs_operator());
+        let is_news = match known {
+            None => needs_operator || now - since >= STRETCH,
+            Some(known) => needs_operator && !known,
         };
         if is_news {
             telemetry::breaker_opened(self.operation, trouble, cause);
         }
-        if is_news || is_known {
+        if is_news || known == Some(needs_operator) {
             state.cause = Some(Cause { trouble, text: cause.to_string(), stops_everything: cause.stops_everything() });
         }
     }

@@ -80,10 +80,10 @@ impl Redis {
         let connection = self.connection(bytes);
         let answers = connection.ask(commands.ignore_errors(), bytes).await?;
         let is_partial = self.is_cluster && !names.is_empty();
-        let reading = reading(&marks, answers, keys.len(), is_partial).map(|mut reading| {
-            reading.values.truncate(names.len());
-            reading
-        });
+        let mut reading = reading(&marks, answers, keys.len(), is_partial);
+        if let Ok(Reading { values, .. }) = &mut reading {
+            values.truncate(names.len());
+        }
         if reading.as_ref().is_err_and(|error| code_of(error).is_none()) {
             connection.distrust();
         }
