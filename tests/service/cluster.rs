@@ -55,8 +55,8 @@ fn many_fields_are_few_round_trips_for_each_node() {
             primaries.iter_mut().for_each(|primary| command.exec(primary).unwrap());
         };
         let before = trips(&mut primaries);
-        // What is evaluated while a batch is under way leaves with the next one. The nodes leave the first batch waiting until
-        // all is evaluated, so that it does not depend on the pace of the evaluations how many batches there are.
+        // Values that are evaluated while a batch is under way leave with the next one. The nodes hold the first batch until all
+        // values are evaluated, so that the number of batches does not depend on the pace of the evaluations.
         run(&mut primaries, cmd("CLIENT").arg("PAUSE").arg(60_000).arg("WRITE"));
         ninety(1);
         run(&mut primaries, cmd("CLIENT").arg("UNPAUSE"));
@@ -145,7 +145,7 @@ fn a_dead_primary_holds_up_no_value_of_the_others() {
         assert!(!service.fib_cached(1_000));
         let dead = (cluster.holder_of_the_mark() + usize::from(!holds_mark)) % 3;
         cluster.kill(dead);
-        // So many at once that many commands wait for the dead node together.
+        // A single request sends the dead node some forty commands at once.
         let (first, count) = (100_001, 128);
         let answer = service.query(&format!("{{ fibs(from: {first}, count: {count}) {{ n }} }}"));
         assert!(answer.get("errors").is_none(), "{answer}");
@@ -166,17 +166,20 @@ fn a_dead_primary_holds_up_no_value_of_the_others() {
 #[test]
 fn a_right_that_is_missing_is_named() {
     let cluster = RedisCluster::start();
+    let mut store = cluster.connection();
+    for terms in 5..25 {
+        cmd("SET").arg(format!("{PREFIX}1:pi:{terms}")).arg("3.0").exec(&mut store).unwrap();
+    }
     for (right, command) in [
         ("scan", &["check"][..]),
         ("mget", &["check"]),
         ("strlen", &["check"]),
+        ("cluster|slots", &["check"]),
         ("mget", &["warm", "--fib", "3000"]),
         ("zscore", &["warm", "--fib", "3000"]),
         ("zadd", &["warm", "--fib", "3000"]),
         ("set", &["warm", "--fib", "3000"]),
     ] {
-        let mut store = cluster.connection();
-        cmd("SET").arg(format!("{PREFIX}1:pi:5")).arg("3.0").exec(&mut store).unwrap();
         cluster.run(&["ACL", "SETUSER", "default", &format!("-{right}")]);
         let output = program().args(command).args(["--cache", &cluster.url()]).output().unwrap();
         let told = String::from_utf8(output.stderr).unwrap();

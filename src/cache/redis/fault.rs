@@ -172,6 +172,11 @@ pub(super) fn nonsense() -> RedisError {
     (ErrorKind::Parse, "not as many answers as questions").into()
 }
 
+/// Whether an answer could not be made sense of.
+pub(super) fn is_nonsense(error: &RedisError) -> bool {
+    matches!(error.kind(), ErrorKind::Parse | ErrorKind::UnexpectedReturnType)
+}
+
 /// The code of what the server answered, be it to one command or to the first that failed of several.
 pub(in crate::cache) fn code_of(error: &RedisError) -> Option<String> {
     answer_in(error).map(|(code, _)| code)
@@ -219,7 +224,7 @@ pub(in crate::cache) fn describe(error: &RedisError) -> String {
     }
     let Some((code, text)) = answer_in(error) else {
         let text = match error.kind() {
-            ErrorKind::Parse | ErrorKind::UnexpectedReturnType => "its answers make no sense",
+            _ if is_nonsense(error) => "its answers make no sense",
             ErrorKind::ClusterConnectionNotFound => "a server of the cluster can't be reached",
             _ => "the connection broke",
         };

@@ -14,16 +14,16 @@ use std::{sync::Arc, time::Duration};
 use redis::{ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, Value};
 use tokio::time::sleep;
 
-use self::{
-    fault::nonsense,
-    mark::{GENERATION, MARK, MARK_BITS, Mark, score_of},
-    supervised::Supervised,
-};
 pub(super) use self::{
     fault::{code_of, describe, trouble},
     server::Server,
     survey::Scan,
     url::{Url, is_known},
+};
+use self::{
+    fault::{is_nonsense, nonsense},
+    mark::{GENERATION, MARK, MARK_BITS, Mark, score_of},
+    supervised::Supervised,
 };
 pub use self::{
     trust::{Access, AccessError},
@@ -60,8 +60,7 @@ impl Redis {
     /// Each mark is read before the entries and again after them, and the lower is taken: it only ever rises, so that
     /// no digit that was damaged in transit makes it vouch for more than it does.
     ///
-    /// When no entry is wanted, the same commands are sent, so that a user who may send them may do the rest. In a cluster
-    /// each entry is asked for by itself, so that what other servers hold is read while one is away.
+    /// When no entry is wanted, the same commands are sent, so that a user who may send them may do the rest.
     pub(super) async fn read(&self, ladders: &[usize], names: &[String], bytes: usize) -> RedisResult<Reading> {
         let mut commands = Pipeline::new();
         let marks: Vec<&Mark> = ladders.iter().map(|&ladder| &self.marks[ladder]).collect();
@@ -69,11 +68,7 @@ impl Redis {
             commands.zscore(&mark.key, GENERATION).zscore(&mark.key, MARK);
         }
         let keys: Vec<&String> = if names.is_empty() { vec![&self.marks[0].key] } else { names.iter().collect() };
-        if self.is_cluster {
-            keys.iter().for_each(|key| _ = commands.cmd("MGET").arg(key));
-        } else {
-            commands.cmd("MGET").arg(&keys);
-        }
+        mget(&mut commands, &keys, self.is_cluster);
         for mark in &marks {
             commands.zscore(&mark.key, MARK);
         }
@@ -92,8 +87,9 @@ impl Redis {
 
     /// Reads the mark of the first ladder, and in a cluster some names that are on all of its servers, as a rule.
     pub(super) async fn probe(&self) -> RedisResult<Reading> {
-        let names: Vec<String> = (0..PROBED).map(|number| format!("{}:{number}", self.marks[0].key)).collect();
-        self.read(&[0], if self.is_cluster { &names } else { &[] }, 0).await
+        let probed = if self.is_cluster { PROBED } else { 0 };
+        let names: Vec<String> = (0..probed).map(|number| format!("{}:{number}", self.marks[0].key)).collect();
+        self.read(&[0], &names, 0).await
     }
 
     /// Gives the generation of the ladder, if there is one, and the names of the records that were refused, with the reasons.
@@ -186,11 +182,18 @@ impl Redis {
     }
 }
 
+/// Adds the commands that ask for the values of keys. A cluster is asked for each by itself: what its other servers hold is read
+/// while one is away, and the client library can't put errors of several together.
+fn mget(commands: &mut Pipeline, keys: &[&String], is_cluster: bool) {
+    for keys in keys.chunks(if is_cluster { 1 } else { keys.len().max(1) }) {
+        commands.cmd("MGET").arg(keys);
+    }
+}
+
 /// Makes sense of the answers to the questions for the generation and the mark of each ladder, for the values of `keys`
 /// keys, all at once or one by one, and for the marks again. If it may be partial, a mark or a value whose server is away is
 /// left out, unless all values are.
 fn reading(marks: &[&Mark], answers: Vec<RedisResult<Value>>, keys: usize, is_partial: bool) -> RedisResult<Reading> {
-    let is_nonsense = |error: &RedisError| matches!(error.kind(), ErrorKind::Parse | ErrorKind::UnexpectedReturnType);
     let is_left_out = |error: &RedisError| is_partial && !is_nonsense(error) && !trouble(error).needs_operator();
     let (questions, mut answers) = (answers.len(), answers.into_iter());
     let mut next = || answers.next().ok_or_else(nonsense);

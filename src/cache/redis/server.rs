@@ -192,8 +192,7 @@ impl Client {
             Self::Cluster(cluster) => {
                 let answers = commands.cmd_iter().map(|command| {
                     let mut cluster = cluster.clone();
-                    // The error of a node comes as a value where a command goes to several.
-                    async move { command.query_async::<Value>(&mut cluster).await?.extract_error() }
+                    async move { command.query_async(&mut cluster).await }
                 });
                 let answers = join_all(answers).await;
                 let is_broken =

@@ -1,10 +1,11 @@
 //! A scan of a whole Redis: every key below a prefix, page by page.
 
-use redis::{FromRedisValue, Pipeline, RedisResult, Value};
+use redis::{FromRedisValue, Pipeline, RedisResult};
 
 use super::{
     fault::nonsense,
     mark::{GENERATION, MARK, State, is_of_another_type},
+    mget,
     server::{Client, Cursor, Server},
 };
 use crate::cache::record::MarkSnapshot;
@@ -13,6 +14,7 @@ use crate::cache::record::MarkSnapshot;
 pub(in crate::cache) struct Scan {
     client: Client,
     cursor: Option<Cursor>,
+    is_cluster: bool,
 }
 
 impl Scan {
@@ -21,7 +23,8 @@ impl Scan {
     /// # Errors
     /// When the server can't be reached.
     pub(in crate::cache) async fn open(server: &Server) -> RedisResult<Self> {
-        Ok(Self { client: server.connect().await?, cursor: Some(Cursor::default()) })
+        let (client, cursor) = (server.connect().await?, Some(Cursor::default()));
+        Ok(Self { client, cursor, is_cluster: server.is_cluster() })
     }
 
     /// Some names that begin with `prefix`; `None` after the last.
@@ -48,9 +51,12 @@ impl Scan {
     /// The value of each name. There is none for a key of another type, as for no key.
     pub(in crate::cache) async fn values(&mut self, names: &[String]) -> RedisResult<Vec<Option<Vec<u8>>>> {
         let mut commands = Pipeline::new();
-        commands.cmd("MGET").arg(names);
-        let answer = self.client.ask(commands.ignore_errors()).await?.into_iter().next();
-        Ok(FromRedisValue::from_redis_value(answer.unwrap_or(Ok(Value::Nil))?)?)
+        mget(&mut commands, &names.iter().collect::<Vec<_>>(), self.is_cluster);
+        let mut values = Vec::with_capacity(names.len());
+        for answer in self.client.ask(commands.ignore_errors()).await? {
+            values.extend(Vec::<Option<Vec<u8>>>::from_redis_value(answer?)?);
+        }
+        Ok(values)
     }
 
     /// The mark under a key.
