@@ -151,11 +151,11 @@ fn parameter<T: DeserializeOwned>(name: &str, text: &str) -> Result<Option<T>, F
 /// Reads JSON. UTF-8 is checked once, which is faster than string by string; if that fails, the library says where.
 ///
 /// # Errors
-/// What is wrong, and in which member.
+/// The text says what is wrong, and in which member.
 fn read<'de, T: Deserialize<'de>>(json: &'de [u8]) -> Result<T, String> {
     let value = str::from_utf8(json).map_or_else(|_| serde_json::from_slice(json), serde_json::from_str);
     value.map_err(|error: serde_json::Error| {
-        // The path is worth a second reading now alone.
+        // Only an error is worth a second reading, which finds the path.
         let again: Result<T, _> = serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(json));
         let path = again.err().map(|error| error.path().to_string()).filter(|path| error.is_data() && path != ".");
         path.map_or_else(|| error.to_string(), |path| format!("in {path}: {error}"))

@@ -22,8 +22,8 @@ const RESPONSE_BYTES: usize = 64 * 1024;
 pub enum Unhealthy {
     /// The argument is not an address.
     #[error(
-        "this is not the address of a process: write IP:PORT, HOST:PORT or http://HOST:PORT, with a port from 1 to 65535, that \
-         of its --admin-listen (PHIPI_ADMIN_LISTEN)"
+        "this is not the address of a process: write IP:PORT, HOST:PORT or http://HOST:PORT, with a port from 1 to \
+         65535, that of its --admin-listen (PHIPI_ADMIN_LISTEN)"
     )]
     Address,
     /// The process does not respond.

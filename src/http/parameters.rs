@@ -16,10 +16,12 @@ pub(super) fn read<const N: usize>(
 ) -> Result<([Option<String>; N], Option<String>), Fault> {
     let (mut values, mut other) = ([const { None }; N], None);
     let query = uri.query().unwrap_or_default();
-    if query.contains('%') && percent_decode_str(query).decode_utf8().is_err() {
-        return Err(Fault::new(Code::BadRequest, "the query of the URL is not UTF-8"));
-    }
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        // It stands for bytes that are not UTF-8, unless a client has sent it itself.
+        let is_replaced = [&name, &value].iter().any(|text| text.contains(char::REPLACEMENT_CHARACTER));
+        if is_replaced && percent_decode_str(query).decode_utf8().is_err() {
+            return Err(Fault::new(Code::BadRequest, "the query of the URL is not UTF-8"));
+        }
         match names.iter().position(|known| *known == name) {
             Some(at) if values[at].is_some() => {
                 return Err(Fault::new(Code::BadRequest, format!("the parameter {name} is given twice")));

@@ -96,7 +96,7 @@ fn request(payload: &RawValue) -> Option<Request> {
 pub(super) enum Close {
     /// The server stops.
     GoingAway,
-    /// The client sent no message of the protocol, which says of one what this text does.
+    /// The client sent no message of the protocol; the text is the rule that it broke.
     Invalid(&'static str),
     /// An operation before the first message.
     Unacknowledged,
