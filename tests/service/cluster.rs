@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use redis::{Cmd, Connection, cmd};
+use rustix::process::Signal;
 
 use crate::{
     cached::{a_story, histories},
     load::{Record, truth, while_asked},
-    redis_cluster::RedisCluster,
+    redis_cluster::{PRIMARIES, RedisCluster},
     redis_server::{PREFIX, round_trips},
     service::{Service, alone, client, eventually, eventually_within, program, undisturbed},
 };
@@ -160,6 +161,42 @@ fn a_dead_primary_holds_up_no_value_of_the_others() {
         eventually("it reads the cluster", || other.metric("phipi_cache_circuit_breaker_open") == 0);
         let answer = other.query(&format!("{{ fibs(from: {first}, count: {count}) {{ cached }} }}")).to_string();
         assert_eq!(answer.matches("true").count(), held, "{answer}");
+    }
+}
+
+#[test]
+fn a_primary_that_hangs_holds_up_no_value_of_the_others() {
+    for holds_mark in [true, false] {
+        let cluster = RedisCluster::start();
+        cluster.run(&["CONFIG", "SET", "cluster-require-full-coverage", "no"]);
+        cluster.run(&["CONFIG", "SET", "cluster-replica-no-failover", "yes"]);
+        let service = Service::start(&cluster.url()).expecting_warnings();
+        assert!(!service.fib_cached(1_000));
+        let hung = (cluster.holder_of_the_mark() + usize::from(!holds_mark)) % 3;
+        cluster.signal(hung, Signal::STOP);
+        let names = |first| (first..first + 128).map(|n| format!("{PREFIX}1:fib:n:{n}")).collect::<Vec<_>>();
+        // Asked as it begins to hang, and while it does.
+        for first in [100_001, 110_001, 120_001] {
+            let answer = service.query(&format!("{{ fibs(from: {first}, count: 128) {{ n }} }}"));
+            assert!(answer.get("errors").is_none(), "{answer}");
+            let began = Instant::now();
+            eventually_within(Duration::from_secs(5), "all that the living primaries are to hold is stored", || {
+                let (held, lacking) = cluster.held_and_lacking(hung, &names(first));
+                held > 40 && lacking == 0
+            });
+            println!("stored {} ms after the answer", began.elapsed().as_millis());
+        }
+        // Another process reads what they hold, once it has noticed.
+        let other = Service::start(&cluster.url()).expecting_warnings();
+        let mut values = 100_001..100_129;
+        eventually("it reads the cluster", || other.fib_cached(values.next().unwrap()));
+        let (held, _) = cluster.held_and_lacking(hung, &names(120_001));
+        let answer = other.query("{ fibs(from: 120001, count: 128) { cached } }").to_string();
+        assert_eq!(answer.matches("true").count(), held, "{answer}");
+        cluster.signal(hung, Signal::CONT);
+        eventually_within(Duration::from_secs(10), "it holds its own values too", || {
+            cluster.held_and_lacking(PRIMARIES, &names(100_001)) == (128, 0)
+        });
     }
 }
 

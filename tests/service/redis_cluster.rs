@@ -11,6 +11,7 @@ use redis::{
     Client, Connection,
     cluster::{ClusterClient, ClusterConnection},
 };
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
     service::eventually,
 };
 
-const PRIMARIES: usize = 3;
+pub const PRIMARIES: usize = 3;
 
 pub struct RedisCluster {
     nodes: Vec<Node>,
@@ -148,6 +149,11 @@ impl RedisCluster {
     pub fn kill(&mut self, number: usize) {
         self.nodes[number].process.kill().unwrap();
         self.nodes[number].process.wait().unwrap();
+    }
+
+    /// Stops a node where it is, or has it go on.
+    pub fn signal(&self, number: usize, signal: Signal) {
+        kill_process(Pid::from_child(&self.nodes[number].process), signal).unwrap();
     }
 
     /// Waits until there are three primaries again beside a dead one.

@@ -5,19 +5,22 @@
 
 use std::{
     collections::HashMap,
+    hash::{BuildHasher, RandomState},
     io,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use futures_util::{FutureExt, future::select_ok};
 use redis::{
-    AsyncConnectionConfig, Cmd, ConnectionAddr, FromRedisValue, IntoConnectionInfo, Pipeline, RedisConnectionInfo,
-    RedisError, RedisFuture, RedisResult, Value,
+    AsyncConnectionConfig, Cmd, FromRedisValue, Pipeline, RedisConnectionInfo, RedisError, RedisFuture, RedisResult,
+    Value,
     aio::{ConnectionLike, MultiplexedConnection},
-    cluster_async::Connect,
     make_extension_error,
 };
 use rustls::pki_types::ServerName;
@@ -57,29 +60,52 @@ pub(super) struct Target<'a> {
 pub(super) struct Link {
     connection: MultiplexedConnection,
     /// It ends with the last clone, whatever is under way then.
-    _driver: Arc<AbortOnDropHandle<()>>,
+    driver: Arc<AbortOnDropHandle<()>>,
+    traffic: Arc<Traffic>,
     pub(super) is_replica: bool,
 }
 
-/// Connects and logs in. `config` holds for later commands; the handshake has a timeout of its own.
+impl Link {
+    /// Whether it answers, be it with an error.
+    ///
+    /// The answer has to be the one to this very question. After a header was damaged in transit, a reply may have been
+    /// taken for a part of the one before it, and from then on each question gets the reply to the next one: every answer
+    /// is late, and yet the connection seems alive.
+    pub(super) async fn answers(&mut self) -> bool {
+        let (mut ping, text) = (redis::cmd("PING"), RandomState::new().hash_one(0).to_string());
+        let answer = ping.arg(&text).query_async::<String>(self).await;
+        answer.map_or_else(|error| code_of(&error).is_some(), |answer| answer == text)
+    }
+
+    pub(super) fn traffic(&self) -> Arc<Traffic> {
+        Arc::clone(&self.traffic)
+    }
+
+    /// Ends the connection: what is under way on it fails, and what is asked on it later.
+    pub(super) fn close(&self) {
+        self.driver.abort();
+    }
+}
+
+/// Connects and logs in. Later commands have no timeout: they are bounded by the budgets of those who ask.
 ///
 /// # Errors
 /// [`Fault`]s, and what the server answers.
-pub(super) async fn dial(target: &Target<'_>, config: AsyncConnectionConfig) -> RedisResult<Link> {
+pub(super) async fn dial(target: &Target<'_>) -> RedisResult<Link> {
     let deadline = Instant::now() + CONNECT;
     match (target.place, target.tls) {
         (Place::Socket(path), _) => {
             let stream = by(deadline, Fault::Silent(CONNECT), reached(UnixStream::connect(path))).await?;
-            by(deadline, Fault::Mute(CONNECT), handshake(stream, target, config)).await
+            by(deadline, Fault::Mute(CONNECT), handshake(stream, target)).await
         }
         (Place::Tcp { host, port }, None) => {
             let stream = by(deadline, Fault::Silent(CONNECT), reached(reach(host, *port))).await?;
-            by(deadline, Fault::Mute(CONNECT), handshake(stream, target, config)).await
+            by(deadline, Fault::Mute(CONNECT), handshake(stream, target)).await
         }
         (Place::Tcp { host, port }, Some(tls)) => {
             let stream = by(deadline, Fault::Silent(CONNECT), reached(reach(host, *port))).await?;
             let stream = by(deadline, Fault::SilentTls(CONNECT), secure(tls, host, stream)).await?;
-            by(deadline, Fault::Mute(CONNECT), handshake(stream, target, config)).await
+            by(deadline, Fault::Mute(CONNECT), handshake(stream, target)).await
         }
     }
 }
@@ -118,16 +144,18 @@ async fn secure(tls: &TlsConnector, host: &str, stream: TcpStream) -> RedisResul
 }
 
 /// Shows the login, and asks the server what it is: HELLO needs no right.
-async fn handshake<S>(stream: S, target: &Target<'_>, config: AsyncConnectionConfig) -> RedisResult<Link>
+async fn handshake<S>(stream: S, target: &Target<'_>) -> RedisResult<Link>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (stream, heard) = Overheard::new(stream);
+    let traffic = Arc::clone(&stream.traffic);
     // The library does no handshake of its own, since it drops what the server answers to that.
     let silent = RedisConnectionInfo::default().set_skip_set_lib_name();
+    let config = AsyncConnectionConfig::new().set_response_timeout(None);
     let (connection, driver) = MultiplexedConnection::new_with_config(&silent, stream, config).await?;
     let driver = Arc::new(AbortOnDropHandle::new(tokio::spawn(driver)));
-    let mut link = Link { connection, _driver: driver, is_replica: false };
+    let mut link = Link { connection, driver, traffic, is_replica: false };
     let mut commands = Pipeline::new();
     if let Some(password) = &target.login.password {
         commands.cmd("AUTH").arg(target.login.user.as_ref()).arg(password);
@@ -205,47 +233,40 @@ impl ConnectionLike for Link {
     }
 }
 
-/// The TLS connector for the servers of the cluster. The library connects to them by itself, and hands nothing through; a
-/// process has one store.
-static CLUSTER_TLS: RwLock<Option<TlsConnector>> = RwLock::new(None);
-
-/// Has connections to servers of a cluster made with this.
-pub(super) fn trust_cluster_by(tls: Option<TlsConnector>) {
-    *CLUSTER_TLS.write().unwrap_or_else(PoisonError::into_inner) = tls;
-}
-
-impl Connect for Link {
-    fn connect_with_config<'a, T>(server: T, config: AsyncConnectionConfig) -> RedisFuture<'a, Self>
-    where
-        T: IntoConnectionInfo + Send + 'a,
-    {
-        async move {
-            let server = server.into_connection_info()?;
-            let place = match server.addr() {
-                ConnectionAddr::Unix(path) => Place::Socket(path.clone()),
-                ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
-                    Place::Tcp { host: host.clone(), port: *port }
-                }
-                _ => return Err(Fault::ClusterChanged.into()),
-            };
-            let settings = server.redis_settings();
-            let some = |text: Option<&str>| text.map(str::to_owned);
-            let login = Login { user: some(settings.username()), password: some(settings.password()) };
-            let tls = CLUSTER_TLS.read().unwrap_or_else(PoisonError::into_inner).clone();
-            let scheme = if tls.is_some() { "rediss" } else { "redis" };
-            let target = Target { place: &place, tls: tls.as_ref(), login: &login, db: 0, form: Form::Cluster, scheme };
-            dial(&target, config).await
-        }
-        .boxed()
-    }
-}
-
 /// A stream whose first bytes are kept.
 struct Overheard<S> {
     stream: S,
     heard: Arc<Mutex<Heard>>,
     /// The number of bytes that are still to be kept.
     left: usize,
+    traffic: Arc<Traffic>,
+}
+
+/// The bytes that were exchanged with a server.
+#[derive(Default)]
+pub(super) struct Traffic {
+    received: AtomicUsize,
+    /// The bytes that were sent since the last ones were received.
+    unanswered: AtomicUsize,
+}
+
+impl Traffic {
+    pub(super) fn received(&self) -> usize {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn unanswered(&self) -> usize {
+        self.unanswered.load(Ordering::Relaxed)
+    }
+
+    fn add_received(&self, bytes: usize) {
+        self.received.fetch_add(bytes, Ordering::Relaxed);
+        self.unanswered.store(0, Ordering::Relaxed);
+    }
+
+    fn add_sent(&self, bytes: usize) {
+        self.unanswered.fetch_add(bytes, Ordering::Relaxed);
+    }
 }
 
 /// The first bytes of a stream.
@@ -281,7 +302,7 @@ fn lock(heard: &Mutex<Heard>) -> MutexGuard<'_, Heard> {
 impl<S: AsyncRead + Unpin> Overheard<S> {
     fn new(stream: S) -> (Self, Arc<Mutex<Heard>>) {
         let heard = Arc::<Mutex<Heard>>::default();
-        (Self { stream, heard: Arc::clone(&heard), left: OVERHEARD }, heard)
+        (Self { stream, heard: Arc::clone(&heard), left: OVERHEARD, traffic: Arc::default() }, heard)
     }
 
     /// Hears what the server sent before it closed the connection: after a failed write nobody else reads it. It waits for
@@ -296,8 +317,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Overheard<S> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = room.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, room);
+        let new = room.filled().get(before..).unwrap_or_default();
+        if !new.is_empty() {
+            self.traffic.add_received(new.len());
+        }
         if self.left > 0 {
-            let new = room.filled().get(before..).unwrap_or_default();
             let new = &new[..new.len().min(self.left)];
             let mut heard = lock(&self.heard);
             heard.bytes.extend_from_slice(new);
@@ -317,6 +341,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Overheard<S> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         if matches!(written, Poll::Ready(Err(_))) && self.left > 0 {
             ready!(self.listen(context));
+        }
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.traffic.add_sent(bytes);
         }
         written
     }

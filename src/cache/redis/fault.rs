@@ -177,6 +177,11 @@ pub(super) fn is_nonsense(error: &RedisError) -> bool {
     matches!(error.kind(), ErrorKind::Parse | ErrorKind::UnexpectedReturnType)
 }
 
+/// Whether a server said nothing in time.
+pub(super) fn is_silence(error: &RedisError) -> bool {
+    inner(error).is_some_and(|fault| matches!(fault, Fault::Silent(_) | Fault::Mute(_) | Fault::SilentTls(_)))
+}
+
 /// The code of what the server answered, be it to one command or to the first that failed of several.
 pub(in crate::cache) fn code_of(error: &RedisError) -> Option<String> {
     answer_in(error).map(|(code, _)| code)

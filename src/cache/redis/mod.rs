@@ -3,13 +3,15 @@
 mod dial;
 mod fault;
 mod mark;
+mod node;
 mod server;
 mod supervised;
 mod survey;
 mod trust;
 mod url;
+mod watch;
 
-use std::{sync::Arc, time::Duration};
+use std::{iter, sync::Arc, time::Duration};
 
 use redis::{ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, Value};
 use tokio::time::sleep;
@@ -87,9 +89,13 @@ impl Redis {
 
     /// Reads the mark of the first ladder, and in a cluster some names that are on all of its servers, as a rule.
     pub(super) async fn probe(&self) -> RedisResult<Reading> {
-        let probed = if self.is_cluster { PROBED } else { 0 };
-        let names: Vec<String> = (0..probed).map(|number| format!("{}:{number}", self.marks[0].key)).collect();
-        self.read(&[0], &names, 0).await
+        self.read(&[0], &self.probed(), 0).await
+    }
+
+    /// The names beside the mark that are asked for to learn whether the store works.
+    fn probed(&self) -> Vec<String> {
+        let count = if self.is_cluster { PROBED } else { 0 };
+        (0..count).map(|number| format!("{}:{number}", self.marks[0].key)).collect()
     }
 
     /// Gives the generation of the ladder, if there is one, and the names of the records that were refused, with the reasons.
@@ -154,13 +160,19 @@ impl Redis {
         Ok(now.generation == Some(generation) && raised == Some(generation))
     }
 
-    /// Sends a ZADD that changes nothing, since the member that it would raise is never there.
+    /// Sends a ZADD that changes nothing, since the member that it would raise is never there; in a cluster to all of its
+    /// servers, as a rule, of which one that takes it is enough.
     pub(super) async fn touch(&self) -> RedisResult<()> {
-        let mut commands = Pipeline::new();
-        let mark = &self.marks[0];
-        commands.cmd("ZADD").arg(&mark.key).arg("XX").arg("GT").arg(0).arg("none");
-        let answers = self.change(commands, 0).await?;
-        answers.into_iter().try_for_each(|answer| mark.state(answer.map(|_| Value::Nil), []).map(drop))
+        let (mark, probed, mut commands) = (&self.marks[0], self.probed(), Pipeline::new());
+        for key in iter::once(&mark.key).chain(&probed) {
+            commands.cmd("ZADD").arg(key).arg("XX").arg("GT").arg(0).arg("none");
+        }
+        let mut answers = self.change(commands, 0).await?.into_iter();
+        let of_mark = mark.state(answers.next().unwrap_or_else(|| Err(nonsense())).map(|_| Value::Nil), []).map(drop);
+        match of_mark {
+            Err(error) if is_away(&error) && answers.any(|answer| answer.is_ok()) => Ok(()),
+            of_mark => of_mark,
+        }
     }
 
     /// Sends commands of `bytes` bytes that change something.
@@ -194,7 +206,7 @@ fn mget(commands: &mut Pipeline, keys: &[&String], is_cluster: bool) {
 /// keys, all at once or one by one, and for the marks again. If it may be partial, a mark or a value whose server is away is
 /// left out, unless all values are.
 fn reading(marks: &[&Mark], answers: Vec<RedisResult<Value>>, keys: usize, is_partial: bool) -> RedisResult<Reading> {
-    let is_left_out = |error: &RedisError| is_partial && !is_nonsense(error) && !trouble(error).needs_operator();
+    let is_left_out = |error: &RedisError| is_partial && is_away(error);
     let (questions, mut answers) = (answers.len(), answers.into_iter());
     let mut next = || answers.next().ok_or_else(nonsense);
     let mut before = Vec::with_capacity(marks.len());
@@ -225,6 +237,11 @@ fn reading(marks: &[&Mark], answers: Vec<RedisResult<Value>>, keys: usize, is_pa
         });
     }
     Ok(Reading { marks: snapshots, values })
+}
+
+/// Whether a server of a cluster may be away, while others work.
+fn is_away(error: &RedisError) -> bool {
+    !is_nonsense(error) && !trouble(error).needs_operator()
 }
 
 /// Asks the server, as soon as it can be reached, whether its memory has no limit, and logs that once. A server that

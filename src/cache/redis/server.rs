@@ -1,19 +1,13 @@
 //! Clients of Redis: of one server, of a cluster, or of the server that sentinels name.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    hash::{BuildHasher, RandomState},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use futures_util::{
     future::join_all,
     stream::{FuturesUnordered, StreamExt},
 };
 use redis::{
-    AsyncConnectionConfig, Pipeline, RedisResult, Value,
+    Pipeline, RedisResult, Value,
     cluster::ClusterClient,
     cluster_async::ClusterConnection,
     cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr},
@@ -22,8 +16,9 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::{
-    dial::{CONNECT, Link, Target, dial, trust_cluster_by},
+    dial::{CONNECT, Link, Target, dial},
     fault::{self, Fault, code_of},
+    node::{Node, trust_cluster_by},
     url::{Form, Login, Place, Url, UrlError},
 };
 use crate::telemetry::Trouble;
@@ -51,7 +46,7 @@ pub struct Server {
 #[derive(Clone)]
 pub(super) enum Client {
     One(Link),
-    Cluster(ClusterConnection<Link>),
+    Cluster(ClusterConnection<Node>),
 }
 
 impl Server {
@@ -93,10 +88,8 @@ impl Server {
 
     async fn dial(&self, place: &Place, login: &Login, form: Form) -> RedisResult<Link> {
         let db = if form == Form::Single { self.url.db } else { 0 };
-        // Commands are bounded by the budgets of those who ask.
-        let config = AsyncConnectionConfig::new().set_response_timeout(None);
         let scheme = self.url.single_scheme();
-        dial(&Target { place, tls: self.tls.as_ref(), login, db, form, scheme }, config).await
+        dial(&Target { place, tls: self.tls.as_ref(), login, db, form, scheme }).await
     }
 
     /// The primary that a sentinel names.
@@ -232,19 +225,16 @@ impl Client {
         Ok((names, (!has_ended).then_some(at)))
     }
 
-    /// Whether it answers, be it with an error: in a cluster, whether all primaries do.
-    ///
-    /// The answer has to be the one to this very question. After a header was damaged in transit, a reply may have been
-    /// taken for a part of the one before it, and from then on each question gets the reply to the next one: every answer
-    /// is late, and yet the connection seems alive.
-    pub(super) async fn answers(&mut self) -> bool {
-        let (mut ping, text) = (redis::cmd("PING"), RandomState::new().hash_one(0).to_string());
-        ping.arg(&text);
-        let answer = match self {
-            Self::One(link) => ping.query_async::<String>(link).await,
-            Self::Cluster(cluster) => ping.query_async(cluster).await,
-        };
-        answer.map_or_else(|error| code_of(&error).is_some(), |answer| answer == text)
+    /// Whether it answers within a time, be it with an error. Of a cluster, one node has to: each is examined by itself.
+    pub(super) async fn answers(&mut self, patience: Duration) -> bool {
+        match self {
+            Self::One(link) => timeout(patience, link.answers()).await.unwrap_or(false),
+            Self::Cluster(cluster) => {
+                let any = RoutingInfo::SingleNode(SingleNodeRoutingInfo::Random);
+                let answer = timeout(FIND.max(patience), cluster.route_command(redis::cmd("PING"), any)).await;
+                answer.is_ok_and(|answer| answer.map_or_else(|error| code_of(&error).is_some(), |_| true))
+            }
+        }
     }
 }
 
@@ -276,7 +266,7 @@ impl Cursor {
 }
 
 /// The ids of all primaries, in order, each with one of its slots. A node may not announce an address that all can use.
-async fn primaries(cluster: &mut ClusterConnection<Link>) -> RedisResult<BTreeMap<String, u16>> {
+async fn primaries(cluster: &mut ClusterConnection<Node>) -> RedisResult<BTreeMap<String, u16>> {
     // Each range of slots with its bounds, its primary, and its replicas; a node with its address, its port, its id, and
     // more.
     let ranges: Vec<Vec<Value>> = redis::cmd("CLUSTER").arg("SLOTS").query_async(cluster).await?;

@@ -1,26 +1,22 @@
 //! A supervised connection to a Redis server, which is replaced when it breaks or stops answering.
 
-use std::{mem, pin::pin, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use redis::{ErrorKind, Pipeline, RedisError, RedisResult, Value};
 use tokio::{
     sync::{mpsc, watch},
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep},
 };
 
 use super::{
     fault::code_of,
     server::{Client, Server},
+    watch::{BYTES_PER_MS, SILENCE, watched},
 };
 use crate::telemetry;
 
 /// The first and the longest delay between attempts to connect.
 const DELAYS: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(250)];
-
-/// The timeout after which a connection that has not answered is suspected, and that of the PING that it then has to
-/// answer: beyond every budget. Bytes that are under way may come first, at no less than 4 MiB a second.
-const SILENCE: Duration = Duration::from_millis(500);
-const BYTES_PER_MS: usize = 4 * 1024;
 
 /// The largest factor of the timeout: on a slower network, it outlasts the bytes that were sent in vain before.
 const MOST_PATIENCE: u32 = 16;
@@ -91,19 +87,15 @@ impl Supervised {
         loop {
             let mut connection = self.connection(given_up).await?;
             let (mut state, number) = (self.state.subscribe(), connection.number);
-            let waiting = Waiting { connection: self, bytes };
             // Only the last state is seen: the next connection may be up before this task hears that its own was given up.
-            let mut replaced = pin!(state.wait_for(|state| state.has_given_up(number)));
-            let mut answers = pin!(connection.client.ask(commands));
-            let answers = loop {
+            let answers = async {
                 tokio::select! {
-                    answers = &mut answers => break answers,
-                    _ = &mut replaced => break Err((ErrorKind::Io, "the connection was given up").into()),
-                    () = sleep(SILENCE) => self.suspect(bytes),
+                    answers = connection.client.ask(commands) => answers,
+                    _ = state.wait_for(|state| state.has_given_up(number)) =>
+                        Err((ErrorKind::Io, "the connection was given up").into()),
                 }
             };
-            waiting.ends();
-            match answers {
+            match watched(answers, || self.suspect(bytes)).await {
                 Err(error) if given_up.is_none() && code_of(&error).is_none() => {
                     replace(&self.state, number);
                     given_up = Some(number);
@@ -153,25 +145,6 @@ impl Supervised {
             Ok(State::Down(error)) => Err(error),
             Ok(State::Connecting) | Err(_) => Err((ErrorKind::Io, "there is no connection").into()),
         }
-    }
-}
-
-/// A waiter for answers. One that is dropped without them makes the connection suspect.
-struct Waiting<'a> {
-    connection: &'a Supervised,
-    bytes: usize,
-}
-
-impl Waiting<'_> {
-    /// The answers are there.
-    fn ends(self) {
-        mem::forget(self);
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.connection.suspect(self.bytes);
     }
 }
 
@@ -258,8 +231,7 @@ impl Supervisor {
     async fn examine(&mut self, mut connection: Connection, bytes: usize) {
         let under_way = Duration::from_millis((bytes / BYTES_PER_MS).try_into().unwrap_or(u64::MAX));
         let patience = self.patience * (SILENCE + under_way);
-        let is_alive = timeout(patience, connection.client.answers()).await.unwrap_or(false);
-        if is_alive {
+        if connection.client.answers(patience).await {
             self.patience = 1;
         } else {
             self.patience = MOST_PATIENCE.min(2 * self.patience);
@@ -272,12 +244,15 @@ impl Supervisor {
 mod tests {
     use std::{
         io::{BufRead, BufReader, Write},
+        mem,
         net::TcpListener,
+        pin::pin,
         sync::mpsc::{Receiver, channel},
         thread,
     };
 
     use futures_util::FutureExt;
+    use tokio::time::timeout;
 
     use super::*;
     use crate::cache::redis::Url;
@@ -366,11 +341,11 @@ mod tests {
         };
         let same = |line: &str| line.parse::<u64>().map_or(String::new(), |_| format!("+{line}\r\n"));
         for _ in 0..3 {
-            assert!(connection_to(1, 1, same).await.client.answers().await);
+            assert!(connection_to(1, 1, same).await.client.answers(PATIENCE).await);
         }
         let mut connection = connection_to(1, 1, shifted).await;
         for _ in 0..3 {
-            assert!(!connection.client.answers().await);
+            assert!(!connection.client.answers(PATIENCE).await);
         }
     }
 }

@@ -91,7 +91,7 @@ pub(super) enum Form {
 }
 
 /// The address of a server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Place {
     Tcp { host: String, port: u16 },
     Socket(PathBuf),

@@ -150,12 +150,14 @@ impl Batch {
         self.items.is_empty()
     }
 
-    /// The record, if it is alone, so that an error is the error of this record.
-    pub(super) fn only_record(&self) -> Option<&Record> {
-        match &*self.items {
-            [item] if self.raise.is_none() => Some(&item.record),
-            _ => None,
-        }
+    /// Whether it is a record alone, so that an error is the error of this record.
+    pub(super) fn is_record(&self) -> bool {
+        self.items.len() == 1 && self.raise.is_none()
+    }
+
+    /// Whether the store has refused all of it before.
+    pub(super) fn was_refused(&self) -> bool {
+        self.items.iter().all(|item| item.refusals > 0) && self.raise.iter().all(|raise| raise.refusals > 0)
     }
 }
 
@@ -300,10 +302,10 @@ impl Queue {
     /// Notes what the store has taken of a batch.
     pub(super) fn settle(&self, batch: Batch, outcome: Outcome) {
         let mut state = self.state();
-        let mut refused: HashMap<String, StoreError> = outcome.refused.into_iter().collect();
+        let refused: HashMap<String, StoreError> = outcome.refused.into_iter().collect();
         for item in batch.items {
-            if let Some(cause) = refused.remove(&item.record.name) {
-                state.set_aside(item, &cause);
+            if let Some(cause) = refused.get(&item.record.name) {
+                state.set_aside(item, cause);
             } else {
                 state.acknowledged += 1;
                 state.forget(&item.record);
@@ -314,11 +316,20 @@ impl Queue {
         }
     }
 
+    /// Notes that the store has refused a batch, while it takes others.
+    pub(super) fn refuse(&self, batch: Batch, cause: &StoreError) {
+        let mut state = self.state();
+        batch.items.into_iter().for_each(|item| state.set_aside(item, cause));
+        if let Some(pending) = batch.raise {
+            state.settle_raise(pending, Raised::Refused);
+        }
+    }
+
     /// Puts a batch that could not be written back where it was, and a record that failed alone behind the others. The
     /// store may be another one when it is back, so the mark that it had is no longer known.
     pub(super) fn put_back(&self, batch: Batch) {
         let mut state = self.state();
-        let was_alone = batch.only_record().is_some();
+        let was_alone = batch.is_record();
         if let Some(mut pending) = batch.raise {
             pending.raise.seen = None;
             state.add(pending);

@@ -127,8 +127,9 @@ impl Writer {
     /// Reports the outcome of an attempt to the queue. False when the store may need a while before it takes the rest. What
     /// it has refused waits for a backoff of its own, and holds up nothing.
     ///
-    /// After failures in a row an error of a single record may be the fault of the record: the store has refused it if it
-    /// takes another write. That of a mark alone may be about its server, while others of a cluster hold the records.
+    /// After failures in a row an error of a single record may be the fault of the record, and one of records that were all
+    /// refused before that of these: the store has refused them if it takes another write. That of a mark alone may be about
+    /// its server, while others of a cluster hold the records.
     async fn settle(&self, batch: Batch, outcome: Result<Outcome, StoreError>, experience: &Experience) -> bool {
         let error = match outcome {
             Ok(outcome) => {
@@ -138,20 +139,21 @@ impl Writer {
             }
             Err(error) => error,
         };
-        if batch.is_mark() && experience.failures > 1 && !error.trouble().needs_operator() {
-            self.queue.settle(batch, Outcome { raised: Raised::Refused, ..Outcome::default() });
-            return true;
-        }
-        let suspect = batch.only_record().filter(|_| experience.failures > 1 && error.may_be_of_one_record());
-        if let Some(name) = suspect.map(|record| record.name.clone())
-            && self.probe(experience.timeout).await
-        {
-            self.queue.settle(batch, Outcome { refused: vec![(name, error)], raised: Raised::Whole });
+        let has_failed_again = experience.failures > 1;
+        let is_refusal = if batch.is_mark() {
+            has_failed_again && !error.trouble().needs_operator()
+        } else {
+            (has_failed_again && batch.is_record() || batch.was_refused())
+                && error.may_be_of_one_record()
+                && self.probe(experience.timeout).await
+        };
+        if is_refusal {
             // It is retried by itself; the store takes the others.
-            return true;
+            self.queue.refuse(batch, &error);
+        } else {
+            self.queue.put_back(batch);
         }
-        self.queue.put_back(batch);
-        false
+        is_refusal
     }
 
     /// Whether the store takes a write that changes nothing, which the breaker notes.
