@@ -1,6 +1,6 @@
-//! A node of a cluster, as the client library uses it. One that hangs fails like one that is dead: what is under way to it as
-//! soon as the silence is noticed, and what comes later at once, until it answers again. In the library's own recovery a node
-//! that hangs would hold up what is for the others.
+//! A node of a cluster, as the client library uses it. A node that hangs fails like one that is dead: commands that are under
+//! way to it fail as soon as its silence is noticed, and later ones at once, until it answers again. Left to the library's own
+//! recovery, it would hold up what is for the other nodes.
 
 use std::{
     collections::BTreeMap,
@@ -52,7 +52,7 @@ pub(super) struct Node {
     link: Link,
     place: Arc<Place>,
     is_suspected: Arc<AtomicBool>,
-    /// A question may be dropped outside of it.
+    /// Runs the examination, also of a question that is dropped outside of any runtime.
     runtime: Handle,
 }
 
@@ -76,8 +76,8 @@ impl Node {
     }
 }
 
-/// Whether a server answers a PING, after what it was asked before: as long as bytes come in, or may be under way to it, it is
-/// waited for.
+/// Whether a server answers a PING, which comes after what it was asked before: it has time as long as bytes come in from it, or
+/// may be under way to it.
 async fn is_alive(link: &mut Link) -> bool {
     let traffic = link.traffic();
     let mut answer = pin!(link.answers());

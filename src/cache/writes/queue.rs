@@ -150,9 +150,12 @@ impl Batch {
         self.items.is_empty()
     }
 
-    /// Whether it is a record alone, so that an error is the error of this record.
-    pub(super) fn is_record(&self) -> bool {
-        self.items.len() == 1 && self.raise.is_none()
+    /// The record, if it is alone, so that an error is the error of this record.
+    pub(super) fn only_record(&self) -> Option<&Record> {
+        match &*self.items {
+            [item] if self.raise.is_none() => Some(&item.record),
+            _ => None,
+        }
     }
 
     /// Whether the store has refused all of it before.
@@ -329,7 +332,7 @@ impl Queue {
     /// store may be another one when it is back, so the mark that it had is no longer known.
     pub(super) fn put_back(&self, batch: Batch) {
         let mut state = self.state();
-        let was_alone = batch.is_record();
+        let was_alone = batch.only_record().is_some();
         if let Some(mut pending) = batch.raise {
             pending.raise.seen = None;
             state.add(pending);
@@ -750,6 +753,23 @@ mod tests {
         assert_eq!(queue.bytes(), 0, "it is dropped");
         let waited = began.elapsed().as_secs();
         assert!((20..30).contains(&waited), "{waited} s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn records_that_were_refused_are_refused_again_as_a_batch_and_new_ones_pass_them() {
+        let queue = Queue::new(10_000);
+        queue.put(vec![record("a", 1_000), record("b", 1_000)], Vec::new());
+        let batch = next(&queue, 2_000).await;
+        assert!(!batch.was_refused());
+        queue.refuse(batch, &StoreError::Late(FIRST_BACKOFF));
+        let batch = next(&queue, 2_000).await;
+        assert_eq!((names(&batch), batch.was_refused()), (vec!["a".into(), "b".into()], true));
+        queue.refuse(batch, &StoreError::Late(FIRST_BACKOFF));
+        queue.put(vec![record("new", 1_000)], Vec::new());
+        let (refused, batch) = (Instant::now(), next(&queue, 2_000).await);
+        assert_eq!((names(&batch), batch.was_refused()), (vec!["new".into()], false));
+        next(&queue, 2_000).await;
+        assert_eq!(refused.elapsed(), 2 * FIRST_BACKOFF);
     }
 
     #[tokio::test(start_paused = true)]

@@ -127,9 +127,9 @@ impl Writer {
     /// Reports the outcome of an attempt to the queue. False when the store may need a while before it takes the rest. What
     /// it has refused waits for a backoff of its own, and holds up nothing.
     ///
-    /// After failures in a row an error of a single record may be the fault of the record, and one of records that were all
-    /// refused before that of these: the store has refused them if it takes another write. That of a mark alone may be about
-    /// its server, while others of a cluster hold the records.
+    /// After failures in a row the error of a single record may be about that record, and so may that of records that were all
+    /// refused before: the store has refused them if it takes another write. The error of a mark alone may be about its server,
+    /// while others of a cluster hold the records.
     async fn settle(&self, batch: Batch, outcome: Result<Outcome, StoreError>, experience: &Experience) -> bool {
         let error = match outcome {
             Ok(outcome) => {
@@ -143,7 +143,7 @@ impl Writer {
         let is_refusal = if batch.is_mark() {
             has_failed_again && !error.trouble().needs_operator()
         } else {
-            (has_failed_again && batch.is_record() || batch.was_refused())
+            (has_failed_again && batch.only_record().is_some() || batch.was_refused())
                 && error.may_be_of_one_record()
                 && self.probe(experience.timeout).await
         };
