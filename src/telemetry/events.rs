@@ -155,8 +155,8 @@ pub fn write_refused(key: &str, bytes: usize, cause: &impl Display) {
     let location = location();
     warn!(
         location, key, bytes, %cause,
-        "cache: the store refuses {key}, which is not stored: {cause}; check the limits of {location} for values of \
-         {bytes} bytes"
+        "cache: the store refuses {key}, which is not stored: {cause}; check at {location} that the server of this key is \
+         up, and takes values of {bytes} bytes"
     );
 }
 

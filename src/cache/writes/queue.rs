@@ -34,6 +34,9 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 /// by then.
 const REFUSALS: u32 = 9;
 
+/// The shortest time after which all refused records are tried again, since one of them was taken.
+const RECALL_PACE: Duration = Duration::from_secs(2);
+
 /// The longest backoff of a mark that was refused, which is never dropped.
 const LONGEST_MARK_BACKOFF: Duration = Duration::from_millis(200);
 
@@ -221,6 +224,8 @@ struct Row {
     cheap: BTreeMap<u64, Item>,
     /// Refused records, each with the time of its next try.
     aside: Vec<(Instant, Item)>,
+    /// The time at which all refused records were last recalled.
+    recalled: Option<Instant>,
     /// Whether the next one that is taken alone is the mark.
     is_turn_of_mark: bool,
 }
@@ -312,6 +317,9 @@ impl Queue {
             } else {
                 state.acknowledged += 1;
                 state.forget(&item.record);
+                if item.refusals > 0 {
+                    state.recall_all(batch.size);
+                }
             }
         }
         if let Some(pending) = batch.raise {
@@ -441,6 +449,16 @@ impl State {
             let number = self.next_number();
             self.waiters.insert(item.record.name.clone(), Some(Vec::new()));
             self.row(size).put(Item { number, ..item });
+        }
+    }
+
+    /// Has all refused records tried soon, since one of them was taken: the server of a cluster that was away may be back. Not
+    /// often, since each try that is in vain counts.
+    fn recall_all(&mut self, size: Size) {
+        let (now, row) = (Instant::now(), self.row(size));
+        if row.recalled.is_none_or(|last| now - last >= RECALL_PACE) {
+            row.recalled = Some(now);
+            row.aside.iter_mut().for_each(|(due, _)| *due = now);
         }
     }
 
@@ -770,6 +788,25 @@ mod tests {
         assert_eq!((names(&batch), batch.was_refused()), (vec!["new".into()], false));
         next(&queue, 2_000).await;
         assert_eq!(refused.elapsed(), 2 * FIRST_BACKOFF);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn when_a_refused_record_is_taken_the_others_are_tried_again() {
+        let queue = Queue::new(10_000);
+        queue.put(vec![record("a", 1_000)], Vec::new());
+        for _ in 0..4 {
+            let batch = next(&queue, 1_000).await;
+            queue.refuse(batch, &StoreError::Late(FIRST_BACKOFF));
+        }
+        queue.put(vec![record("b", 1_000)], Vec::new());
+        let batch = next(&queue, 1_000).await;
+        queue.refuse(batch, &StoreError::Late(FIRST_BACKOFF));
+        let batch = next(&queue, 1_000).await;
+        assert_eq!(names(&batch), ["b"]);
+        queue.settle(batch, Outcome::default());
+        let taken = Instant::now();
+        assert_eq!(names(&next(&queue, 1_000).await), ["a"]);
+        assert_eq!(taken.elapsed(), Duration::ZERO, "its own backoff is 800 ms");
     }
 
     #[tokio::test(start_paused = true)]
