@@ -7,7 +7,7 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-use super::{budget::within, store::StoreError};
+use super::store::{StoreError, within};
 use crate::telemetry::{self, Operation, Trouble};
 
 /// It opens after this long without a success: longer than a blip, and with both budgets on top (0.6 s) short enough

@@ -2,10 +2,6 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
-
-use super::store::StoreError;
-
 /// The longest wait of an answer for a read.
 pub(super) const READ: Duration = Duration::from_millis(50);
 
@@ -24,12 +20,4 @@ const ALLOWED_BYTES: usize = 24 * 1024 * 1024;
 /// A budget with its allowance for a number of bytes.
 pub(super) fn with_allowance(budget: Duration, bytes: usize) -> Duration {
     budget + Duration::from_millis((bytes.min(ALLOWED_BYTES) / BYTES_PER_MS).try_into().unwrap_or(u64::MAX))
-}
-
-/// The outcome of an operation, with a timeout.
-pub(super) async fn within<T>(
-    limit: Duration,
-    operation: impl Future<Output = Result<T, StoreError>>,
-) -> Result<T, StoreError> {
-    timeout(limit, operation).await.unwrap_or(Err(StoreError::Late(limit)))
 }

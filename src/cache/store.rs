@@ -62,6 +62,14 @@ impl StoreError {
     }
 }
 
+/// The outcome of an operation, with a timeout.
+pub(super) async fn within<T>(
+    limit: Duration,
+    operation: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    timeout(limit, operation).await.unwrap_or(Err(StoreError::Late(limit)))
+}
+
 /// A store that several processes may use at once.
 #[derive(Clone)]
 pub(super) enum Store {

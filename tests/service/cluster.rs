@@ -8,6 +8,7 @@ use rustix::process::Signal;
 use crate::{
     cached::{a_story, histories},
     load::{Record, truth, while_asked},
+    proxy::Mode,
     redis_cluster::{PRIMARIES, RedisCluster},
     redis_server::{PREFIX, round_trips},
     service::{Service, alone, client, eventually, eventually_within, program, undisturbed},
@@ -197,6 +198,35 @@ fn a_primary_that_hangs_holds_up_no_value_of_the_others() {
         eventually_within(Duration::from_secs(10), "it holds its own values too", || {
             cluster.held_and_lacking(PRIMARIES, &names(100_001)) == (128, 0)
         });
+    }
+}
+
+#[test]
+fn a_primary_that_is_slow_holds_up_no_value_of_the_others() {
+    for holds_mark in [true, false] {
+        let cluster = RedisCluster::start();
+        let service = Service::start(&cluster.url()).expecting_warnings();
+        // All of the ladder, which needs all primaries.
+        assert!(!service.fib_cached(100_000));
+        let slow = (cluster.holder_of_the_mark() + usize::from(!holds_mark)) % 3;
+        let proxy = cluster.proxy(slow);
+        // It answers, but beyond every budget.
+        proxy.set(Mode::Delay(Duration::from_millis(150)));
+        drop(service);
+        let [service, other] = [(); 2].map(|()| Service::start(&cluster.url()).expecting_warnings());
+        for first in [100_001, 110_001, 120_001] {
+            let names: Vec<String> = (first..first + 24).map(|n| format!("{PREFIX}1:fib:n:{n}")).collect();
+            let answer = service.query(&format!("{{ fibs(from: {first}, count: 24) {{ n }} }}"));
+            assert!(answer.get("errors").is_none(), "{answer}");
+            let began = Instant::now();
+            eventually_within(Duration::from_secs(10), "all that the other primaries are to hold is stored", || {
+                let (held, lacking) = cluster.held_and_lacking(slow, &names);
+                held > 8 && lacking == 0
+            });
+            println!("stored {} ms after the answer", began.elapsed().as_millis());
+        }
+        let mut values = 100_001..100_129;
+        eventually("it reads the cluster", || other.fib_cached(values.next().unwrap()));
     }
 }
 

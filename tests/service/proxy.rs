@@ -64,10 +64,15 @@ struct Link {
 impl Proxy {
     /// A proxy before `server`. The seed decides which bytes a connection's answers get corrupted.
     pub fn start(server: &RedisServer, seed: u64) -> Self {
+        Self::before(server.socket(), seed)
+    }
+
+    /// A proxy before the server of a socket.
+    pub fn before(server: PathBuf, seed: u64) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let state = Mutex::new(State { mode: Mode::Pass, has_ended: false, links: Vec::new(), seed });
-        let shared = Arc::new(Shared { server: server.socket(), state, changed: Condvar::new() });
+        let shared = Arc::new(Shared { server, state, changed: Condvar::new() });
         let accepting = Arc::clone(&shared);
         let accepting = Some(thread::spawn(move || accepting.accept(&listener)));
         Self { shared, address, accepting }
@@ -76,6 +81,10 @@ impl Proxy {
     /// The URL for `--cache`.
     pub fn url(&self) -> String {
         format!("redis://{}", self.address)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.address.port()
     }
 
     pub fn set(&self, mode: Mode) {

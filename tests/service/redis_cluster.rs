@@ -15,11 +15,15 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::{
+    proxy::Proxy,
     redis_server::{Make, PREFIX},
     service::eventually,
 };
 
 pub const PRIMARIES: usize = 3;
+
+/// The socket of a node, in its own folder.
+const SOCKET: &str = "node.sock";
 
 pub struct RedisCluster {
     nodes: Vec<Node>,
@@ -151,6 +155,17 @@ impl RedisCluster {
         self.nodes[number].process.wait().unwrap();
     }
 
+    /// A proxy before a node, which clients of the cluster are sent to in its place.
+    pub fn proxy(&self, number: usize) -> Proxy {
+        let node = &self.nodes[number];
+        let proxy = Proxy::before(self.folder.path().join(node.port.to_string()).join(SOCKET), 0);
+        let announce = ["CONFIG", "SET", "cluster-announce-port", &proxy.port().to_string()];
+        redis::cmd(announce[0]).arg(&announce[1..]).exec(&mut node.connection()).unwrap();
+        let others = self.nodes.iter().filter(|other| other.port != node.port);
+        eventually("all know the address", || others.clone().all(|other| other.knows(proxy.port())));
+        proxy
+    }
+
     /// Stops a node where it is, or has it go on.
     pub fn signal(&self, number: usize, signal: Signal) {
         kill_process(Pid::from_child(&self.nodes[number].process), signal).unwrap();
@@ -206,6 +221,12 @@ impl Node {
         redis::from_redis_value(role.into_iter().next()?).ok()
     }
 
+    /// Whether it sends clients to a port.
+    fn knows(&self, port: u16) -> bool {
+        let nodes: String = redis::cmd("CLUSTER").arg("NODES").query(&mut self.connection()).unwrap();
+        nodes.contains(&format!(":{port}@"))
+    }
+
     fn id(&self) -> String {
         redis::cmd("CLUSTER").arg("MYID").query(&mut self.connection()).unwrap()
     }
@@ -244,7 +265,7 @@ fn spawn(make: Make, folder: &TempDir, port: u16) -> Child {
     make.command()
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
         .args(["--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0"])
-        .args(["--save", "", "--appendonly", "no", "--dir"])
+        .args(["--save", "", "--appendonly", "no", "--unixsocket", SOCKET, "--dir"])
         .arg(own)
         .stdout(Stdio::null())
         .spawn()

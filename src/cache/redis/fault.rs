@@ -27,6 +27,8 @@ pub(super) enum Fault {
     Forbidden,
     #[error("no connection within {0:?}")]
     Silent(Duration),
+    #[error("no answer within {0:?}, while others of the cluster answered")]
+    Late(Duration),
     #[error("it takes the connection, and says nothing within {0:?}; if it is no Redis, write the address of one")]
     Mute(Duration),
     #[error(
@@ -81,6 +83,7 @@ impl Fault {
         match self {
             Self::Unreachable(_)
             | Self::Silent(_)
+            | Self::Late(_)
             | Self::Mute(_)
             | Self::SilentTls(_)
             | Self::Closed

@@ -26,16 +26,24 @@ use self::{
     fault::{is_nonsense, nonsense},
     mark::{GENERATION, MARK, MARK_BITS, Mark, score_of},
     supervised::Supervised,
+    watch::SILENCE,
 };
 pub use self::{
     trust::{Access, AccessError},
     url::UrlError,
 };
-use super::record::{Height, LARGE_BYTES, Reading, Record, new_generation};
+use super::{
+    budget,
+    record::{Height, LARGE_BYTES, Reading, Record, new_generation},
+};
 use crate::telemetry;
 
 /// The delay before INFO is retried, when the connection was lost before the answer.
 const ADVICE_PACE: Duration = Duration::from_secs(1);
+
+/// The patience with the slow nodes of a cluster that are read, when others have answered: within [`budget::READ`]. For a
+/// write, which is better late than never, it is [`SILENCE`].
+const READ: Duration = Duration::from_millis(40);
 
 /// The number of names that are read of a cluster to learn whether any of its servers can be.
 const PROBED: usize = 16;
@@ -75,7 +83,8 @@ impl Redis {
             commands.zscore(&mark.key, MARK);
         }
         let connection = self.connection(bytes);
-        let answers = connection.ask(commands.ignore_errors(), bytes).await?;
+        let patience = budget::with_allowance(READ, bytes);
+        let answers = connection.ask(commands.ignore_errors(), bytes, patience).await?;
         let is_partial = self.is_cluster && !names.is_empty();
         let mut reading = reading(&marks, answers, keys.len(), is_partial);
         if let Ok(Reading { values, .. }) = &mut reading {
@@ -116,7 +125,10 @@ impl Redis {
         for record in records {
             commands.set(&record.name, &*record.bytes);
         }
-        let mut answers = self.change(commands, records.iter().map(|record| record.cost()).sum()).await?.into_iter();
+        let bytes = records.iter().map(|record| record.cost()).sum();
+        // Without the mark the rest is in vain.
+        let patience = if ladder.is_some() { Duration::MAX } else { budget::with_allowance(SILENCE, bytes) };
+        let mut answers = self.change(commands, bytes, patience).await?.into_iter();
         let mut generation = None;
         if let Some(mark) = mark {
             let begun = answers.next().unwrap_or(Ok(Value::Nil));
@@ -142,7 +154,7 @@ impl Redis {
         let (mark, mut commands) = (&self.marks[to.ladder], Pipeline::new());
         commands.cmd("ZADD").arg(&mark.key).arg("GT").arg(score_of(generation, to.mark)).arg(MARK);
         commands.zscore(&mark.key, GENERATION).zscore(&mark.key, MARK);
-        let answers = self.change(commands, 0).await?;
+        let answers = self.change(commands, 0, Duration::MAX).await?;
         let answers = answers.into_iter().collect::<RedisResult<Vec<_>>>()?;
         let [_, now, raised] = <[Value; 3]>::try_from(answers).map_err(|_| nonsense())?;
         let now = mark.state(Ok(now), [Ok(raised)])?;
@@ -155,7 +167,7 @@ impl Redis {
             let mut commands = Pipeline::new();
             let greater = raised.unwrap_or_default() + 1;
             commands.cmd("ZADD").arg(&mark.key).arg("GT").arg(greater).arg(GENERATION);
-            self.change(commands, 0).await?;
+            self.change(commands, 0, Duration::MAX).await?;
         }
         Ok(now.generation == Some(generation) && raised == Some(generation))
     }
@@ -167,7 +179,7 @@ impl Redis {
         for key in iter::once(&mark.key).chain(&probed) {
             commands.cmd("ZADD").arg(key).arg("XX").arg("GT").arg(0).arg("none");
         }
-        let mut answers = self.change(commands, 0).await?.into_iter();
+        let mut answers = self.change(commands, 0, SILENCE).await?.into_iter();
         let of_mark = mark.state(answers.next().unwrap_or_else(|| Err(nonsense())).map(|_| Value::Nil), []).map(drop);
         match of_mark {
             Err(error) if is_away(&error) && answers.any(|answer| answer.is_ok()) => Ok(()),
@@ -176,9 +188,14 @@ impl Redis {
     }
 
     /// Sends commands of `bytes` bytes that change something.
-    async fn change(&self, mut commands: Pipeline, bytes: usize) -> RedisResult<Vec<RedisResult<Value>>> {
+    async fn change(
+        &self,
+        mut commands: Pipeline,
+        bytes: usize,
+        patience: Duration,
+    ) -> RedisResult<Vec<RedisResult<Value>>> {
         let connection = self.connection(bytes);
-        let answers = connection.ask(commands.ignore_errors(), bytes).await?;
+        let answers = connection.ask(commands.ignore_errors(), bytes, patience).await?;
         let is_replica = |answer: &RedisResult<Value>| {
             answer.as_ref().is_err_and(|error| code_of(error).as_deref() == Some("READONLY"))
         };
@@ -251,7 +268,7 @@ async fn advise(connection: Supervised) {
     commands.cmd("INFO").arg("memory").ignore_errors();
     let answers = loop {
         connection.is_up().await;
-        match connection.ask(&commands, 0).await {
+        match connection.ask(&commands, 0, Duration::MAX).await {
             Ok(answers) => break answers,
             Err(_) => sleep(ADVICE_PACE).await,
         }

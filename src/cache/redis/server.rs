@@ -1,18 +1,15 @@
 //! Clients of Redis: of one server, of a cluster, or of the server that sentinels name.
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, pin::pin, sync::Arc, time::Duration};
 
-use futures_util::{
-    future::join_all,
-    stream::{FuturesUnordered, StreamExt},
-};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use redis::{
     Pipeline, RedisResult, Value,
     cluster::ClusterClient,
     cluster_async::ClusterConnection,
     cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr},
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsConnector;
 
 use super::{
@@ -29,6 +26,9 @@ const FIND: Duration = Duration::from_secs(5);
 /// The retries of a command of a cluster whose slot moves, and the longest delay before one, in milliseconds.
 const RETRIES: u32 = 2;
 const RETRY_MS: u64 = 20;
+
+/// The longest time between answers of which the first came when the patience was over.
+const GRACE: Duration = Duration::from_millis(10);
 
 /// The number of names that a server looks at in one step of a scan.
 const SCANNED: u32 = 1_000;
@@ -175,11 +175,16 @@ impl fmt::Debug for Server {
 }
 
 impl Client {
-    /// Sends commands in one round trip, to each node that they concern, and gives the answer to each.
+    /// Sends commands in one round trip, to each node that they concern, and gives the answer to each. Once a node has
+    /// answered, the others of a cluster have this patience, and fail then: one that is slow holds up none of the rest.
     ///
     /// # Errors
     /// When the connection is broken: that of a cluster is when no node answers.
-    pub(super) async fn ask(&mut self, commands: &Pipeline) -> RedisResult<Vec<RedisResult<Value>>> {
+    pub(super) async fn ask(
+        &mut self,
+        commands: &Pipeline,
+        patience: Duration,
+    ) -> RedisResult<Vec<RedisResult<Value>>> {
         match self {
             Self::One(link) => commands.query_async(link).await,
             Self::Cluster(cluster) => {
@@ -187,7 +192,7 @@ impl Client {
                     let mut cluster = cluster.clone();
                     async move { command.query_async(&mut cluster).await }
                 });
-                let answers = join_all(answers).await;
+                let answers = all_in_time(answers, patience).await;
                 let is_broken =
                     |answer: &RedisResult<Value>| answer.as_ref().is_err_and(|error| code_of(error).is_none());
                 let is_broken = !answers.is_empty() && answers.iter().all(is_broken);
@@ -236,6 +241,37 @@ impl Client {
             }
         }
     }
+}
+
+/// The answers to questions, in order. Once there is one, the others have until the patience is over; if all are as slow as the
+/// first, until no more come.
+async fn all_in_time<T>(
+    questions: impl Iterator<Item = impl Future<Output = RedisResult<T>>>,
+    patience: Duration,
+) -> Vec<RedisResult<T>> {
+    let numbered = questions.enumerate().map(|(number, question)| async move { (number, question.await) });
+    let mut open: FuturesUnordered<_> = numbered.collect();
+    let mut answers: Vec<_> = (0..open.len()).map(|_| None).collect();
+    let (mut end, mut is_grace, mut has_answer) = (pin!(sleep(patience)), false, false);
+    loop {
+        tokio::select! {
+            next = open.next() => {
+                let Some((number, answer)) = next else { break };
+                has_answer |= answer.is_ok();
+                answers[number] = Some(answer);
+                if is_grace {
+                    end.as_mut().reset(Instant::now() + GRACE);
+                }
+            }
+            () = &mut end, if has_answer || !is_grace => {
+                if has_answer {
+                    break;
+                }
+                is_grace = true;
+            }
+        }
+    }
+    answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(Fault::Late(patience).into()))).collect()
 }
 
 /// The position of a scan.
@@ -289,6 +325,27 @@ fn literally(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The numbers of the questions that are answered, and the milliseconds that it took: each is answered after its own.
+    async fn answered(delays: &[u64], patience: u64) -> (Vec<usize>, u128) {
+        let began = Instant::now();
+        let questions = delays.iter().map(|&delay| async move {
+            sleep(Duration::from_millis(delay)).await;
+            Ok(())
+        });
+        let answers = all_in_time(questions, Duration::from_millis(patience)).await;
+        let answered = answers.iter().enumerate().filter(|(_, answer)| answer.is_ok()).map(|(number, _)| number);
+        (answered.collect(), began.elapsed().as_millis())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slow_nodes_hold_up_no_quick_one_and_alike_ones_are_waited_for() {
+        assert_eq!(answered(&[], 40).await, (vec![], 0));
+        assert_eq!(answered(&[1, 39, 2], 40).await, (vec![0, 1, 2], 39));
+        assert_eq!(answered(&[1, 300, 2], 40).await, (vec![0, 2], 40));
+        assert_eq!(answered(&[60, 65, 60], 40).await, (vec![0, 1, 2], 65));
+        assert_eq!(answered(&[300, 60, 65], 40).await, (vec![1, 2], 75));
+    }
 
     #[test]
     fn a_scan_leaves_out_no_primary_when_another_takes_its_place() {

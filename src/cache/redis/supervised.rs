@@ -81,8 +81,13 @@ impl Supervised {
     /// errors included. When the connection turns out to be broken they are retried once on the next one: all of
     /// phipi's commands are idempotent.
     ///
-    /// It has no timeout: the caller has a budget.
-    pub(super) async fn ask(&self, commands: &Pipeline, bytes: usize) -> RedisResult<Vec<RedisResult<Value>>> {
+    /// It has no timeout: the caller has a budget. The patience is for the slow nodes of a cluster.
+    pub(super) async fn ask(
+        &self,
+        commands: &Pipeline,
+        bytes: usize,
+        patience: Duration,
+    ) -> RedisResult<Vec<RedisResult<Value>>> {
         let mut given_up = None;
         loop {
             let mut connection = self.connection(given_up).await?;
@@ -90,7 +95,7 @@ impl Supervised {
             // Only the last state is seen: the next connection may be up before this task hears that its own was given up.
             let answers = async {
                 tokio::select! {
-                    answers = connection.client.ask(commands) => answers,
+                    answers = connection.client.ask(commands, patience) => answers,
                     _ = state.wait_for(|state| state.has_given_up(number)) =>
                         Err((ErrorKind::Io, "the connection was given up").into()),
                 }
@@ -307,7 +312,7 @@ mod tests {
     async fn an_asker_leaves_a_connection_that_was_given_up_however_soon_the_next_is_up() {
         let ((_first, never), (let_second, second)) = (channel(), channel());
         let (supervised, ping) = (supervised(&connection(1, 1, never).await), ping());
-        let mut asking = pin!(supervised.ask(&ping, 0));
+        let mut asking = pin!(supervised.ask(&ping, 0, PATIENCE));
         assert!(asking.as_mut().now_or_never().is_none(), "it waits");
         let second = connection(2, 2, second).await;
         // The asker does not run in between.
@@ -322,7 +327,7 @@ mod tests {
     async fn an_asker_gets_its_answer_on_a_connection_that_was_renewed_meanwhile() {
         let ((let_first, first), (_second, second)) = (channel(), channel());
         let (supervised, ping) = (supervised(&connection(1, 1, first).await), ping());
-        let mut asking = pin!(supervised.ask(&ping, 0));
+        let mut asking = pin!(supervised.ask(&ping, 0, PATIENCE));
         assert!(asking.as_mut().now_or_never().is_none(), "it waits");
         supervised.state.send_replace(State::Up(connection(2, 1, second).await));
         assert!(asking.as_mut().now_or_never().is_none(), "it goes on waiting");

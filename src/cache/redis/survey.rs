@@ -1,5 +1,7 @@
 //! A scan of a whole Redis: every key below a prefix, page by page.
 
+use std::time::Duration;
+
 use redis::{FromRedisValue, Pipeline, RedisResult};
 
 use super::{
@@ -41,10 +43,11 @@ impl Scan {
         for name in names {
             commands.cmd("STRLEN").arg(name);
         }
-        let sizes = self.client.ask(commands.ignore_errors()).await?.into_iter().map(|size| match size {
-            Err(error) if is_of_another_type(&error) => Ok(None),
-            size => Ok(Some(usize::from_redis_value(size?)?)),
-        });
+        let sizes =
+            self.client.ask(commands.ignore_errors(), Duration::MAX).await?.into_iter().map(|size| match size {
+                Err(error) if is_of_another_type(&error) => Ok(None),
+                size => Ok(Some(usize::from_redis_value(size?)?)),
+            });
         sizes.collect()
     }
 
@@ -53,7 +56,7 @@ impl Scan {
         let mut commands = Pipeline::new();
         mget(&mut commands, &names.iter().collect::<Vec<_>>(), self.is_cluster);
         let mut values = Vec::with_capacity(names.len());
-        for answer in self.client.ask(commands.ignore_errors()).await? {
+        for answer in self.client.ask(commands.ignore_errors(), Duration::MAX).await? {
             values.extend(Vec::<Option<Vec<u8>>>::from_redis_value(answer?)?);
         }
         Ok(values)
@@ -63,7 +66,7 @@ impl Scan {
     pub(in crate::cache) async fn mark(&mut self, key: &str) -> RedisResult<MarkSnapshot> {
         let mut commands = Pipeline::new();
         commands.zscore(key, GENERATION).zscore(key, MARK);
-        let answers = self.client.ask(commands.ignore_errors()).await?;
+        let answers = self.client.ask(commands.ignore_errors(), Duration::MAX).await?;
         let [generation, mark] = <[_; 2]>::try_from(answers).map_err(|_| nonsense())?;
         Ok(State::of(generation, [mark])?.snapshot())
     }
@@ -74,6 +77,10 @@ impl Scan {
         for name in names {
             commands.del(name);
         }
-        self.client.ask(commands.ignore_errors()).await?.into_iter().try_for_each(|answer| answer.map(drop))
+        self.client
+            .ask(commands.ignore_errors(), Duration::MAX)
+            .await?
+            .into_iter()
+            .try_for_each(|answer| answer.map(drop))
     }
 }

@@ -21,10 +21,10 @@ use super::queue::{Batch, Outcome, Queue, Raise, Raised, Seen, Size};
 use crate::{
     cache::{
         breaker::Breaker,
-        budget::{self, within},
+        budget,
         reads::Reads,
         record::{Height, LARGE_BYTES, MarkSnapshot, Record},
-        store::{StoreError, Written},
+        store::{StoreError, Written, within},
     },
     telemetry::{self, Trouble},
 };
