@@ -232,18 +232,16 @@ fn without_a_file_left_accepting_rests_and_recovers() {
 fn what_a_client_that_goes_away_had_asked_for_is_kept() {
     let redis = RedisServer::start();
     let service = Service::start_with(&redis.url(), &["--max-n", "30000000"]);
-    let mut n = 20_000_000;
-    let mut observer = redis.connection();
+    let (mut observer, mut client) = (redis.connection(), service.connect());
     let mut looked_up = || runs_of("mget", &mut observer);
-    eventually("an evaluation outlives its client", || {
-        // Each client goes as soon as its question was looked up, long before its answer is evaluated; whether the
-        // evaluation had begun by then is a matter of microseconds, so that it takes one or two.
-        n += 1;
-        let before = looked_up();
-        let mut client = service.connect();
-        write!(client, "GET /fib/{n} HTTP/1.1\r\nHost: phipi\r\n\r\n").unwrap();
-        eventually("the question is looked up", || looked_up() > before);
-        drop(client);
+    let before = looked_up();
+    write!(client, "GET /fib/20000001 HTTP/1.1\r\nHost: phipi\r\n\r\n").unwrap();
+    eventually("the question is looked up", || looked_up() > before);
+    // The client goes when its answer has been begun, which takes several times as long.
+    let begun = service.cpu_time();
+    eventually("it is evaluated", || service.cpu_time() >= begun + Duration::from_millis(20));
+    drop(client);
+    eventually("the evaluation outlives its client", || {
         redis.keys().iter().any(|key| key.starts_with("phipi:1:fib:n:"))
     });
 }

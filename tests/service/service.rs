@@ -350,8 +350,9 @@ const HEALTH_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Tells a story of exactly what is cached, and of what the store is asked. A machine so busy that the store is late for a
 /// budget makes `cached` false more often, and one so slow that the store is probed meanwhile makes round trips more, as
-/// they should: such a run says nothing, and the story is told again from its start.
+/// they should: such a run says nothing, and the story is told again from its start, when no test loads the whole machine.
 pub fn undisturbed(story: impl Fn()) {
+    let mut quiet = None;
     for _ in 0..10 {
         DISTURBED.set(false);
         let start = Instant::now();
@@ -360,6 +361,7 @@ pub fn undisturbed(story: impl Fn()) {
             Err(failure) if !DISTURBED.get() && start.elapsed() < HEALTH_CHECK_INTERVAL => resume_unwind(failure),
             Err(_) => eprintln!("the store was late, or probed: the story is told again"),
         }
+        quiet.get_or_insert_with(alone);
     }
     panic!("the machine is too busy to tell this story");
 }
