@@ -18,10 +18,8 @@ use std::{
 
 use futures_util::{FutureExt, future::select_ok};
 use redis::{
-    AsyncConnectionConfig, Cmd, FromRedisValue, Pipeline, RedisConnectionInfo, RedisError, RedisFuture, RedisResult,
-    Value,
-    aio::{ConnectionLike, MultiplexedConnection},
-    make_extension_error,
+    AsyncConnectionConfig, FromRedisValue, Pipeline, RedisConnectionInfo, RedisError, RedisResult, Value,
+    aio::MultiplexedConnection, make_extension_error,
 };
 use rustls::pki_types::ServerName;
 use tokio::{
@@ -58,7 +56,7 @@ pub(super) struct Target<'a> {
 /// A connection, open to any number of users at once.
 #[derive(Clone)]
 pub(super) struct Link {
-    connection: MultiplexedConnection,
+    pub(super) connection: MultiplexedConnection,
     /// It ends with the last clone, whatever is under way then.
     driver: Arc<AbortOnDropHandle<()>>,
     traffic: Arc<Traffic>,
@@ -73,7 +71,7 @@ impl Link {
     /// is late, and yet the connection seems alive.
     pub(super) async fn answers(&mut self) -> bool {
         let (mut ping, text) = (redis::cmd("PING"), RandomState::new().hash_one(0).to_string());
-        let answer = ping.arg(&text).query_async::<String>(self).await;
+        let answer = ping.arg(&text).query_async::<String>(&mut self.connection).await;
         answer.map_or_else(|error| code_of(&error).is_some(), |answer| answer == text)
     }
 
@@ -166,7 +164,8 @@ where
     }
     commands.cmd("CLIENT").arg(&["SETINFO", "LIB-NAME", env!("CARGO_PKG_NAME")]);
     commands.cmd("CLIENT").arg(&["SETINFO", "LIB-VER", env!("CARGO_PKG_VERSION")]);
-    let answers: RedisResult<Vec<RedisResult<Value>>> = commands.ignore_errors().query_async(&mut link).await;
+    let answers: RedisResult<Vec<RedisResult<Value>>> =
+        commands.ignore_errors().query_async(&mut link.connection).await;
     let mut answers = answers.map_err(|error| lock(&heard).instead_of(error))?.into_iter();
     let mut next = || answers.next().unwrap_or(Ok(Value::Nil));
     if target.login.password.is_some() {
@@ -212,25 +211,6 @@ impl Hello {
 
 fn is_unknown(error: &RedisError) -> bool {
     code_of(error).as_deref() == Some("ERR") && error.detail().is_some_and(|detail| detail.starts_with("unknown"))
-}
-
-impl ConnectionLike for Link {
-    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
-        self.connection.req_packed_command(command)
-    }
-
-    fn req_packed_commands<'a>(
-        &'a mut self,
-        commands: &'a Pipeline,
-        offset: usize,
-        count: usize,
-    ) -> RedisFuture<'a, Vec<Value>> {
-        self.connection.req_packed_commands(commands, offset, count)
-    }
-
-    fn get_db(&self) -> i64 {
-        self.connection.get_db()
-    }
 }
 
 /// A stream whose first bytes are kept.

@@ -10,7 +10,6 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use futures_util::FutureExt;
@@ -25,7 +24,7 @@ use super::{
     dial::{CONNECT, Link, Target, dial},
     fault::{Fault, is_silence},
     url::{Form, Login, Place},
-    watch::{BYTES_PER_MS, SILENCE, watched},
+    watch::{silence_with, watched},
 };
 use crate::telemetry;
 
@@ -83,8 +82,7 @@ async fn is_alive(link: &mut Link) -> bool {
     let mut answer = pin!(link.answers());
     loop {
         let received = traffic.received();
-        let under_way = Duration::from_millis((traffic.unanswered() / BYTES_PER_MS).try_into().unwrap_or(u64::MAX));
-        match timeout(SILENCE + under_way, &mut answer).await {
+        match timeout(silence_with(traffic.unanswered()), &mut answer).await {
             Ok(is_right) => return is_right,
             Err(_) if traffic.received() == received => return false,
             Err(_) => {}
@@ -94,8 +92,8 @@ async fn is_alive(link: &mut Link) -> bool {
 
 impl ConnectionLike for Node {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
-        let mut link = self.link.clone();
-        watched(async move { link.req_packed_command(command).await }, || self.suspect()).boxed()
+        let mut connection = self.link.connection.clone();
+        watched(async move { connection.req_packed_command(command).await }, || self.suspect()).boxed()
     }
 
     fn req_packed_commands<'a>(
@@ -104,12 +102,12 @@ impl ConnectionLike for Node {
         offset: usize,
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
-        let mut link = self.link.clone();
-        watched(async move { link.req_packed_commands(commands, offset, count).await }, || self.suspect()).boxed()
+        let mut connection = self.link.connection.clone();
+        watched(async move { connection.req_packed_commands(commands, offset, count).await }, || self.suspect()).boxed()
     }
 
     fn get_db(&self) -> i64 {
-        self.link.get_db()
+        self.link.connection.get_db()
     }
 }
 

@@ -119,7 +119,7 @@ impl Server {
         }?;
         let mut ask = redis::cmd("SENTINEL");
         ask.arg("GET-MASTER-ADDR-BY-NAME").arg(name);
-        let address: Option<(String, u16)> = ask.query_async(&mut link).await?;
+        let address: Option<(String, u16)> = ask.query_async(&mut link.connection).await?;
         let (host, port) = address.ok_or_else(|| Fault::NoPrimary(name.clone()))?;
         Ok(Place::Tcp { host, port })
     }
@@ -186,7 +186,7 @@ impl Client {
         patience: Duration,
     ) -> RedisResult<Vec<RedisResult<Value>>> {
         match self {
-            Self::One(link) => commands.query_async(link).await,
+            Self::One(link) => commands.query_async(&mut link.connection).await,
             Self::Cluster(cluster) => {
                 let answers = commands.cmd_iter().map(|command| {
                     let mut cluster = cluster.clone();
@@ -214,7 +214,7 @@ impl Client {
         let mut scan = redis::cmd("SCAN");
         scan.arg(at.position).arg("MATCH").arg(format!("{}*", literally(prefix))).arg("COUNT").arg(SCANNED);
         let (cursor, names): (u64, Vec<Vec<u8>>) = match self {
-            Self::One(link) => scan.query_async(link).await?,
+            Self::One(link) => scan.query_async(&mut link.connection).await?,
             Self::Cluster(cluster) => {
                 let route = Route::new(at.slot(primaries(cluster).await?)?, SlotAddr::Master);
                 let node = RoutingInfo::SingleNode(SingleNodeRoutingInfo::SpecificNode(route));

@@ -11,7 +11,7 @@ use tokio::{
 use super::{
     fault::code_of,
     server::{Client, Server},
-    watch::{BYTES_PER_MS, SILENCE, watched},
+    watch::{silence_with, watched},
 };
 use crate::telemetry;
 
@@ -234,9 +234,7 @@ impl Supervisor {
     /// Gives the connection up unless it answers a PING: a peer that is gone without a word would be noticed by nobody
     /// else for minutes.
     async fn examine(&mut self, mut connection: Connection, bytes: usize) {
-        let under_way = Duration::from_millis((bytes / BYTES_PER_MS).try_into().unwrap_or(u64::MAX));
-        let patience = self.patience * (SILENCE + under_way);
-        if connection.client.answers(patience).await {
+        if connection.client.answers(self.patience * silence_with(bytes)).await {
             self.patience = 1;
         } else {
             self.patience = MOST_PATIENCE.min(2 * self.patience);

@@ -7,7 +7,12 @@ use tokio::time::sleep;
 /// The timeout after which a connection that has not answered is suspected, and that of the PING that it then has to
 /// answer: beyond every budget. Bytes that are under way may come first, at no less than 4 MiB a second.
 pub(super) const SILENCE: Duration = Duration::from_millis(500);
-pub(super) const BYTES_PER_MS: usize = 4 * 1024;
+const BYTES_PER_MS: usize = 4 * 1024;
+
+/// [`SILENCE`] while a number of bytes may be under way.
+pub(super) fn silence_with(bytes: usize) -> Duration {
+    SILENCE + Duration::from_millis((bytes / BYTES_PER_MS).try_into().unwrap_or(u64::MAX))
+}
 
 /// The outcome of a question. Its connection is suspected when the outcome is late, and when nobody waits for it any longer.
 pub(super) async fn watched<T>(question: impl Future<Output = T>, suspect: impl Fn()) -> T {
