@@ -226,6 +226,8 @@ struct Row {
     aside: Vec<(Instant, Item)>,
     /// The time at which all refused records were last recalled.
     recalled: Option<Instant>,
+    /// The number of the record that was taken alone last.
+    tried: u64,
     /// Whether the next one that is taken alone is the mark.
     is_turn_of_mark: bool,
 }
@@ -240,6 +242,14 @@ impl Row {
     fn first(&mut self) -> Option<OccupiedEntry<'_, u64, Item>> {
         let firsts = [&mut self.dear, &mut self.cheap].into_iter().filter_map(BTreeMap::first_entry);
         firsts.min_by_key(|first| *first.key())
+    }
+
+    /// The record after the one that was taken alone last; after the last one, the oldest.
+    fn take_another(&mut self) -> Option<Item> {
+        let rows = [&self.dear, &self.cheap];
+        let after = |number| rows.iter().filter_map(|row| row.range(number..).next()).map(|(number, _)| *number).min();
+        self.tried = after(self.tried + 1).or_else(|| after(0))?;
+        self.dear.remove(&self.tried).or_else(|| self.cheap.remove(&self.tried))
     }
 
     /// The oldest records, up to `bytes` bytes and at least one.
@@ -336,21 +346,15 @@ impl Queue {
         }
     }
 
-    /// Puts a batch that could not be written back where it was, and a record that failed alone behind the others. The
-    /// store may be another one when it is back, so the mark that it had is no longer known.
+    /// Puts a batch that could not be written back where it was. The store may be another one when it is back, so the mark
+    /// that it had is no longer known.
     pub(super) fn put_back(&self, batch: Batch) {
         let mut state = self.state();
-        let was_alone = batch.only_record().is_some();
         if let Some(mut pending) = batch.raise {
             pending.raise.seen = None;
             state.add(pending);
         }
-        for mut item in batch.items {
-            if was_alone {
-                item.number = state.next_number();
-            }
-            state.row(batch.size).put(item);
-        }
+        batch.items.into_iter().for_each(|item| state.row(batch.size).put(item));
     }
 
     /// Closes the queue: when it is empty, there is no next batch any more. What was refused is tried once more at once.
@@ -481,7 +485,7 @@ impl State {
         let row = self.row(size);
         let raise = if row.is_turn_of_mark || row.first().is_none() { self.take_raise(size) } else { None };
         self.row(size).is_turn_of_mark = raise.is_none();
-        (if raise.is_none() { self.row(size).take(0) } else { Vec::new() }, raise)
+        (if raise.is_none() { self.row(size).take_another().into_iter().collect() } else { Vec::new() }, raise)
     }
 
     fn take_raise(&mut self, size: Size) -> Option<PendingRaise> {
@@ -747,7 +751,7 @@ mod tests {
             queue.put_back(batch);
         }
         assert_eq!(tried, ["a", "mark", "b", "mark", "c", "mark", "a", "mark"]);
-        assert_eq!(names(&next(&queue, 10_000).await), ["b", "c", "a"], "the one that was tried last is the last");
+        assert_eq!(names(&next(&queue, 10_000).await), ["a", "b", "c"], "and the oldest is still the first");
     }
 
     #[tokio::test(start_paused = true)]

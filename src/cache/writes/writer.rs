@@ -127,9 +127,9 @@ impl Writer {
     /// Reports the outcome of an attempt to the queue. False when the store may need a while before it takes the rest. What
     /// it has refused waits for a backoff of its own, and holds up nothing.
     ///
-    /// After failures in a row the error of a single record may be about that record, and so may that of records that were all
-    /// refused before: the store has refused them if it takes another write. The error of a mark alone may be about its server,
-    /// while others of a cluster hold the records.
+    /// After failures in a row the error of what was alone may be about that, and so may that of what was all refused before:
+    /// the store has refused it if it takes another write. The server of a mark may be away, while others of a cluster hold
+    /// the records.
     async fn settle(&self, batch: Batch, outcome: Result<Outcome, StoreError>, experience: &Experience) -> bool {
         let error = match outcome {
             Ok(outcome) => {
@@ -139,14 +139,11 @@ impl Writer {
             }
             Err(error) => error,
         };
-        let has_failed_again = experience.failures > 1;
-        let is_refusal = if batch.is_mark() {
-            has_failed_again && !error.trouble().needs_operator()
-        } else {
-            (has_failed_again && batch.only_record().is_some() || batch.was_refused())
-                && error.may_be_of_one_record()
-                && self.probe(experience.timeout).await
-        };
+        let was_alone = batch.is_mark() || batch.only_record().is_some();
+        let may_be_of_it =
+            if batch.is_mark() { !error.trouble().needs_operator() } else { error.may_be_of_one_record() };
+        let is_suspect = (was_alone && experience.failures > 1 || batch.was_refused()) && may_be_of_it;
+        let is_refusal = is_suspect && self.probe(experience.timeout).await;
         if is_refusal {
             // It is retried by itself; the store takes the others.
             self.queue.refuse(batch, &error);
@@ -277,7 +274,42 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
+    use crate::{
+        cache::{Access, location::Location, record::Retention, store::Store},
+        telemetry::Operation,
+    };
+
+    #[tokio::test(start_paused = true)]
+    async fn the_oldest_record_is_dropped_first_however_often_it_was_tried() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("redis+unix://{}", folder.path().join("no.sock").display());
+        let location = Location::new(&url, &Access::default()).unwrap();
+        let store = Store::open(&location, vec!["mark".into()]).unwrap().unwrap();
+        let reads = Arc::new(Reads { store, breaker: Breaker::new(Operation::Read) });
+        let (queue, breaker) = (Arc::new(Queue::new(10_000)), Arc::new(Breaker::new(Operation::Write)));
+        let cheap = |number: u32| Record { name: number.to_string(), bytes: vec![0; 900], retention: Retention::Cheap };
+        let put = |number| queue.put(vec![cheap(number)], Vec::new());
+        let mut pending: Vec<_> = (0..5).map(put).collect();
+        let make_rungs: MakeRungs = Box::new(|_, _, _| Box::pin(async { None }));
+        let height = Height { ladder: 0, mark: 100 };
+        queue.put(Vec::new(), vec![Raise { to: height, seen: None }]);
+        let (make_rungs, raises) = (Arc::new([make_rungs]), Arc::new([AtomicU64::new(0)]));
+        let writer = Writer { size: Size::Small, queue: Arc::clone(&queue), breaker, reads, make_rungs, raises };
+        let writing = tokio::spawn(writer.run());
+        for dropped in 0..5 {
+            sleep(Duration::from_secs(2)).await;
+            while pending[dropped..].iter().all(|[pending, _]| pending.done().now_or_never().is_none()) {
+                pending.push(put(pending.len().try_into().unwrap()));
+            }
+            let done = pending.iter().filter(|[pending, _]| pending.done().now_or_never().is_some()).count();
+            assert_eq!(done, dropped + 1);
+            assert!(pending[dropped][0].done().now_or_never().is_some(), "the oldest but {dropped}");
+        }
+        writing.abort();
+    }
 
     #[test]
     fn an_attempt_may_take_several_times_as_long_as_the_last_that_succeeded() {
