@@ -56,7 +56,7 @@ pub(super) async fn get(
         let text = Bytes::copy_from_slice(uri.query().unwrap_or_default().as_bytes());
         let key = Key { form, text, is_post: false };
         let (reply, held) = service.reply(&client, key, |_| in_url(&uri), deadline).await?;
-        Ok(reply.respond(&method, &headers, held))
+        Ok(reply.respond(&method, held))
     };
     answer.await.unwrap_or_else(|refusal: Refusal| refusal.into_errors(form.media))
 }
@@ -75,7 +75,7 @@ pub(super) async fn post(service: &Service, client: &Arc<Client>, request: extra
         }
         let key = Key { form, text, is_post: true };
         let (reply, held) = service.reply(client, key, |text| Ok(Batch::from_json(text)?), deadline).await?;
-        Ok(reply.respond(&Method::POST, &HeaderMap::new(), held))
+        Ok(reply.respond(&Method::POST, held))
     };
     answer.await.unwrap_or_else(|refusal: Refusal| refusal.into_errors(form.media))
 }

@@ -20,6 +20,7 @@ mod labels;
 mod negotiation;
 mod pages;
 mod parameters;
+mod preconditions;
 mod refusal;
 mod reply;
 mod response_cache;

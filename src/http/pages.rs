@@ -22,7 +22,7 @@ use flate2::read::GzDecoder;
 use sha2::{Digest, Sha256};
 
 use super::{
-    caching::{IMMUTABLE, NO_STORE, has, not_modified},
+    caching::{IMMUTABLE, NO_STORE},
     held::Held,
     negotiation::{Coding, Media},
     refusal::{self, Refusal},
@@ -85,9 +85,8 @@ pub(super) async fn page(service: &Service, name: &str, headers: &HeaderMap) -> 
     let file = File::find(name).ok_or_else(Refusal::internal)?;
     let coding = Coding::choose(headers);
     let mut response = respond(file, service, ASK_AGAIN, coding).await?;
-    let tag = file.tag(coding);
-    response.headers_mut().extend(HeaderValue::from_str(&tag).ok().map(|tag| (ETAG, tag)));
-    Ok(if has(headers, &tag) { not_modified(response.headers().clone()) } else { response })
+    response.headers_mut().extend(HeaderValue::from_str(&file.tag(coding)).ok().map(|tag| (ETAG, tag)));
+    Ok(response)
 }
 
 async fn respond(

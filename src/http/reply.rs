@@ -8,18 +8,17 @@ use std::{
 };
 
 use axum::{
-    Extension,
     body::{Body, Bytes},
     http::{
         HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
         header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, VARY},
     },
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use hyper::body::{Frame, SizeHint};
 
 use super::{
-    caching::{IMMUTABLE, NO_STORE, has, not_modified},
+    caching::{IMMUTABLE, NO_STORE},
     gate::{Full, Permit, SHARE_BYTES, Shared},
     held::Held,
     negotiation::{Coding, Media},
@@ -73,26 +72,23 @@ pub(super) enum Lifetime {
     Passing,
 }
 
-/// Makes the headers of the response to a request with `method` and `headers`, and says whether the client has its
-/// bytes.
-pub(super) fn head(form: Form, lifetime: Lifetime, method: &Method, headers: &HeaderMap) -> (HeaderMap, bool) {
+/// Makes the headers of the response to a request with `method`.
+pub(super) fn head(form: Form, lifetime: Lifetime, method: &Method) -> HeaderMap {
     // With room for those of CORS and of the report.
     let mut head = HeaderMap::with_capacity(10);
     head.insert(CONTENT_TYPE, HeaderValue::from_static(form.media.content_type()));
     if method == Method::POST {
         head.insert(CACHE_CONTROL, NO_STORE);
-        return (head, false);
+        return head;
     }
     head.insert(VARY, FORM_HEADERS);
     if lifetime == Lifetime::Passing {
         head.insert(CACHE_CONTROL, NO_STORE);
-        return (head, false);
+        return head;
     }
     head.insert(CACHE_CONTROL, IMMUTABLE);
-    let tag = form.tag();
-    let is_known = has(headers, &tag);
-    head.extend(HeaderValue::from_str(&tag).ok().map(|tag| (ETAG, tag)));
-    (head, is_known)
+    head.extend(HeaderValue::from_str(&form.tag()).ok().map(|tag| (ETAG, tag)));
+    head
 }
 
 /// A response, which may be sent many times.
@@ -135,12 +131,9 @@ impl Reply {
         self.content.bytes
     }
 
-    /// Makes the response to a request with `method` and `headers`, which holds the permit for its bytes.
-    pub(super) fn respond(&self, method: &Method, headers: &HeaderMap, permits: Held) -> Response {
-        let (mut head, is_known) = head(self.form, self.lifetime, method, headers);
-        if is_known {
-            return (Extension(self.account), not_modified(head)).into_response();
-        }
+    /// Makes the response to a request with `method`, which holds the permit for its bytes.
+    pub(super) fn respond(&self, method: &Method, permits: Held) -> Response {
+        let mut head = head(self.form, self.lifetime, method);
         if let Some(name) = self.form.coding.name() {
             head.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
         }

@@ -17,7 +17,6 @@ use futures_util::stream;
 use tokio::time::timeout;
 
 use super::{
-    caching::not_modified,
     compression::{ENCODER_BYTES, SHORT_BYTES, compressed},
     gate::{Client, Permit},
     held::Held,
@@ -249,10 +248,7 @@ impl Exchange {
         let coding = if length <= SHORT_BYTES { Coding::Identity } else { form.coding };
         let buffers = self.client.send(buffer_bytes(coding, length))?;
         let lifetime = if account.cached { Lifetime::Immutable } else { Lifetime::Passing };
-        let (mut head, is_known) = head(Form { coding, ..form }, lifetime, &self.method, &self.headers);
-        if is_known {
-            return Ok((Extension(account), not_modified(head)).into_response());
-        }
+        let mut head = head(Form { coding, ..form }, lifetime, &self.method);
         let pieces = pieces.filter(|piece| !piece.is_empty()).map(Bytes::from);
         let body = match coding.name() {
             None => {

@@ -23,6 +23,7 @@ use super::{
     held::through,
     labels::{OTHER, route_of},
     pages,
+    preconditions::Preconditions,
     refusal::{self, Refusal},
     rest,
     service::Service,
@@ -86,9 +87,11 @@ impl Site {
         } else if request.method() == Method::OPTIONS {
             options(request.uri()).await
         } else {
+            let (preconditions, speaks_graphql) =
+                (Preconditions::of(request.headers()), request.uri().path() == "/graphql");
             request.extensions_mut().insert(Arc::clone(client));
             let Ok(response) = self.router.clone().call(request).await;
-            response
+            preconditions.check(response).unwrap_or_else(|refusal| refusal.respond_to(speaks_graphql))
         }
     }
 }

@@ -204,6 +204,54 @@ fn what_is_no_json_in_utf_8_is_no_request() {
 }
 
 #[test]
+fn preconditions_hold_for_every_successful_answer_to_a_get() {
+    const HTML: (&str, &str) = ("Accept", "text/html");
+    const JSON: (&str, &str) = ("Accept", "application/json");
+    let service = Service::start("memory:");
+    service.query("{ fib(n: 300) { result } }");
+    for (path, accept) in
+        [("/fib/300", JSON), ("/graphql?query=%7Bfib(n:300)%7Bn%7D%7D", JSON), ("/graphql", HTML), ("/", HTML)]
+    {
+        let url = service.url(path);
+        let with = |headers: &[(&str, &str)]| getting(&url, &[&[accept], headers].concat());
+        let tag = with(&[]).1["etag"].to_str().unwrap().to_owned();
+        let (weak, several) = (format!("W/{tag}"), format!("\"other, é\" ,{tag}"));
+        // Only If-None-Match takes a weak tag for the strong one.
+        for (tags, is_named, is_weakly) in [
+            (&*tag, true, true),
+            ("*", true, true),
+            (&several, true, true),
+            (&weak, false, true),
+            (&format!("W/{weak}"), false, false),
+            ("\"other\"", false, false),
+            ("\"a,*,b\"", false, false),
+            (&format!("\"a,{},b\"", tag.trim_matches('"')), false, false),
+            ("", false, false),
+        ] {
+            assert_eq!(with(&[("If-Match", tags)]).0, if is_named { 200 } else { 412 }, "{path}: {tags}");
+            assert_eq!(with(&[("If-None-Match", tags)]).0, if is_weakly { 304 } else { 200 }, "{path}: {tags}");
+        }
+        assert_eq!(with(&[("If-Match", &tag), ("If-None-Match", &tag)]).0, 304, "{path}");
+        let (status, headers, body) = with(&[("If-Match", "\"other\""), ("If-None-Match", &tag)]);
+        assert_eq!((status, &headers["cache-control"]), (412, &"no-store".parse().unwrap()), "{path}");
+        assert!(String::from_utf8(body).unwrap().contains(tag.trim_matches('"')), "{path}: it names the right one");
+    }
+    // No other answer has a tag.
+    for (path, wanted, status) in [
+        ("/graphql?query=%7B__typename%7D", "*", 200),
+        ("/graphql?query=%7B__typename%7D", "\"other\"", 412),
+        ("/schema.graphql", "\"other\"", 412),
+        ("/fib/-1", "\"other\"", 400),
+        ("/nowhere", "\"other\"", 404),
+    ] {
+        let url = service.url(path);
+        assert_eq!(getting(&url, &[JSON, ("If-Match", wanted)]).0, status, "{path}: {wanted}");
+        let head = client().head(&url).header("If-Match", wanted).call().unwrap();
+        assert_eq!(head.status().as_u16(), status, "HEAD {path}: {wanted}");
+    }
+}
+
+#[test]
 fn what_can_never_change_is_kept_by_whoever_asks() {
     const IMMUTABLE: &str = "public, max-age=31536000, immutable";
     let service = Service::start("memory:");
