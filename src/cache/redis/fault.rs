@@ -29,7 +29,9 @@ pub(super) enum Fault {
     Silent(Duration),
     #[error("no answer within {0:?}, while others of the cluster answered")]
     Late(Duration),
-    #[error("it takes the connection, and says nothing within {0:?}; if it is no Redis, write the address of one")]
+    #[error(
+        "it takes the connection, and says nothing within {0:?}; restart it if it hangs, or write the address of a Redis"
+    )]
     Mute(Duration),
     #[error(
         "no TLS handshake within {0:?}; if it speaks no TLS, leave out the s of the scheme, as in redis:// or valkey://"
