@@ -14,7 +14,9 @@ impl<'a> Walk<'a, '_> {
         arguments: &'a [Argument],
         definitions: Option<&'a [Positioned<InputValueDefinition>]>,
     ) {
-        self.argument_uniqueness(arguments);
+        // Argument Uniqueness.
+        let names = arguments.iter().map(|(name, _)| (&name.node, name.pos));
+        self.errors.add_repeated(names, |name| format!("the argument {name} is given twice"));
         if let Some(definitions) = definitions {
             self.argument_names(of, arguments, definitions);
             self.required_arguments(pos, of, arguments, definitions);
@@ -36,15 +38,6 @@ impl<'a> Walk<'a, '_> {
             let known: Vec<_> = definitions.iter().map(|definition| definition.node.name.node.as_str()).collect();
             let known = if known.is_empty() { "none".into() } else { known.join(", ") };
             self.errors.add(name.pos, format!("{of} has no argument {:.40}; it has {known}", name.node));
-        }
-    }
-
-    /// Argument Uniqueness: an argument has one value.
-    fn argument_uniqueness(&mut self, arguments: &[Argument]) {
-        for (k, (name, _)) in arguments.iter().enumerate() {
-            if arguments[..k].iter().any(|(other, _)| other.node == name.node) {
-                self.errors.add(name.pos, format!("the argument {} is given twice", name.node));
-            }
         }
     }
 

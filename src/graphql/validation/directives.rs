@@ -10,7 +10,9 @@ use super::walk::Walk;
 impl<'a> Walk<'a, '_> {
     /// Visits the directives at one location.
     pub(super) fn directives(&mut self, directives: &'a [Positioned<Directive>], location: DirectiveLocation) {
-        self.directives_are_unique_per_location(directives);
+        // Directives Are Unique per Location: none of the schema is repeatable.
+        let names = directives.iter().map(|directive| (&directive.node.name.node, directive.pos));
+        self.errors.add_repeated(names, |name| format!("the directive @{name} is given twice"));
         for Positioned { node: Directive { name, arguments }, pos } in directives {
             // Directives Are Defined.
             let definition = self.model.directive(&name.node);
@@ -25,15 +27,6 @@ impl<'a> Walk<'a, '_> {
             }
             let definitions = definition.map(|definition| &definition.arguments[..]);
             self.arguments(*pos, &name.node, arguments, definitions);
-        }
-    }
-
-    /// Directives Are Unique per Location. None of the schema is repeatable.
-    fn directives_are_unique_per_location(&mut self, directives: &[Positioned<Directive>]) {
-        for (k, Positioned { node: Directive { name, .. }, pos }) in directives.iter().enumerate() {
-            if directives[..k].iter().any(|other| other.node.name.node == name.node) {
-                self.errors.add(*pos, format!("the directive @{} is given twice", name.node));
-            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Errors are collected here, and the first of them refuse a document.
 
-use async_graphql::{Pos, ServerError};
+use async_graphql::{Name, Pos, ServerError};
 
 use crate::graphql::code::{Code, Refusal, shorten};
 
@@ -26,6 +26,20 @@ impl Errors {
         let mut message = message.into();
         shorten(&mut message);
         self.0.push(ServerError::new(message, Some(pos)));
+    }
+
+    /// Adds an error for each name that another one has before it. There are few: the guard has counted their tokens.
+    pub(super) fn add_repeated<'a>(
+        &mut self,
+        names: impl Iterator<Item = (&'a Name, Pos)> + Clone,
+        message: impl Fn(&Name) -> String,
+    ) {
+        let all = names.clone();
+        for (k, (name, pos)) in names.enumerate() {
+            if all.clone().take(k).any(|(other, _)| other == name) {
+                self.add(pos, message(name));
+            }
+        }
     }
 
     /// Refuses a document of which there are errors, with the first of them.

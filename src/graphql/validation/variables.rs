@@ -16,12 +16,8 @@ use crate::graphql::model::{Model, name_of};
 
 /// Variable Uniqueness: an operation defines a variable once.
 pub(super) fn uniqueness(operation: &OperationDefinition, errors: &mut Errors) {
-    let mut seen = HashSet::new();
-    for Positioned { node: VariableDefinition { name, .. }, pos } in &operation.variable_definitions {
-        if !seen.insert(&name.node) {
-            errors.add(*pos, format!("the variable ${} is defined twice", name.node));
-        }
-    }
+    let names = operation.variable_definitions.iter().map(|definition| (&definition.node.name.node, definition.pos));
+    errors.add_repeated(names, |name| format!("the variable ${name} is defined twice"));
 }
 
 impl Walk<'_, '_> {
