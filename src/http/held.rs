@@ -2,7 +2,12 @@
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
-use axum::{extract::Request, response::Response};
+use axum::{
+    body::Body,
+    extract::Request,
+    http::{Method, header::CONTENT_LENGTH},
+    response::Response,
+};
 use futures_util::FutureExt;
 use hyper::body::Body as _;
 
@@ -53,7 +58,7 @@ pub(super) async fn through<F: Future<Output = Response>>(
     request: Request,
     answer: impl FnOnce(Request) -> F,
 ) -> Response {
-    let speaks_graphql = request.uri().path() == "/graphql";
+    let (speaks_graphql, is_head) = (request.uri().path() == "/graphql", request.method() == Method::HEAD);
     let answer = async {
         head::check(&request)?;
         let _head = client.receive(REQUEST_BYTES + head_bytes(&request))?;
@@ -67,7 +72,18 @@ pub(super) async fn through<F: Future<Output = Response>>(
         Ok(response)
     };
     let answer = AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|_| Err(Refusal::internal()));
-    answer.unwrap_or_else(|refusal| refusal.respond_to(speaks_graphql))
+    let response = answer.unwrap_or_else(|refusal| refusal.respond_to(speaks_graphql));
+    if is_head { without_body(response) } else { response }
+}
+
+/// Removes the body of a response to HEAD, and keeps its length: HTTP/2 would send the body. The router does so for its
+/// handlers, but a refusal may come from elsewhere.
+fn without_body(mut response: Response) -> Response {
+    if let Some(length @ 1..) = response.body().size_hint().exact() {
+        response.headers_mut().insert(CONTENT_LENGTH, length.into());
+        *response.body_mut() = Body::empty();
+    }
+    response
 }
 
 /// The approximate memory of the head of a request.

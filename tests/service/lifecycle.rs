@@ -188,6 +188,25 @@ fn http_2_is_served_to_clients_that_know_of_it() {
     }
 }
 
+#[test]
+fn a_refusal_of_a_head_over_http_2_has_no_body() {
+    let service = Service::start("memory:");
+    for (path, header, expected) in [
+        ("/fib/10", "If-Match: \"other\"", 412),
+        ("/graphql?query=%7B__typename%7D", "If-Match: \"other\"", 412),
+        ("/fib/-1", "Accept: */*", 400),
+        ("/nowhere", "Accept: */*", 404),
+    ] {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--http2-prior-knowledge", "--head", "--max-time", "30", "--header", header]);
+        let output =
+            curl.args(["--write-out", "%{http_code}", "--output", "/dev/null"]).arg(service.url(path)).output();
+        let output = output.unwrap();
+        let status = String::from_utf8(output.stdout).unwrap();
+        assert_eq!((output.status.code(), &*status), (Some(0), &*expected.to_string()), "{path}: {header}");
+    }
+}
+
 /// Waits until the server closes a connection on which it has nothing to say.
 fn is_closed(mut connection: &TcpStream) {
     assert_eq!(connection.read(&mut [0]).unwrap(), 0, "it says something");
