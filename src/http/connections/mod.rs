@@ -445,6 +445,19 @@ mod tests {
     }
 
     #[test]
+    fn a_short_head_needs_no_room_though_a_long_body_comes_with_it() {
+        const LONG: usize = 20_000;
+        let house = House::open_with(Limits::PUBLIC, &Gate::new(BUFFER_BYTES as usize - 1, LARGE));
+        let head = format!("POST / HTTP/1.1\r\nHost: phipi\r\nContent-Length: {LONG}\r\n\r\n");
+        for _ in 0..20 {
+            let mut client = house.connect();
+            client.send(head.clone() + &"x".repeat(LONG));
+            let answer = client.answer();
+            assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
+        }
+    }
+
+    #[test]
     fn the_bytes_of_an_answer_are_held_until_they_are_written() {
         let gate = Gate::new(LARGE, LARGE);
         let house = House::open_with(Limits::PUBLIC, &gate);

@@ -113,7 +113,9 @@ impl Stream {
         if self.head.bytes >= BUFFER_BYTES as usize && !self.head.has_line {
             return Err(Refusal(URI_TOO_LONG));
         }
-        if self.head.bytes > READ_BYTES && self.head.permit.is_none() {
+        // A head that has ended is parsed at once; what follows it is a body.
+        let has_ended = || bytes.windows(4).any(|four| four == b"\r\n\r\n");
+        if self.head.bytes > READ_BYTES && self.head.permit.is_none() && !has_ended() {
             let permit = self.client.receive(BUFFER_BYTES as usize).map_err(|_| Refusal(BUSY))?;
             self.head.permit = Some(permit);
         }
