@@ -153,12 +153,9 @@ impl Batch {
         self.items.is_empty()
     }
 
-    /// The record, if it is alone, so that an error is the error of this record.
-    pub(super) fn only_record(&self) -> Option<&Record> {
-        match &*self.items {
-            [item] if self.raise.is_none() => Some(&item.record),
-            _ => None,
-        }
+    /// Whether it is one record or a mark, so that an error is the error of that.
+    pub(super) fn is_alone(&self) -> bool {
+        self.items.len() + self.raise.iter().len() == 1
     }
 
     /// Whether the store has refused all of it before.

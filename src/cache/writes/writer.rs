@@ -139,10 +139,9 @@ impl Writer {
             }
             Err(error) => error,
         };
-        let was_alone = batch.is_mark() || batch.only_record().is_some();
         let may_be_of_it =
             if batch.is_mark() { !error.trouble().needs_operator() } else { error.may_be_of_one_record() };
-        let is_suspect = (was_alone && experience.failures > 1 || batch.was_refused()) && may_be_of_it;
+        let is_suspect = (batch.is_alone() && experience.failures > 1 || batch.was_refused()) && may_be_of_it;
         let is_refusal = is_suspect && self.probe(experience.timeout).await;
         if is_refusal {
             // It is retried by itself; the store takes the others.
